@@ -1,0 +1,36 @@
+/**
+ * What a system instruction's TypeScript function sees of the decoded instruction. The decoded record implements it.
+ */
+export interface Instruction {
+  /** Mnemonic in the manual's spelling, e.g. `LGDT`. */
+  readonly name: string;
+  /** Length in bytes, 1 to 15: the VM-exit instruction length. */
+  readonly length: number;
+  /** Effective operand and address size in bits. */
+  readonly operandSize: 16 | 32 | 64;
+  readonly addressSize: 16 | 32 | 64;
+  /** F3 (REP, REPE) or F2 (REPNE) on a string instruction. */
+  readonly repeat: 'none' | 'rep' | 'repne';
+  readonly operandCount: number;
+  operandKind(operand: number): 'register' | 'memory' | 'immediate';
+  /** Size of an operand in bits. */
+  operandBits(operand: number): 8 | 16 | 32 | 64 | 128;
+  /** Number of the register as encoded: a GPR, a segment, control or debug register, by what the operand is. */
+  register(operand: number): number;
+  /** Whether an 8-bit register operand is AH, CH, DH or BH (then `register` gives 0 to 3). */
+  isHighByte(operand: number): boolean;
+  /** The immediate (or branch or far offset), sign-extended to 64 bits. */
+  readonly immediate: bigint;
+  /** The selector of a direct far pointer (ptr16:16, ptr16:32). */
+  readonly farSelector: number;
+  /** Segment of the memory operand, prefixes applied. */
+  readonly segment: number;
+  /** Offset of the memory operand inside its segment, truncated to the address size. Reads registers. */
+  effectiveAddress(): bigint;
+  /** Base, index and scale as encoded, for the VM-exit instruction information; -1 when absent. */
+  readonly memoryBase: number;
+  readonly memoryIndex: number;
+  readonly memoryScale: 1 | 2 | 4 | 8;
+  /** The displacement, sign-extended (RIP-relative ones are already absolute offsets from RIP's segment). */
+  readonly memoryDisplacement: bigint;
+}

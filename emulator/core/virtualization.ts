@@ -1,0 +1,87 @@
+/**
+ * The one interface through which vendor-neutral code meets VT-x and AMD-V. Generic code names an intercept point at
+ * its place among the fault checks and never asks whether it runs in a guest.
+ *
+ * @see SDM "VMX Non-Root Operation", chapter 26; APM vol. 2 "Intercept Operation", 15.7
+ */
+import type { Instruction } from './instruction.ts';
+import type { Outcome } from './outcome.ts';
+
+/** Where execution may leave the guest, with what the exit reports. */
+export type InterceptPoint =
+  | {
+      readonly point:
+        | 'CPUID' | 'HLT' | 'INVD' | 'WBINVD' | 'RDTSC' | 'RDTSCP' | 'RDPMC' | 'RSM' | 'MWAIT' | 'MONITOR' | 'PAUSE'
+        | 'XSETBV' | 'VMCALL' | 'RDRAND' | 'RDSEED' | 'GETSEC' | 'INVPCID' | 'CLTS' | 'UMWAIT' | 'TPAUSE'
+        | 'VMXON' | 'VMXOFF' | 'VMCLEAR' | 'VMPTRLD' | 'VMPTRST' | 'VMREAD' | 'VMWRITE' | 'VMLAUNCH' | 'VMRESUME'
+        | 'INVEPT' | 'INVVPID' | 'VMFUNC'
+        | 'SGDT' | 'SIDT' | 'LGDT' | 'LIDT' | 'SLDT' | 'STR' | 'LLDT' | 'LTR';
+    }
+  | { readonly point: 'INVLPG'; readonly address: bigint }
+  /** `gpr` is the register operand's number. For writes `value` is the source, already of the right width. */
+  | { readonly point: 'MOV_FROM_CR'; readonly cr: number; readonly gpr: number }
+  | { readonly point: 'MOV_TO_CR'; readonly cr: number; readonly gpr: number; readonly value: bigint }
+  | { readonly point: 'LMSW'; readonly source: number; readonly address: bigint | undefined }
+  | { readonly point: 'MOV_DR'; readonly dr: number; readonly gpr: number; readonly toDr: boolean }
+  | {
+      readonly point: 'IO';
+      readonly port: number;
+      readonly size: 1 | 2 | 4;
+      readonly input: boolean;
+      readonly string: boolean;
+      readonly repeat: boolean;
+      readonly immediate: boolean;
+      /** Linear address of the memory operand of a string instruction. */
+      readonly address: bigint;
+    }
+  | { readonly point: 'RDMSR' | 'WRMSR'; readonly msr: number }
+  | {
+      readonly point: 'TASK_SWITCH';
+      readonly selector: number;
+      readonly source: 'CALL' | 'IRET' | 'JMP' | 'gate';
+    };
+
+/** An exception, interrupt or software interrupt on its way to the IDT. */
+export interface GuestEvent {
+  readonly kind: 'external' | 'nmi' | 'hardware-exception' | 'software-interrupt' | 'privileged-software-exception' | 'software-exception';
+  readonly vector: number;
+  /** Present when the event pushes an error code. */
+  readonly errorCode: number | undefined;
+  /** #PF: the linear address; #DB: the bits for DR6; 0 otherwise. */
+  readonly qualification: bigint;
+  /** Length of the instruction, for software events; 0 otherwise. */
+  readonly instructionLength: number;
+}
+
+/** A second-level (EPT or nested) translation that failed. */
+export interface SecondLevelFault {
+  readonly kind: 'violation' | 'misconfiguration';
+  readonly guestPhysical: number;
+  /** EPT-violation qualification bits 8:0 and 12; see SDM "Exit Qualification for EPT Violations", table 28-7. */
+  readonly qualification: number;
+  /** Linear address, when bit 7 of the qualification says that there is one. */
+  readonly linear: bigint;
+}
+
+export interface Virtualization {
+  /** `OUTCOME.NEXT` when the point is not intercepted, `OUTCOME.VM_EXIT` after a VM exit, or a fault. */
+  intercept(point: InterceptPoint, instruction: Instruction): Outcome;
+  /** The same for an event about to be delivered, before anything of it is visible. */
+  interceptEvent(event: GuestEvent): Outcome;
+  /** An external interrupt is pending and could be taken. `acknowledge` gives its vector and takes it from the APIC. */
+  interceptExternalInterrupt(acknowledge: () => number): Outcome;
+  /** The second-level translation failed; `duringDelivery` is the event being delivered, if any. */
+  secondLevelFault(fault: SecondLevelFault): Outcome;
+  /** A third fault, where an unvirtualized processor shuts down. `NEXT` means: shut down. */
+  interceptTripleFault(): Outcome;
+  /** At an event check, in the manual's order of priority: MTF, windows, preemption timer, TPR threshold. */
+  pendingExit(): Outcome;
+  /** What MOV from CR0 or CR4 (SMSW) shows: guest/host mask and read shadow applied. */
+  readableCr(cr: 0 | 4, value: bigint): bigint;
+  /** The value that MOV to CR0 or CR4 really writes, after the intercept let it pass: masked bits keep `current`. */
+  writableCr(cr: 0 | 4, value: bigint, current: bigint): bigint;
+  /** The TSC as the running program sees it. */
+  guestTsc(tsc: bigint): bigint;
+  /** Executes a VMX or SVM instruction outside the guest (and VMCALL, VMFUNC inside). */
+  execute(instruction: Instruction): Outcome;
+}
