@@ -1,0 +1,178 @@
+/**
+ * Run control as every front end uses it: the debug adapter, the GDB stub and the command line are thin skins on
+ * this. All arguments and results can be cloned structurally, because the machine usually runs in a worker.
+ *
+ * Methods are synchronous where the machine is; a front end in another thread calls them through a port and gets
+ * promises. While the machine runs, methods are served between batches of instructions (every few milliseconds).
+ */
+
+/** An address in one of the address spaces. `level` is the virtualization level; the running one when absent. */
+export interface DebugAddress {
+  readonly space: 'linear' | 'guest-physical' | 'host-physical' | 'io' | 'msr' | 'vmcs';
+  readonly level?: number;
+  readonly address: bigint;
+}
+
+export type StopReason =
+  | 'entry'
+  | 'pause'
+  | 'step'
+  | 'breakpoint'
+  | 'exit-breakpoint'
+  | 'triple-fault'
+  | 'entry-failure'
+  | 'unimplemented'
+  | 'powered-off'
+  | 'debug-exit'
+  | 'limit';
+
+export interface StopEvent {
+  readonly reason: StopReason;
+  readonly vcpu: number;
+  /** Retired instructions since power-on. */
+  readonly position: number;
+  /** One sentence for people; for failures it names the reason, RIP and the fields concerned. */
+  readonly description: string;
+  /** Breakpoints that were hit, by id. */
+  readonly breakpoints: readonly number[];
+  /** `debug-exit`: the value written to port 0xf4. */
+  readonly exitValue?: number;
+  /** More lines: failed entry rules, the exception chain of a triple fault. */
+  readonly details: readonly string[];
+}
+
+/** Where execution is to stop. Everything a stop condition needs is data. */
+export interface RunRequest {
+  /** Stop once this many further instructions are retired (1 is a single step). */
+  readonly instructions?: number;
+  /**
+   * Step until RIP leaves these ranges ([start, end) of RIP). Calls out of them are run through when `over` is set:
+   * until RIP is back in the ranges or at the return address with the stack pointer above its value at the call.
+   */
+  readonly range?: { readonly ranges: readonly (readonly [bigint, bigint])[]; readonly over: boolean };
+  /** Stop at `rip` when RSP is at least `minimumRsp`: step out and run to cursor. */
+  readonly until?: { readonly rip: bigint; readonly minimumRsp: bigint };
+}
+
+export interface BreakpointRequest {
+  readonly id: number;
+  /** Linear address where it stops before the instruction executes. */
+  readonly address: bigint;
+}
+
+/** Stop when a VM exit happens (reported after the exit was recorded, at the guest's instruction). */
+export interface ExitBreakpoint {
+  readonly id: number;
+  /** Keys of exit reasons (vmx/exitReasons.ts); empty means every exit. */
+  readonly reasons: readonly string[];
+}
+
+/** One named value of a register view; `value` is unsigned. */
+export interface RegisterValue {
+  readonly name: string;
+  readonly value: bigint;
+  readonly bits: number;
+  readonly writable: boolean;
+  /** Decoded parts: flags, fields of control registers, of segments. */
+  readonly fields: readonly { readonly name: string; readonly value: bigint; readonly meaning: string }[];
+  /** The manual's section. */
+  readonly reference: string;
+}
+
+export interface RegisterGroup {
+  /** `general`, `segments`, `control`, `debug`, `msr`, `lapic`. */
+  readonly key: string;
+  readonly title: string;
+  readonly registers: readonly RegisterValue[];
+}
+
+/** One VMCS field in the panel. */
+export interface VmcsFieldValue {
+  readonly key: string;
+  readonly title: string;
+  readonly group: string;
+  readonly encoding: number;
+  /** What VMREAD gives; undefined when the field does not exist under the current controls. */
+  readonly stored: bigint | undefined;
+  /** What the processor holds now, for guest state while the guest runs; equal to `stored` otherwise. */
+  readonly live: bigint | undefined;
+  /** Name of the control whose 1-setting would bring the field into existence. */
+  readonly missing: string | undefined;
+  readonly bits: number;
+  readonly fields: readonly { readonly name: string; readonly value: bigint; readonly meaning: string }[];
+  readonly reference: string;
+}
+
+/** One VM exit, as recorded. */
+export interface ExitRecord {
+  readonly number: number;
+  readonly position: number;
+  readonly vcpu: number;
+  readonly level: number;
+  readonly reason: number;
+  /** Key and name of the reason's row. */
+  readonly reasonKey: string;
+  readonly reasonName: string;
+  readonly rip: bigint;
+  readonly qualification: bigint;
+  readonly guestPhysical: bigint;
+  readonly instructionLength: number;
+  readonly interruptionInformation: number;
+  /** Short decoded text, e.g. `OUT 0x3f8, 1 byte`. */
+  readonly text: string;
+  /** Ticks charged for the exit and the entry after it. */
+  readonly cost: number;
+}
+
+export interface MachineStatistics {
+  readonly instructions: number;
+  readonly ticks: number;
+  readonly exits: number;
+  readonly exitsByReason: readonly { readonly key: string; readonly name: string; readonly count: number; readonly cost: number }[];
+  readonly translations: number;
+}
+
+export interface DisassembledLine {
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+  readonly text: string;
+  /** Absolute target of a direct branch or RIP-relative operand, for symbols. */
+  readonly target: bigint | undefined;
+  readonly valid: boolean;
+}
+
+export interface DebugTarget {
+  /** Starts execution; a {@link StopEvent} follows unless the machine is already running (then an error). */
+  run(request: RunRequest): void;
+  /** Stops a running machine; the stop event has reason `pause`. */
+  pause(): void;
+  isRunning(): boolean;
+  /** Power-on state again, image loaded again; breakpoints stay. */
+  reset(): void;
+
+  /** Replaces all address breakpoints. */
+  setBreakpoints(breakpoints: readonly BreakpointRequest[]): void;
+  setExitBreakpoints(breakpoints: readonly ExitBreakpoint[]): void;
+
+  vcpus(): readonly { readonly id: number; readonly name: string; readonly mode: string }[];
+  registers(vcpu: number): readonly RegisterGroup[];
+  /** RAX … R15, RIP, RFLAGS by name, cheaply: for stack walks and conditions. */
+  register(vcpu: number, name: string): bigint | undefined;
+  /** False when there is no such register or it cannot be written. Throws a `UserError` when the value is refused. */
+  setRegister(vcpu: number, name: string, value: bigint): boolean;
+
+  vmcs(vcpu: number): readonly VmcsFieldValue[];
+  setVmcsField(vcpu: number, key: string, value: bigint): boolean;
+
+  /** Bytes from `address` on, stopping at the first unmapped one. Never has side effects. */
+  readMemory(vcpu: number, address: DebugAddress, count: number): Uint8Array;
+  /** Number of bytes written, stopping at the first unmapped one. */
+  writeMemory(vcpu: number, address: DebugAddress, bytes: Uint8Array): number;
+  /** `count` instructions from `address` on, decoded for the vCPU's mode. */
+  disassemble(vcpu: number, address: bigint, count: number): readonly DisassembledLine[];
+
+  exits(start: number, count: number): { readonly total: number; readonly records: readonly ExitRecord[] };
+  statistics(): MachineStatistics;
+  /** Bytes typed at the first serial port. Recorded as an input with its position. */
+  serialInput(bytes: Uint8Array): void;
+}
