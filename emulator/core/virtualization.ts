@@ -63,19 +63,50 @@ export interface SecondLevelFault {
   readonly linear: bigint;
 }
 
+/** Where among the concurrent events of an instruction boundary virtualization is asked for a VM exit of its own. */
+export type EventPriority =
+  /** Above debug traps: MTF, TPR below threshold. */
+  | 'above-debug-traps'
+  /** Below debug traps, above NMIs: the VMX-preemption timer, then the NMI window. */
+  | 'above-nmi'
+  /** Below NMIs, above external interrupts: the interrupt window, virtual-interrupt delivery. */
+  | 'above-external-interrupts';
+
 export interface Virtualization {
   /** `OUTCOME.NEXT` when the point is not intercepted, `OUTCOME.VM_EXIT` after a VM exit, or a fault. */
   intercept(point: InterceptPoint, instruction: Instruction): Outcome;
   /** The same for an event about to be delivered, before anything of it is visible. */
   interceptEvent(event: GuestEvent): Outcome;
-  /** An external interrupt is pending and could be taken. `acknowledge` gives its vector and takes it from the APIC. */
+  /**
+   * An external interrupt is pending and not blocked by STI or MOV SS. RFLAGS.IF may be 0: it does not hold back an
+   * exit. `acknowledge` gives the vector and takes it from the APIC.
+   */
   interceptExternalInterrupt(acknowledge: () => number): Outcome;
   /** The second-level translation failed; `duringDelivery` is the event being delivered, if any. */
   secondLevelFault(fault: SecondLevelFault): Outcome;
   /** A third fault, where an unvirtualized processor shuts down. `NEXT` means: shut down. */
   interceptTripleFault(): Outcome;
-  /** At an event check, in the manual's order of priority: MTF, windows, preemption timer, TPR threshold. */
-  pendingExit(): Outcome;
+  /**
+   * Asked three times at an event check, once for each level of priority: a VM exit that pends at that level.
+   *
+   * @see SDM "Prioritization of Concurrent Events", 7.9; "Monitor Trap Flag", "VMX-Preemption Timer"
+   */
+  pendingExit(priority: EventPriority): Outcome;
+  /**
+   * What an NMI means now. `normal`: it is delivered, IRET ends its blocking. `exiting`: it leaves the guest, IRET does
+   * not touch the blocking. `virtual`: it leaves the guest and is never blocked; the blocking bit and IRET are about
+   * virtual NMIs.
+   *
+   * @see SDM "Changes to Instruction Behavior in VMX Non-Root Operation", 27.3, IRET
+   */
+  nmiControl(): 'normal' | 'exiting' | 'virtual';
+  /**
+   * Whether CR0 or CR4 may take this value (the one really written): VMX operation fixes bits, and a MOV to CR or LMSW
+   * that would change them is #GP(0).
+   *
+   * @see SDM "Restrictions on VMX Operation", 25.8
+   */
+  permitsCr(cr: 0 | 4, value: bigint): boolean;
   /** What MOV from CR0 or CR4 (SMSW) shows: guest/host mask and read shadow applied. */
   readableCr(cr: 0 | 4, value: bigint): bigint;
   /** The value that MOV to CR0 or CR4 really writes, after the intercept let it pass: masked bits keep `current`. */
