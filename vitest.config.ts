@@ -1,0 +1,34 @@
+/**
+ * One vitest project a suite: `unit` is the tests beside the code, every folder of test/ that holds tests is a suite of
+ * its own (docs/testing.md has a line for each). A new folder needs no line here.
+ */
+import { readdirSync } from 'node:fs';
+import { defineConfig } from 'vitest/config';
+
+const hasTests = (folder: string): boolean =>
+  readdirSync(folder, { recursive: true }).some((file) => String(file).endsWith('.test.ts'));
+
+const suites = readdirSync('test', { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && hasTests(`test/${entry.name}`))
+  .map((entry) => entry.name);
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['{emulator,debug-adapter,extension,cli,scripts}/**/*.test.ts'],
+        },
+      },
+      ...suites.map((suite) => ({
+        test: {
+          name: suite,
+          include: [`test/${suite}/**/*.test.ts`],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      })),
+    ],
+  },
+});
