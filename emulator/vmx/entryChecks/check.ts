@@ -107,7 +107,7 @@ export function mustBeZero(field: VmcsFieldKey, bits: bigint): Violation | undef
 }
 
 /** A violation when the sentence does not hold. */
-export function require(holds: boolean, field: VmcsFieldKey, allowed: string): Violation | undefined {
+export function mustHold(holds: boolean, field: VmcsFieldKey, allowed: string): Violation | undefined {
   return holds ? undefined : { field, allowed };
 }
 
@@ -127,7 +127,7 @@ export function isCanonical(address: bigint, { linearAddressWidth }: EntryContex
 }
 
 export function canonical(vmcs: VmcsView, field: VmcsFieldKey): Violation | undefined {
-  return require(isCanonical(vmcs[field], vmcs.context), field, 'a canonical address');
+  return mustHold(isCanonical(vmcs[field], vmcs.context), field, 'a canonical address');
 }
 
 /** The first violation among several fields that one sentence is about. */

@@ -20,7 +20,7 @@ import {
   injectionVector,
   isInjecting,
   mustBeZero,
-  require,
+  mustHold,
   type VmcsView,
 } from './check.ts';
 
@@ -80,8 +80,11 @@ function msrArea(
       check: (v) => {
         if (v[count] === 0n) return undefined;
         const last = v[address] + v[count] * MSR_ENTRY_SIZE - 1n;
-        return require(beyondPhysicalWidth(last, v.context) ===
-          0n, count, 'an area inside the physical address space');
+        return mustHold(
+          beyondPhysicalWidth(last, v.context) === 0n,
+          count,
+          'an area inside the physical address space',
+        );
       },
     },
   ];
@@ -120,8 +123,11 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
     ref: EXECUTION,
     check: (v) => {
       const { cr3TargetCount } = v.context.capabilities;
-      return require(v.CR3_TARGET_COUNT <=
-        BigInt(cr3TargetCount), 'CR3_TARGET_COUNT', `0 to ${cr3TargetCount}`);
+      return mustHold(
+        v.CR3_TARGET_COUNT <= BigInt(cr3TargetCount),
+        'CR3_TARGET_COUNT',
+        `0 to ${cr3TargetCount}`,
+      );
     },
   },
   {
@@ -175,9 +181,11 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
     text: '"Virtual NMIs" must be 0 if "NMI exiting" is 0',
     ref: EXECUTION,
     check: (v) =>
-      require(v.controls.nmiExiting ||
-        !v.controls
-          .virtualNmis, 'PIN_BASED_VM_EXECUTION_CONTROLS', '"virtual NMIs" only together with "NMI exiting"'),
+      mustHold(
+        v.controls.nmiExiting || !v.controls.virtualNmis,
+        'PIN_BASED_VM_EXECUTION_CONTROLS',
+        '"virtual NMIs" only together with "NMI exiting"',
+      ),
   },
   {
     id: 'controls.nmiWindowExiting',
@@ -186,9 +194,11 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
     text: '"NMI-window exiting" must be 0 if "virtual NMIs" is 0',
     ref: EXECUTION,
     check: (v) =>
-      require(v.controls.virtualNmis ||
-        !v.controls
-          .nmiWindowExiting, 'PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS', '"NMI-window exiting" only together with "virtual NMIs"'),
+      mustHold(
+        v.controls.virtualNmis || !v.controls.nmiWindowExiting,
+        'PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS',
+        '"NMI-window exiting" only together with "virtual NMIs"',
+      ),
   },
   {
     id: 'controls.vpid',
@@ -197,8 +207,11 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
     text: 'The VPID must not be 0000H if "enable VPID" is 1',
     ref: EXECUTION,
     check: (v) =>
-      require(!v.controls.enableVpid ||
-        v.VIRTUAL_PROCESSOR_IDENTIFIER !== 0n, 'VIRTUAL_PROCESSOR_IDENTIFIER', '1 to 0xffff'),
+      mustHold(
+        !v.controls.enableVpid || v.VIRTUAL_PROCESSOR_IDENTIFIER !== 0n,
+        'VIRTUAL_PROCESSOR_IDENTIFIER',
+        '1 to 0xffff',
+      ),
   },
   {
     id: 'controls.eptp.memoryType',
@@ -211,7 +224,7 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
       const type = v.EPT_POINTER & EPTP.MEMORY_TYPE;
       const { memoryTypeUncacheable, memoryTypeWriteBack } = v.context.capabilities.eptVpid;
       const supported = (type === 0n && memoryTypeUncacheable) || (type === 6n && memoryTypeWriteBack);
-      return require(supported, 'EPT_POINTER', 'memory type 0 (UC) or 6 (WB) in bits 2:0');
+      return mustHold(supported, 'EPT_POINTER', 'memory type 0 (UC) or 6 (WB) in bits 2:0');
     },
   },
   {
@@ -225,7 +238,7 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
       const length = ((v.EPT_POINTER & EPTP.WALK_LENGTH) >> 3n) + 1n;
       const { walkLength4, walkLength5 } = v.context.capabilities.eptVpid;
       const supported = (length === 4n && walkLength4) || (length === 5n && walkLength5);
-      return require(supported, 'EPT_POINTER', walkLength5 ? '3 or 4 in bits 5:3' : '3 in bits 5:3');
+      return mustHold(supported, 'EPT_POINTER', walkLength5 ? '3 or 4 in bits 5:3' : '3 in bits 5:3');
     },
   },
   {
@@ -268,9 +281,11 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
     text: '"Enable EPT" must be 1 if "unrestricted guest" is 1',
     ref: EXECUTION,
     check: (v) =>
-      require(!v.controls.unrestrictedGuest ||
-        v.controls
-          .enableEpt, 'SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS', '"unrestricted guest" only together with "enable EPT"'),
+      mustHold(
+        !v.controls.unrestrictedGuest || v.controls.enableEpt,
+        'SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS',
+        '"unrestricted guest" only together with "enable EPT"',
+      ),
   },
 ];
 
@@ -290,9 +305,11 @@ const EXIT_CHECKS: readonly EntryCheckRow[] = [
     text: '"Save VMX-preemption timer value" must be 0 if "activate VMX-preemption timer" is 0',
     ref: VM_EXIT,
     check: (v) =>
-      require(v.controls.activateVmxPreemptionTimer ||
-        !v.controls
-          .saveVmxPreemptionTimerValue, 'PRIMARY_VM_EXIT_CONTROLS', '"save VMX-preemption timer value" only together with "activate VMX-preemption timer"'),
+      mustHold(
+        v.controls.activateVmxPreemptionTimer || !v.controls.saveVmxPreemptionTimerValue,
+        'PRIMARY_VM_EXIT_CONTROLS',
+        '"save VMX-preemption timer value" only together with "activate VMX-preemption timer"',
+      ),
   },
   ...msrArea(
     'exitMsrStore',
@@ -349,7 +366,7 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
       const hasMtf = (v.context.capabilities.allowed.primaryProcessorBased.mayBe1 & monitorTrapFlag) !== 0n;
       const type = injectionType(v);
       const reserved = type === EVENT_TYPE.reserved || (type === EVENT_TYPE.otherEvent && !hasMtf);
-      return require(!reserved, INFORMATION, `interruption type 0, 2 to 6${hasMtf ? ' or 7' : ''}`);
+      return mustHold(!reserved, INFORMATION, `interruption type 0, 2 to 6${hasMtf ? ' or 7' : ''}`);
     },
   },
   {
@@ -360,7 +377,7 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
     ref: VM_ENTRY,
     check: (v) =>
       isInjecting(v) && injectionType(v) === EVENT_TYPE.nmi
-        ? require(injectionVector(v) === 2n, INFORMATION, 'vector 2')
+        ? mustHold(injectionVector(v) === 2n, INFORMATION, 'vector 2')
         : undefined,
   },
   {
@@ -371,7 +388,7 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
     ref: VM_ENTRY,
     check: (v) =>
       isInjecting(v) && injectionType(v) === EVENT_TYPE.hardwareException
-        ? require(injectionVector(v) <= 31n, INFORMATION, 'vector 0 to 31')
+        ? mustHold(injectionVector(v) <= 31n, INFORMATION, 'vector 0 to 31')
         : undefined,
   },
   {
@@ -382,7 +399,7 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
     ref: VM_ENTRY,
     check: (v) =>
       isInjecting(v) && injectionType(v) === EVENT_TYPE.otherEvent
-        ? require(injectionVector(v) === 0n, INFORMATION, 'vector 0')
+        ? mustHold(injectionVector(v) === 0n, INFORMATION, 'vector 0')
         : undefined,
   },
   {
@@ -397,7 +414,7 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
         injectionType(v) === EVENT_TYPE.hardwareException &&
         (v.GUEST_CR0 & CR0.PE) !== 0n &&
         VECTORS_WITH_ERROR_CODE.has(injectionVector(v));
-      return require(!required || deliversErrorCode(v), INFORMATION, 'deliver-error-code 1');
+      return mustHold(!required || deliversErrorCode(v), INFORMATION, 'deliver-error-code 1');
     },
   },
   {
@@ -412,7 +429,7 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
         injectionType(v) === EVENT_TYPE.hardwareException &&
         (v.GUEST_CR0 & CR0.PE) !== 0n &&
         (v.context.capabilities.anyErrorCode || VECTORS_WITH_ERROR_CODE.has(injectionVector(v)));
-      return require(permitted || !deliversErrorCode(v), INFORMATION, 'deliver-error-code 0');
+      return mustHold(permitted || !deliversErrorCode(v), INFORMATION, 'deliver-error-code 0');
     },
   },
   {
@@ -444,9 +461,11 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
       if (!isInjecting(v) || !isSoftwareEvent(v)) return undefined;
       const lowest = v.context.capabilities.zeroLengthInjection ? 0n : 1n;
       const length = v.VM_ENTRY_INSTRUCTION_LENGTH;
-      return require(length >= lowest &&
-        length <=
-          MAX_INSTRUCTION_LENGTH, 'VM_ENTRY_INSTRUCTION_LENGTH', `${lowest} to ${MAX_INSTRUCTION_LENGTH}`);
+      return mustHold(
+        length >= lowest && length <= MAX_INSTRUCTION_LENGTH,
+        'VM_ENTRY_INSTRUCTION_LENGTH',
+        `${lowest} to ${MAX_INSTRUCTION_LENGTH}`,
+      );
     },
   },
   ...msrArea(

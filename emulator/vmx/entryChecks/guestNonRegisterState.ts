@@ -23,7 +23,7 @@ import {
   injectionVector,
   isInjecting,
   mustBeZero,
-  require,
+  mustHold,
   usesPaePaging,
   type VmcsView,
 } from './check.ts';
@@ -77,7 +77,7 @@ const ACTIVITY_CHECKS: readonly EntryCheckRow[] = [
       const supported = BigInt(v.context.capabilities.activityStates);
       const isSupported =
         state === ACTIVE || (state <= WAIT_FOR_SIPI && ((supported >> (state - 1n)) & 1n) === 1n);
-      return require(isSupported, ACTIVITY, '0 (active) or a state that IA32_VMX_MISC[8:6] reports');
+      return mustHold(isSupported, ACTIVITY, '0 (active) or a state that IA32_VMX_MISC[8:6] reports');
     },
   },
   {
@@ -87,8 +87,11 @@ const ACTIVITY_CHECKS: readonly EntryCheckRow[] = [
     text: 'The activity state must not be HLT if DPL of guest SS is not 0',
     ref: NON_REGISTER,
     check: (v) =>
-      require(v.GUEST_ACTIVITY_STATE !== HLT ||
-        (v.GUEST_SS_ACCESS_RIGHTS & ACCESS_RIGHTS.DPL) === 0n, ACTIVITY, 'not HLT (1) at CPL above 0'),
+      mustHold(
+        v.GUEST_ACTIVITY_STATE !== HLT || (v.GUEST_SS_ACCESS_RIGHTS & ACCESS_RIGHTS.DPL) === 0n,
+        ACTIVITY,
+        'not HLT (1) at CPL above 0',
+      ),
   },
   {
     id: 'guest.activity.blocking',
@@ -97,8 +100,11 @@ const ACTIVITY_CHECKS: readonly EntryCheckRow[] = [
     text: 'The activity state must be active if there is blocking by STI or by MOV SS',
     ref: NON_REGISTER,
     check: (v) =>
-      require(v.GUEST_ACTIVITY_STATE === ACTIVE ||
-        !blocks(v, INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS), ACTIVITY, '0 (active)'),
+      mustHold(
+        v.GUEST_ACTIVITY_STATE === ACTIVE || !blocks(v, INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS),
+        ACTIVITY,
+        '0 (active)',
+      ),
   },
   {
     id: 'guest.activity.injection',
@@ -109,7 +115,7 @@ const ACTIVITY_CHECKS: readonly EntryCheckRow[] = [
     check: (v) => {
       if (!isInjecting(v) || v.GUEST_ACTIVITY_STATE === ACTIVE) return undefined;
       const allowed = 'HLT: interrupts, NMI, #DB, #MC, pending MTF; shutdown: NMI, #MC; wait-for-SIPI: none';
-      return require(mayInject(v, v.GUEST_ACTIVITY_STATE), INJECTION, allowed);
+      return mustHold(mayInject(v, v.GUEST_ACTIVITY_STATE), INJECTION, allowed);
     },
   },
 ];
@@ -328,8 +334,11 @@ const LINK_POINTER_CHECKS: readonly EntryCheckRow[] = [
       if (!linkIsAddress(v)) return undefined;
       const identifier = v.context.readPhysical32(v.VMCS_LINK_POINTER) & ~SHADOW_INDICATOR;
       const expected = v.context.capabilities.revisionIdentifier;
-      return require(identifier ===
-        BigInt(expected), 'VMCS_LINK_POINTER', `revision 0x${expected.toString(16)}`);
+      return mustHold(
+        identifier === BigInt(expected),
+        'VMCS_LINK_POINTER',
+        `revision 0x${expected.toString(16)}`,
+      );
     }),
   },
   {
@@ -344,9 +353,11 @@ const LINK_POINTER_CHECKS: readonly EntryCheckRow[] = [
       if (!linkIsAddress(v)) return undefined;
       const isShadow = (v.context.readPhysical32(v.VMCS_LINK_POINTER) & SHADOW_INDICATOR) !== 0n;
       const { vmcsShadowing } = v.controls;
-      return require(isShadow === vmcsShadowing, 'VMCS_LINK_POINTER', vmcsShadowing
-        ? 'a shadow VMCS'
-        : 'an ordinary VMCS');
+      return mustHold(
+        isShadow === vmcsShadowing,
+        'VMCS_LINK_POINTER',
+        vmcsShadowing ? 'a shadow VMCS' : 'an ordinary VMCS',
+      );
     }),
   },
   {
@@ -358,9 +369,11 @@ const LINK_POINTER_CHECKS: readonly EntryCheckRow[] = [
     qualification: 4,
     alsoReads: 'processorState',
     check: linked((v) =>
-      require(v.context.inSmm ||
-        v.VMCS_LINK_POINTER !==
-          v.context.currentVmcsPointer, 'VMCS_LINK_POINTER', 'another VMCS than the current one'),
+      mustHold(
+        v.context.inSmm || v.VMCS_LINK_POINTER !== v.context.currentVmcsPointer,
+        'VMCS_LINK_POINTER',
+        'another VMCS than the current one',
+      ),
     ),
   },
 ];
@@ -391,7 +404,7 @@ const PDPTE_CHECKS: readonly EntryCheckRow[] = [
       const table = v.GUEST_CR3 & PDPT_ADDRESS;
       return first([0n, 1n, 2n, 3n], (index) => {
         const reserved = pdpteReserved(v.context.readPhysical64(table + index * ENTRY_SIZE), v.context);
-        return require(reserved === 0n, 'GUEST_CR3', `PDPTE ${index} without reserved bits`);
+        return mustHold(reserved === 0n, 'GUEST_CR3', `PDPTE ${index} without reserved bits`);
       });
     },
   },

@@ -16,8 +16,8 @@ import {
   injectionType,
   isInjecting,
   mustBeZero,
+  mustHold,
   patViolation,
-  require,
   type VmcsView,
 } from './check.ts';
 
@@ -47,8 +47,11 @@ export const GUEST_CONTROL_REGISTER_CHECKS: readonly EntryCheckRow[] = [
     text: 'Guest CR0.PE must be 1 if CR0.PG is 1',
     ref: CONTROL_REGISTERS,
     check: (v) =>
-      require((v.GUEST_CR0 & CR0.PG) === 0n ||
-        (v.GUEST_CR0 & CR0.PE) !== 0n, 'GUEST_CR0', 'CR0.PE 1 together with CR0.PG'),
+      mustHold(
+        (v.GUEST_CR0 & CR0.PG) === 0n || (v.GUEST_CR0 & CR0.PE) !== 0n,
+        'GUEST_CR0',
+        'CR0.PE 1 together with CR0.PG',
+      ),
   },
   {
     id: 'guest.cr4.fixed',
@@ -68,8 +71,11 @@ export const GUEST_CONTROL_REGISTER_CHECKS: readonly EntryCheckRow[] = [
     text: 'Guest CR0.WP must be 1 if CR4.CET is 1',
     ref: CONTROL_REGISTERS,
     check: (v) =>
-      require((v.GUEST_CR4 & CR4.CET) === 0n ||
-        (v.GUEST_CR0 & CR0.WP) !== 0n, 'GUEST_CR0', 'CR0.WP 1 with CR4.CET 1'),
+      mustHold(
+        (v.GUEST_CR4 & CR4.CET) === 0n || (v.GUEST_CR0 & CR0.WP) !== 0n,
+        'GUEST_CR0',
+        'CR0.WP 1 with CR4.CET 1',
+      ),
   },
   {
     id: 'guest.debugctl.reserved',
@@ -227,8 +233,11 @@ export const GUEST_RIP_RFLAGS_CHECKS: readonly EntryCheckRow[] = [
       // Unlike a canonical address, the bits above the width need not repeat the highest bit below it.
       const above = v.GUEST_RIP >> BigInt(v.context.linearAddressWidth);
       const all = (1n << BigInt(64 - v.context.linearAddressWidth)) - 1n;
-      return require(above === 0n ||
-        above === all, 'GUEST_RIP', 'equal bits beyond the linear-address width');
+      return mustHold(
+        above === 0n || above === all,
+        'GUEST_RIP',
+        'equal bits beyond the linear-address width',
+      );
     },
   },
   {

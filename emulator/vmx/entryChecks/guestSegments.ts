@@ -12,7 +12,7 @@ import {
   first,
   isVirtual8086,
   mustBeZero,
-  require,
+  mustHold,
   type Violation,
   type VmcsView,
 } from './check.ts';
@@ -136,7 +136,7 @@ const BASE_CHECKS: readonly EntryCheckRow[] = [
     check: (v) =>
       isVirtual8086(v)
         ? first(CODE_AND_DATA, ({ base, selector }) =>
-            require(v[base] === v[selector] << 4n, base, `0x${(v[selector] << 4n).toString(16)}`),
+            mustHold(v[base] === v[selector] << 4n, base, `0x${(v[selector] << 4n).toString(16)}`),
           )
         : undefined,
   },
@@ -186,7 +186,7 @@ const VIRTUAL_8086_CHECKS: readonly EntryCheckRow[] = [
     ref: REF,
     check: (v) =>
       isVirtual8086(v)
-        ? first(CODE_AND_DATA, ({ limit }) => require(v[limit] === VIRTUAL_8086_LIMIT, limit, '0xffff'))
+        ? first(CODE_AND_DATA, ({ limit }) => mustHold(v[limit] === VIRTUAL_8086_LIMIT, limit, '0xffff'))
         : undefined,
   },
   {
@@ -198,7 +198,7 @@ const VIRTUAL_8086_CHECKS: readonly EntryCheckRow[] = [
     check: (v) =>
       isVirtual8086(v)
         ? first(CODE_AND_DATA, ({ accessRights }) =>
-            require(v[accessRights] === VIRTUAL_8086_ACCESS_RIGHTS, accessRights, '0xf3'),
+            mustHold(v[accessRights] === VIRTUAL_8086_ACCESS_RIGHTS, accessRights, '0xf3'),
           )
         : undefined,
   },
@@ -215,7 +215,7 @@ const CODE_AND_DATA_CHECKS: readonly EntryCheckRow[] = [
       const isCode = (type(v, CS) & (CODE | ACCESSED)) === (CODE | ACCESSED);
       const isData = v.controls.unrestrictedGuest && type(v, CS) === READ_WRITE_ACCESSED;
       const allowed = v.controls.unrestrictedGuest ? 'type 3, 9, 11, 13 or 15' : 'type 9, 11, 13 or 15';
-      return require(isCode || isData, CS.accessRights, allowed);
+      return mustHold(isCode || isData, CS.accessRights, allowed);
     }),
   },
   {
@@ -225,7 +225,7 @@ const CODE_AND_DATA_CHECKS: readonly EntryCheckRow[] = [
     text: 'The type of guest SS must be 3 or 7 (read/write, accessed) if SS is usable',
     ref: REF,
     check: protectedMode((v) =>
-      require(!isUsable(v, SS) || type(v, SS) === 3n || type(v, SS) === 7n, SS.accessRights, 'type 3 or 7'),
+      mustHold(!isUsable(v, SS) || type(v, SS) === 3n || type(v, SS) === 7n, SS.accessRights, 'type 3 or 7'),
     ),
   },
   {
@@ -280,7 +280,7 @@ const CODE_AND_DATA_CHECKS: readonly EntryCheckRow[] = [
     ref: REF,
     check: protectedMode((v) =>
       type(v, CS) === 9n || type(v, CS) === 11n
-        ? require(dpl(v, CS) === dpl(v, SS), CS.accessRights, `DPL ${dpl(v, SS)}`)
+        ? mustHold(dpl(v, CS) === dpl(v, SS), CS.accessRights, `DPL ${dpl(v, SS)}`)
         : undefined,
     ),
   },
@@ -292,7 +292,7 @@ const CODE_AND_DATA_CHECKS: readonly EntryCheckRow[] = [
     ref: REF,
     check: protectedMode((v) =>
       type(v, CS) === 13n || type(v, CS) === 15n
-        ? require(dpl(v, CS) <= dpl(v, SS), CS.accessRights, `DPL 0 to ${dpl(v, SS)}`)
+        ? mustHold(dpl(v, CS) <= dpl(v, SS), CS.accessRights, `DPL 0 to ${dpl(v, SS)}`)
         : undefined,
     ),
   },
@@ -303,8 +303,11 @@ const CODE_AND_DATA_CHECKS: readonly EntryCheckRow[] = [
     text: 'DPL of guest SS must equal RPL of its selector if "unrestricted guest" is 0',
     ref: REF,
     check: protectedMode((v) =>
-      require(v.controls.unrestrictedGuest ||
-        dpl(v, SS) === rpl(v, SS), SS.accessRights, `DPL ${rpl(v, SS)}, the RPL of the selector`),
+      mustHold(
+        v.controls.unrestrictedGuest || dpl(v, SS) === rpl(v, SS),
+        SS.accessRights,
+        `DPL ${rpl(v, SS)}, the RPL of the selector`,
+      ),
     ),
   },
   {
@@ -330,8 +333,11 @@ const CODE_AND_DATA_CHECKS: readonly EntryCheckRow[] = [
         ? undefined
         : first(DATA, (segment) =>
             isUsable(v, segment) && type(v, segment) <= 11n
-              ? require(dpl(v, segment) >=
-                  rpl(v, segment), segment.accessRights, `DPL ${rpl(v, segment)} or above`)
+              ? mustHold(
+                  dpl(v, segment) >= rpl(v, segment),
+                  segment.accessRights,
+                  `DPL ${rpl(v, segment)} or above`,
+                )
               : undefined,
           ),
     ),
@@ -463,9 +469,11 @@ const SYSTEM_CHECKS: readonly EntryCheckRow[] = [
     text: 'The type of guest TR must be 3 (16-bit busy TSS) or 11 (32-bit busy TSS) if "IA-32e mode guest" is 0',
     ref: REF,
     check: (v) =>
-      require(v.controls.ia32eModeGuest ||
-        type(v, TR) === BUSY_16_BIT_TSS ||
-        type(v, TR) === BUSY_TSS, TR.accessRights, 'type 3 or 11'),
+      mustHold(
+        v.controls.ia32eModeGuest || type(v, TR) === BUSY_16_BIT_TSS || type(v, TR) === BUSY_TSS,
+        TR.accessRights,
+        'type 3 or 11',
+      ),
   },
   {
     id: 'guest.tr.type.ia32eMode',
@@ -473,7 +481,8 @@ const SYSTEM_CHECKS: readonly EntryCheckRow[] = [
     needs: [TR.accessRights],
     text: 'The type of guest TR must be 11 (64-bit busy TSS) if "IA-32e mode guest" is 1',
     ref: REF,
-    check: (v) => require(!v.controls.ia32eModeGuest || type(v, TR) === BUSY_TSS, TR.accessRights, 'type 11'),
+    check: (v) =>
+      mustHold(!v.controls.ia32eModeGuest || type(v, TR) === BUSY_TSS, TR.accessRights, 'type 11'),
   },
   ...systemSegment('tr', TR, () => true),
   {
@@ -490,7 +499,7 @@ const SYSTEM_CHECKS: readonly EntryCheckRow[] = [
     needs: [LDTR.accessRights],
     text: 'The type of guest LDTR must be 2 (LDT) if LDTR is usable',
     ref: REF,
-    check: (v) => require(!isUsable(v, LDTR) || type(v, LDTR) === LDT, LDTR.accessRights, 'type 2'),
+    check: (v) => mustHold(!isUsable(v, LDTR) || type(v, LDTR) === LDT, LDTR.accessRights, 'type 2'),
   },
   ...systemSegment('ldtr', LDTR, (v) => isUsable(v, LDTR)),
 ];

@@ -14,8 +14,8 @@ import {
   first,
   fixedBitsViolated,
   mustBeZero,
+  mustHold,
   patViolation,
-  require,
 } from './check.ts';
 
 const REGISTERS = ENTRIES('Checks on Host Control Registers, MSRs, and SSP', '2.2');
@@ -73,8 +73,11 @@ const REGISTER_CHECKS: readonly EntryCheckRow[] = [
     text: 'Host CR0.WP must be 1 if CR4.CET is 1',
     ref: REGISTERS,
     check: (v) =>
-      require((v.HOST_CR4 & CR4.CET) === 0n ||
-        (v.HOST_CR0 & CR0.WP) !== 0n, 'HOST_CR0', 'CR0.WP 1 with CR4.CET 1'),
+      mustHold(
+        (v.HOST_CR4 & CR4.CET) === 0n || (v.HOST_CR0 & CR0.WP) !== 0n,
+        'HOST_CR0',
+        'CR0.WP 1 with CR4.CET 1',
+      ),
   },
   {
     id: 'host.cr3.reserved',
@@ -144,7 +147,7 @@ const SEGMENT_CHECKS: readonly EntryCheckRow[] = [
     ref: SEGMENTS,
     check: (v) =>
       first(['HOST_CS_SELECTOR', 'HOST_TR_SELECTOR'] as const, (field) =>
-        require(v[field] !== 0n, field, 'a selector that is not null'),
+        mustHold(v[field] !== 0n, field, 'a selector that is not null'),
       ),
   },
   {
@@ -154,8 +157,11 @@ const SEGMENT_CHECKS: readonly EntryCheckRow[] = [
     text: 'The host selector of SS must not be 0000H if "host address-space size" is 0',
     ref: SEGMENTS,
     check: (v) =>
-      require(v.controls.hostAddressSpaceSize ||
-        v.HOST_SS_SELECTOR !== 0n, 'HOST_SS_SELECTOR', 'a selector that is not null'),
+      mustHold(
+        v.controls.hostAddressSpaceSize || v.HOST_SS_SELECTOR !== 0n,
+        'HOST_SS_SELECTOR',
+        'a selector that is not null',
+      ),
   },
   {
     id: 'host.bases.canonical',
@@ -176,8 +182,11 @@ const ADDRESS_SPACE_CHECKS: readonly EntryCheckRow[] = [
     ref: ADDRESS_SPACE,
     alsoReads: 'processorState',
     check: (v) =>
-      require(v.context.ia32eMode ||
-        !v.controls.ia32eModeGuest, 'VM_ENTRY_CONTROLS', '"IA-32e mode guest" 0'),
+      mustHold(
+        v.context.ia32eMode || !v.controls.ia32eModeGuest,
+        'VM_ENTRY_CONTROLS',
+        '"IA-32e mode guest" 0',
+      ),
   },
   {
     id: 'host.addressSpace.legacyProcessor.host',
@@ -187,8 +196,11 @@ const ADDRESS_SPACE_CHECKS: readonly EntryCheckRow[] = [
     ref: ADDRESS_SPACE,
     alsoReads: 'processorState',
     check: (v) =>
-      require(v.context.ia32eMode ||
-        !v.controls.hostAddressSpaceSize, 'PRIMARY_VM_EXIT_CONTROLS', '"host address-space size" 0'),
+      mustHold(
+        v.context.ia32eMode || !v.controls.hostAddressSpaceSize,
+        'PRIMARY_VM_EXIT_CONTROLS',
+        '"host address-space size" 0',
+      ),
   },
   {
     id: 'host.addressSpace.ia32eProcessor.host',
@@ -198,8 +210,11 @@ const ADDRESS_SPACE_CHECKS: readonly EntryCheckRow[] = [
     ref: ADDRESS_SPACE,
     alsoReads: 'processorState',
     check: (v) =>
-      require(!v.context.ia32eMode ||
-        v.controls.hostAddressSpaceSize, 'PRIMARY_VM_EXIT_CONTROLS', '"host address-space size" 1'),
+      mustHold(
+        !v.context.ia32eMode || v.controls.hostAddressSpaceSize,
+        'PRIMARY_VM_EXIT_CONTROLS',
+        '"host address-space size" 1',
+      ),
   },
   {
     id: 'host.addressSpace.legacyHost.guest',
@@ -208,8 +223,11 @@ const ADDRESS_SPACE_CHECKS: readonly EntryCheckRow[] = [
     text: '"IA-32e mode guest" must be 0 if "host address-space size" is 0',
     ref: ADDRESS_SPACE,
     check: (v) =>
-      require(v.controls.hostAddressSpaceSize ||
-        !v.controls.ia32eModeGuest, 'VM_ENTRY_CONTROLS', '"IA-32e mode guest" 0'),
+      mustHold(
+        v.controls.hostAddressSpaceSize || !v.controls.ia32eModeGuest,
+        'VM_ENTRY_CONTROLS',
+        '"IA-32e mode guest" 0',
+      ),
   },
   {
     id: 'host.addressSpace.legacyHost.pcide',
