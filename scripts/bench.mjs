@@ -1,0 +1,62 @@
+/**
+ * `npm run bench [NAME …]`: runs the benchmarks of test/bench/ (all, or those whose file name contains a NAME) and prints one
+ * table; with --write it also goes to docs/performance.md.
+ */
+import { readdirSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { buildIfOutdated, installPackages, requireNode } from './support/setup.mjs';
+import { root } from './support/tools.mjs';
+
+requireNode();
+installPackages();
+buildIfOutdated();
+const { importTypeScript } = await import('./support/runTypeScript.mjs');
+
+const args = process.argv.slice(2);
+const wanted = args.filter((arg) => !arg.startsWith('--'));
+const unknown = args.filter((arg) => arg.startsWith('--') && arg !== '--write');
+const files = readdirSync(join(root, 'test/bench'))
+  .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+  .filter((file) => wanted.length === 0 || wanted.some((name) => file.includes(name)));
+if (unknown.length > 0 || files.length === 0) {
+  console.error(
+    unknown.length > 0 ? `Unknown option ${unknown[0]}` : `No benchmark is called ${wanted.join(' or ')}`,
+  );
+  process.exit(2);
+}
+
+const tables = [];
+for (const file of files) {
+  const { bench } = await importTypeScript(`test/bench/${file}`);
+  console.error(`${bench.title} …`);
+  tables.push({ title: bench.title, about: bench.about, rows: await bench.run() });
+}
+
+/** A markdown table whose columns line up in a terminal too; figures stand to the right. */
+function table(rows) {
+  const cells = [
+    ['', 'result', 'unit', ''],
+    ...rows.map((row) => [row.name, String(row.value), row.unit, row.note ?? '']),
+  ];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(3, ...cells.map((row) => row[column].length)));
+  const line = (row) =>
+    `| ${row.map((cell, i) => (i === 1 ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join(' | ')} |`;
+  const rule = `|${widths.map((width, i) => (i === 1 ? `${'-'.repeat(width + 1)}:` : '-'.repeat(width + 2))).join('|')}|`;
+  return [line(cells[0]), rule, ...cells.slice(1).map(line)].join('\n');
+}
+
+const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB.`;
+const text = tables.map(({ title, about, rows }) => `## ${title}\n\n${about}\n\n${table(rows)}\n`).join('\n');
+console.log(`${text}\n${machine}`);
+
+if (args.includes('--write')) {
+  if (wanted.length > 0) {
+    console.error('docs/performance.md holds all benchmarks: --write goes without names.');
+    process.exit(2);
+  }
+  writeFileSync(
+    join(root, 'docs/performance.md'),
+    `# Performance\n\nMeasured by \`npm run bench -- --write\` on: ${machine}\n\n${text}`,
+  );
+}
