@@ -67,6 +67,17 @@ export interface ExitBreakpoint {
   readonly reasons: readonly string[];
 }
 
+/** A part of a register or of a VMCS field, by the bit-field rows. */
+export interface DecodedField {
+  /** The manual's short name, e.g. `PE`. */
+  readonly key: string;
+  readonly name: string;
+  readonly bit: number;
+  readonly width: number;
+  readonly value: bigint;
+  readonly meaning: string;
+}
+
 /** One named value of a register view; `value` is unsigned. */
 export interface RegisterValue {
   readonly name: string;
@@ -74,7 +85,7 @@ export interface RegisterValue {
   readonly bits: number;
   readonly writable: boolean;
   /** Decoded parts: flags, fields of control registers, of segments. */
-  readonly fields: readonly { readonly name: string; readonly value: bigint; readonly meaning: string }[];
+  readonly fields: readonly DecodedField[];
   /** The manual's section. */
   readonly reference: string;
 }
@@ -99,7 +110,7 @@ export interface VmcsFieldValue {
   /** Name of the control whose 1-setting would bring the field into existence. */
   readonly missing: string | undefined;
   readonly bits: number;
-  readonly fields: readonly { readonly name: string; readonly value: bigint; readonly meaning: string }[];
+  readonly fields: readonly DecodedField[];
   readonly reference: string;
 }
 
@@ -128,7 +139,12 @@ export interface MachineStatistics {
   readonly instructions: number;
   readonly ticks: number;
   readonly exits: number;
-  readonly exitsByReason: readonly { readonly key: string; readonly name: string; readonly count: number; readonly cost: number }[];
+  readonly exitsByReason: readonly {
+    readonly key: string;
+    readonly name: string;
+    readonly count: number;
+    readonly cost: number;
+  }[];
   readonly translations: number;
 }
 
