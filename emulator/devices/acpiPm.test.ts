@@ -25,6 +25,7 @@ beforeEach(() => {
         sci = level;
       },
     },
+    softOffType: 5,
     powerOff: () => {
       poweredOff += 1;
     },

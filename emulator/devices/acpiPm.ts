@@ -12,7 +12,7 @@ import { SavedState, savedDeadline } from '../base/savedState.ts';
 import type { StateRecord } from '../base/stateValue.ts';
 import type { AccessSize, Device } from './device.ts';
 
-export const PM_TIMER_HERTZ = 3_579_545;
+const PM_TIMER_HERTZ = 3_579_545;
 /** The timer has 24 bits. */
 const TIMER_MASK = 0xff_ffff;
 /** TMR_STS is set whenever the timer's most significant bit changes. */
@@ -22,7 +22,6 @@ const PM1_STATUS = 0;
 const PM1_ENABLE = 2;
 const PM1_CONTROL = 4;
 const PM_TIMER = 8;
-export const ACPI_PM_LENGTH = 12;
 
 const TIMER_STATUS = 0x0001;
 const POWER_BUTTON_STATUS = 0x0100;
@@ -34,13 +33,12 @@ const CONTROL_SLEEP_TYPE_SHIFT = 10;
 const CONTROL_SLEEP_TYPE_BITS = 0x1c00;
 const CONTROL_SLEEP_ENABLE = 0x2000;
 
-/** SLP_TYP of the soft-off state, as `\_S5` in the DSDT says. */
-export const SLEEP_TYPE_S5 = 5;
-
 export interface AcpiPmConfig {
   readonly clock: Clock;
   /** The system control interrupt, level-triggered. */
   readonly sci: IrqLine;
+  /** SLP_TYP of the soft-off state, as `\_S5` in the DSDT says. */
+  readonly softOffType: number;
   /** The guest entered S5. */
   readonly powerOff: () => void;
 }
@@ -49,14 +47,16 @@ export class AcpiPm implements Device {
   readonly name = 'acpi-pm';
   readonly #clock: Clock;
   readonly #sci: IrqLine;
+  readonly #softOffType: number;
   readonly #powerOff: () => void;
   /** Rings at the next timer carry while its interrupt is enabled. */
   readonly #carryAlarm: Alarm;
   #registers = initialRegisters();
 
-  constructor({ clock, sci, powerOff }: AcpiPmConfig) {
+  constructor({ clock, sci, softOffType, powerOff }: AcpiPmConfig) {
     this.#clock = clock;
     this.#sci = sci;
+    this.#softOffType = softOffType;
     this.#powerOff = powerOff;
     this.#carryAlarm = clock.createAlarm('acpi-pm timer carry', () => this.#update());
   }
@@ -139,7 +139,7 @@ export class AcpiPm implements Device {
     this.#registers.control = CONTROL_SCI_ENABLE | (value & CONTROL_SLEEP_TYPE_BITS);
     // Only S5 is described to the guest; other sleep types do nothing here.
     const sleepType = (value & CONTROL_SLEEP_TYPE_BITS) >> CONTROL_SLEEP_TYPE_SHIFT;
-    if ((value & CONTROL_SLEEP_ENABLE) !== 0 && sleepType === SLEEP_TYPE_S5) this.#powerOff();
+    if ((value & CONTROL_SLEEP_ENABLE) !== 0 && sleepType === this.#softOffType) this.#powerOff();
   }
 
   #status(): number {
