@@ -130,7 +130,9 @@ describe('the bus', () => {
 
   it('reports an access that nobody answers', () => {
     const lines: string[] = [];
-    const sink = { log: (level: LogLevel, component: string, text: string) => lines.push(`${level} ${component}: ${text}`) };
+    const sink = {
+      log: (level: LogLevel, component: string, text: string) => lines.push(`${level} ${component}: ${text}`),
+    };
     const bus = Bus.ports(new Logger(sink, 'ports'));
     bus.read(0x92, 1);
     bus.write(0x92, 1, 2);

@@ -121,9 +121,15 @@ export class Bus {
     if (!Number.isSafeInteger(base) || base < 0 || length < 1 || base + length > this.#decoder.limit) {
       throw new BusRangeError(`${what} leaves the address space`, base, length);
     }
-    const other = this.#ranges.find((range) => base < range.base + range.length && range.base < base + length);
+    const other = this.#ranges.find(
+      (range) => base < range.base + range.length && range.base < base + length,
+    );
     if (other !== undefined) {
-      throw new BusRangeError(`${what} overlaps ${hex(other.base)}+${other.length} of ${other.name}`, base, length);
+      throw new BusRangeError(
+        `${what} overlaps ${hex(other.base)}+${other.length} of ${other.name}`,
+        base,
+        length,
+      );
     }
     const { widest = 4, offset = 0 } = options;
     const range: BusRange = { base, length, name, device, widest, offset };
@@ -176,7 +182,8 @@ export class Bus {
   #readSplit(address: number, size: AccessSize, range: BusRange | undefined, peek: boolean): number {
     const step = this.#step(address, size, range);
     if (step === size) {
-      if (!peek) this.#unanswered?.debug(`read of ${size} bytes from ${this.#space} ${hex(address)}: nobody answers`);
+      if (!peek)
+        this.#unanswered?.debug(`read of ${size} bytes from ${this.#space} ${hex(address)}: nobody answers`);
       return floatingBus(size);
     }
     let value = 0;

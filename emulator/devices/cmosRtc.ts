@@ -115,7 +115,8 @@ export class CmosRtc implements Device {
       case REGISTER_D:
         return D_VALID;
     }
-    if (isDateByte(index) && this.#running) return this.#encodeDateByte(index, fieldsOfSeconds(this.#seconds()));
+    if (isDateByte(index) && this.#running)
+      return this.#encodeDateByte(index, fieldsOfSeconds(this.#seconds()));
     return this.#cmos[index];
   }
 
@@ -336,7 +337,8 @@ export class CmosRtc implements Device {
     const { b, flags, epochTick } = this.#registers;
     const wants = b & ~flags;
     const hertz = this.#periodicHertz();
-    if ((wants & PERIODIC) !== 0 && hertz !== 0) this.#periodic.arm(ticksForPeriods(this.#periods() + 1, hertz));
+    if ((wants & PERIODIC) !== 0 && hertz !== 0)
+      this.#periodic.arm(ticksForPeriods(this.#periods() + 1, hertz));
     else this.#periodic.disarm();
     if ((wants & (UPDATE | ALARM)) !== 0 && this.#running) {
       const elapsed = this.#clock.now() - epochTick;
@@ -377,7 +379,8 @@ function cmosOfPc(memoryBytes: number): Uint8Array {
   cmos[CMOS_EQUIPMENT] = EQUIPMENT;
   store(CMOS_BASE_MEMORY, BASE_MEMORY_KB);
   const aboveOneMegabyte = Math.max(0, memoryBytes - 0x10_0000);
-  for (const index of CMOS_EXTENDED_MEMORY) store(index, Math.min(0xffff, Math.floor(aboveOneMegabyte / 1024)));
+  for (const index of CMOS_EXTENDED_MEMORY)
+    store(index, Math.min(0xffff, Math.floor(aboveOneMegabyte / 1024)));
   const below4G = Math.min(memoryBytes, 2 ** 32);
   store(CMOS_MEMORY_ABOVE_16M, Math.min(0xffff, Math.floor(Math.max(0, below4G - 0x100_0000) / 0x1_0000)));
   store(CMOS_MEMORY_ABOVE_4G, Math.floor(Math.max(0, memoryBytes - 2 ** 32) / 0x1_0000), 3);

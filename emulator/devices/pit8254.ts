@@ -86,7 +86,7 @@ export class Pit8254 implements Device {
 
   reset(): void {
     this.#portB = 0;
-    this.#counters.forEach((counter, index) => counter.reset(index !== 2));
+    for (const [index, counter] of this.#counters.entries()) counter.reset(index !== 2);
     this.#edge.disarm();
     this.#irq.set(false);
   }
@@ -103,7 +103,8 @@ export class Pit8254 implements Device {
     const saved = new SavedState(this.name, state);
     this.#portB = saved.number('portB');
     saved.alarm('edge', this.#edge);
-    saved.records('counters', 3).forEach((counter, index) => this.#counters[index].restore(counter));
+    for (const [index, counter] of saved.records('counters', 3).entries())
+      this.#counters[index].restore(counter);
   }
 
   #writeControlWord(value: number, now: number): void {

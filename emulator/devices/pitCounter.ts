@@ -318,7 +318,7 @@ export class PitCounter {
     if (!hasCount) return 0;
     const elapsed = Math.max(0, this.#elapsed(now));
     const modulus = this.#modulus;
-    const count = (this.#countAfter(elapsed, reload) % modulus + modulus) % modulus;
+    const count = ((this.#countAfter(elapsed, reload) % modulus) + modulus) % modulus;
     return modulus === 10_000 ? toBcd(count) : count;
   }
 

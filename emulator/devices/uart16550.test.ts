@@ -254,7 +254,9 @@ describe('16550 loopback', () => {
     write(FCR, 0x01);
     for (let byte = 0; byte < 17; byte += 1) write(THR, byte);
     expect(read(LSR) & 0x02).toBe(0x02);
-    expect(Array.from({ length: 16 }, () => read(RBR))).toEqual(Array.from({ length: 16 }, (_, byte) => byte));
+    expect(Array.from({ length: 16 }, () => read(RBR))).toEqual(
+      Array.from({ length: 16 }, (_, byte) => byte),
+    );
   });
 
   it('break control arrives as a break', () => {

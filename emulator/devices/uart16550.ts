@@ -240,7 +240,8 @@ export class Uart16550 implements Device {
   #writeFifoControl(value: number): void {
     const registers = this.#registers;
     const enable = (value & FCR_ENABLE) !== 0;
-    if (enable !== registers.fifosEnabled || (enable && (value & FCR_CLEAR_RECEIVER) !== 0)) this.#clearReceiver();
+    if (enable !== registers.fifosEnabled || (enable && (value & FCR_CLEAR_RECEIVER) !== 0))
+      this.#clearReceiver();
     registers.fifosEnabled = enable;
     if (enable) registers.triggerLevel = TRIGGER_LEVELS[value >> FCR_TRIGGER_SHIFT];
     this.#fillReceiver();
@@ -337,7 +338,8 @@ export class Uart16550 implements Device {
 
   /** The pending interrupt of the highest priority, as IIR bits 3:0 show it. */
   #identification(): number {
-    const { ier, lineErrors, fifosEnabled, triggerLevel, timedOut, thrEmptyPending, modemChanges } = this.#registers;
+    const { ier, lineErrors, fifosEnabled, triggerLevel, timedOut, thrEmptyPending, modemChanges } =
+      this.#registers;
     if ((ier & IER_LINE_STATUS) !== 0 && lineErrors !== 0) return IIR_LINE_STATUS;
     if ((ier & IER_RECEIVED_DATA) !== 0) {
       if (this.#receiver.length >= (fifosEnabled ? triggerLevel : 1)) return IIR_RECEIVED_DATA;
