@@ -1,0 +1,263 @@
+/**
+ * Which translations the processor uses at the moment, as the context id in every TLB tag, and what makes cached
+ * translations invalid.
+ *
+ * Intel SDM Vol. 3A, "Invalidation of TLBs and Paging-Structure Caches", 4.10.4; Vol. 3C, "Invalidating Cached
+ * Translation Information", 29.4.3.
+ */
+import type { CpuState } from '../state/cpuState.ts';
+import { OFFSET } from '../state/layout.ts';
+import { CR0, CR4, EFER, FLAG } from '../state/registers.ts';
+import { Contexts, type Space } from './contexts.ts';
+import type { SecondLevelWalker } from './ept.ts';
+import { accessClass, modeClass } from './pagingMode.ts';
+import type { Tlb } from './tlb.ts';
+import { type PageWalker, UNTRANSLATED } from './walk.ts';
+
+/** What VM entry and VM exit set: whether guest-physical addresses are translated, and by which EPTP. */
+export interface SecondLevel {
+  enabled: boolean;
+  eptpLo: number;
+  eptpHi: number;
+}
+
+/** Whoever caches code by linear address. */
+export interface CodeTranslations {
+  /** Translations of the addresses that share all bits from `shift` up with this one may have changed. */
+  pageInvalidated(lo: number, hi: number, shift: number): void;
+  /** Context ids start over: whatever is keyed by one is invalid. */
+  contextsReused(): void;
+}
+
+/** Changes of these bits invalidate all translations of the current VPID. */
+const FLUSHING_CR0 = CR0.PG;
+const FLUSHING_CR4 = CR4.PGE | CR4.PCIDE | CR4.PAE | CR4.PSE | CR4.SMEP | CR4.SMAP | CR4.LA57;
+const FLUSHING_EFER = EFER.NXE | EFER.LMA;
+
+const CR0_LOW = OFFSET.CR0 >> 2;
+const CR3_LOW = OFFSET.CR3 >> 2;
+const CR4_LOW = OFFSET.CR4 >> 2;
+const EFER_LOW = OFFSET.IA32_EFER >> 2;
+const RFLAGS = OFFSET.RFLAGS >> 2;
+const CPL = OFFSET.CPL >> 2;
+const CONTEXT = OFFSET.CONTEXT >> 2;
+
+export class AddressSpaces {
+  /** Read at each {@link update}. */
+  readonly secondLevel: SecondLevel = { enabled: false, eptpLo: 0, eptpHi: 0 };
+  /** The current VPID: 0 in root operation and without "enable VPID". */
+  vpid = 0;
+  /** The logical processor whose state is loaded: processors share the TLBs and never each other's translations. */
+  processor = 0;
+  codeTranslations: CodeTranslations | undefined;
+
+  readonly #words: Int32Array;
+  readonly #tlb: Tlb;
+  readonly #walker: PageWalker;
+  readonly #second: SecondLevelWalker;
+  readonly #contexts: Contexts;
+  #space: Space;
+  #mode = 0;
+  /** The registers as the last update saw them. */
+  #cr0 = 0;
+  #cr3Lo = 0;
+  #cr3Hi = 0;
+  #cr4 = 0;
+  #efer = 0;
+  #enabled = false;
+  #eptpLo = 0;
+  #eptpHi = 0;
+  #vpid = 0;
+  #processor = 0;
+  #stale = true;
+  /** Pages that instructions were fetched from, by bits 27:12 of the linear address. */
+  readonly #fetched = new Uint8Array(0x1_0000);
+
+  constructor(state: CpuState, tlb: Tlb, walker: PageWalker, second: SecondLevelWalker) {
+    this.#words = state.i32;
+    this.#tlb = tlb;
+    this.#walker = walker;
+    this.#second = second;
+    this.#contexts = new Contexts(() => {
+      tlb.flushAll();
+      this.codeTranslations?.contextsReused();
+    });
+    this.#space = this.#contexts.space(0, 0, 0, 0);
+  }
+
+  /**
+   * Makes CONTEXT agree with the processor's state; called after any change of CR0, CR3, CR4, IA32_EFER, CPL,
+   * RFLAGS.AC, VPID or EPTP. Does the invalidations that a MOV to CR0 or CR4 implies, and that of a MOV to CR3 with
+   * another address. A MOV to CR3 with the same address looks like nothing: it needs {@link flushCurrent}.
+   */
+  update(): void {
+    const words = this.#words;
+    const { secondLevel } = this;
+    const cr4 = words[CR4_LOW];
+    const cr0 = words[CR0_LOW];
+    if (
+      this.#stale ||
+      words[CR3_LOW] !== this.#cr3Lo ||
+      words[CR3_LOW + 1] !== this.#cr3Hi ||
+      cr0 !== this.#cr0 ||
+      cr4 !== this.#cr4 ||
+      words[EFER_LOW] !== this.#efer ||
+      this.vpid !== this.#vpid ||
+      this.processor !== this.#processor ||
+      secondLevel.enabled !== this.#enabled ||
+      secondLevel.eptpLo !== this.#eptpLo ||
+      secondLevel.eptpHi !== this.#eptpHi
+    ) {
+      this.#change();
+    }
+    const smap = (cr4 & CR4.SMAP) !== 0 && (words[RFLAGS] & FLAG.AC) === 0;
+    const access = accessClass(words[CPL] === 3, (cr0 & CR0.WP) !== 0, (cr4 & CR4.SMEP) !== 0, smap);
+    const number = (this.#mode << 4) | access;
+    const id = this.#space.ids[number];
+    words[CONTEXT] = id !== 0 ? id : this.#contexts.allocate(this.#space, number);
+    words[CONTEXT + 1] = 0;
+  }
+
+  /**
+   * VM entry (the guest's VPID and EPTP, 0 and undefined without) and VM exit (0 and undefined), after the control
+   * registers are loaded. Without VPIDs both invalidate everything of VPID 0.
+   *
+   * @see SDM "Operations that Invalidate Cached Mappings", 29.4.3.1
+   */
+  switchTo(vpid: number, eptp: bigint | undefined): void {
+    if (vpid === 0 && this.vpid === 0)
+      this.#contexts.retire((space) => space.vpid === 0 && this.#isOwn(space));
+    this.vpid = vpid;
+    this.secondLevel.enabled = eptp !== undefined;
+    this.secondLevel.eptpLo = Number(BigInt.asIntN(32, eptp ?? 0n));
+    this.secondLevel.eptpHi = Number(BigInt.asIntN(32, (eptp ?? 0n) >> 32n));
+    this.update();
+  }
+
+  // Invalidation. More than the manual asks for may go, never less.
+
+  /** INVLPG, and INVPCID and INVVPID for one address: the page goes from every context. */
+  invalidatePage(lo: number, hi: number): void {
+    const shift = this.#tlb.dropPage(lo, hi);
+    if (shift === 12 && this.#fetched[(lo >>> 12) & 0xffff] === 0) return;
+    this.codeTranslations?.pageInvalidated(lo, hi, shift);
+  }
+
+  /** The current PCID of the current VPID. */
+  flushCurrent(): void {
+    this.#space.ids.fill(0);
+    this.update();
+  }
+
+  /** One PCID of the current VPID, as single-context INVPCID and a MOV to CR3 of another PCID do. */
+  flushPcid(pcid: number): void {
+    const { vpid } = this;
+    this.#retire((space) => space.vpid === vpid && space.pcid === pcid);
+  }
+
+  /** All PCIDs of a VPID: INVVPID, and with the current VPID the all-context forms of INVPCID. */
+  flushVpid(vpid: number): void {
+    this.#retire((space) => space.vpid === vpid);
+  }
+
+  /** All-context INVVPID: every VPID but 0. */
+  flushVpids(): void {
+    this.#retire((space) => space.vpid !== 0);
+  }
+
+  /** INVEPT: single-context, or all-context without `eptp`. */
+  invalidateEpt(eptp?: bigint): void {
+    this.#contexts.invalidateEpt(eptp);
+    this.#stale = true;
+    this.update();
+  }
+
+  /** Everything of every processor, guest-physical mappings included. */
+  flushEverything(): void {
+    this.#contexts.retire(() => true);
+    this.invalidateEpt();
+  }
+
+  /**
+   * A translation failed: what is cached for the address is forgotten.
+   *
+   * @see SDM "Page-Fault Exceptions" in "Operations that Invalidate TLBs and Paging-Structure Caches", 4.10.4.1
+   */
+  failed(code: number, lo: number, hi: number): void {
+    if (code !== UNTRANSLATED.NON_CANONICAL) this.invalidatePage(lo, hi);
+  }
+
+  /** Instructions are fetched from a page of `1 << shift` bytes. */
+  noteFetch(lo: number, shift: number): void {
+    this.#fetched[(lo >>> 12) & 0xffff] = 1;
+    if (shift !== 12) this.#tlb.noteLargePage(lo, shift);
+  }
+
+  #isOwn(space: Space): boolean {
+    return space.processor === this.processor;
+  }
+
+  #retire(chosen: (space: Space) => boolean): void {
+    this.#contexts.retire((space) => this.#isOwn(space) && chosen(space));
+    this.update();
+  }
+
+  #change(): void {
+    const words = this.#words;
+    const { secondLevel, vpid, processor } = this;
+    const controls = { cr0: words[CR0_LOW], cr4: words[CR4_LOW], efer: words[EFER_LOW] };
+    const cr3Lo = words[CR3_LOW];
+    const cr3Hi = words[CR3_LOW + 1];
+    const sameRoot =
+      secondLevel.enabled === this.#enabled &&
+      (!secondLevel.enabled || (secondLevel.eptpLo === this.#eptpLo && secondLevel.eptpHi === this.#eptpHi));
+    if (sameRoot && vpid === this.#vpid && processor === this.#processor && this.#flushes(controls)) {
+      this.#contexts.retire((space) => space.vpid === vpid && this.#isOwn(space));
+    }
+
+    let ept = 0;
+    let generation = 0;
+    if (secondLevel.enabled) {
+      const eptp = (BigInt(secondLevel.eptpHi >>> 0) << 32n) | BigInt(secondLevel.eptpLo >>> 0);
+      const root = this.#contexts.eptRoot(eptp);
+      ept = root.index;
+      generation = root.generation;
+    }
+    const pcid = (controls.cr4 & CR4.PCIDE) !== 0 && (controls.efer & EFER.LMA) !== 0 ? cr3Lo & 0xfff : 0;
+    const space = this.#contexts.space(processor, vpid, ept, pcid);
+    const moved = ((cr3Lo ^ this.#cr3Lo) & ~0xfff) !== 0 || cr3Hi !== this.#cr3Hi;
+    if (space === this.#space && moved) space.ids.fill(0);
+
+    this.#space = space;
+    this.#mode = modeClass(controls);
+    this.#second.configure(secondLevel.enabled, secondLevel.eptpLo, secondLevel.eptpHi, generation);
+    this.#walker.configure(controls, cr3Lo, cr3Hi);
+    this.#cr0 = controls.cr0;
+    this.#cr3Lo = cr3Lo;
+    this.#cr3Hi = cr3Hi;
+    this.#cr4 = controls.cr4;
+    this.#efer = controls.efer;
+    this.#enabled = secondLevel.enabled;
+    this.#eptpLo = secondLevel.eptpLo;
+    this.#eptpHi = secondLevel.eptpHi;
+    this.#vpid = vpid;
+    this.#processor = processor;
+    this.#stale = false;
+  }
+
+  #flushes({
+    cr0,
+    cr4,
+    efer,
+  }: {
+    readonly cr0: number;
+    readonly cr4: number;
+    readonly efer: number;
+  }): boolean {
+    return (
+      ((cr0 ^ this.#cr0) & FLUSHING_CR0) !== 0 ||
+      ((cr4 ^ this.#cr4) & FLUSHING_CR4) !== 0 ||
+      ((efer ^ this.#efer) & FLUSHING_EFER) !== 0
+    );
+  }
+}

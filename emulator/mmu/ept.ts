@@ -1,0 +1,207 @@
+/**
+ * The second level of address translation: guest-physical to host-physical through the EPT paging structures, with a
+ * cache of guest-physical mappings. Addresses are pairs of 32-bit halves; nothing is allocated.
+ *
+ * Intel SDM Vol. 3C, "The Extended Page Table Mechanism (EPT)", 29.3.
+ */
+import { EPT_ACCESS } from './fault.ts';
+import type { HostEntries } from './hostEntries.ts';
+
+const { READ, WRITE, FETCH } = EPT_ACCESS;
+const PERMISSIONS = READ | WRITE | FETCH;
+const ACCESSED = 1 << 8;
+const DIRTY = 1 << 9;
+const PAGE = 1 << 7;
+const MAPS_PAGE_LEVEL = 1;
+
+/** A cached mapping may be written without setting a dirty flag first. */
+const WRITE_NOW = 8;
+
+/**
+ * Reserved bits 11:0 by level, for entries that reference a structure and for those that map a page.
+ *
+ * @see SDM "EPT Translation Mechanism", 29.3.2, tables 29-1 to 29-7
+ */
+const RESERVED_REFERENCE = [0, 0, 0x78, 0x78, 0xf8];
+const RESERVED_PAGE = [0, 0, 0x1f_f000, 0x3fff_f000, 0];
+
+/** The cache: direct-mapped, words guest page, generation, host page, permissions | {@link WRITE_NOW}. */
+const CACHE_ENTRIES = 2048;
+const CACHE_WORDS = 4;
+
+/** Memory types 2, 3 and 7 are reserved. @see SDM "EPT Misconfigurations", 29.3.3.1 */
+const RESERVED_TYPES = (1 << 2) | (1 << 3) | (1 << 7);
+
+export class SecondLevelWalker {
+  enabled = false;
+  /** Result of {@link translate}: the host-physical address of the page. */
+  hostLo = 0;
+  hostHi = 0;
+  /** The mapping can be written now: permitted, and its dirty flag needs no update. */
+  writeNow = false;
+  /** Bits 5:3 of the leaf: kept for views; memory types have no effect. */
+  memoryType = 0;
+  /** After a failure. */
+  misconfiguration = false;
+  qualification = 0;
+
+  // The path of the last walk, by level (4 down to 1), for the debugger's view.
+  readonly entryHostLo = new Int32Array(5);
+  readonly entryHostHi = new Int32Array(5);
+  readonly entryLo = new Int32Array(5);
+  readonly entryHi = new Int32Array(5);
+  /** The last level that the walk reached. */
+  level = 0;
+
+  readonly #entries: HostEntries;
+  readonly #passive: boolean;
+  readonly #reservedHi: number;
+  readonly #cache = new Int32Array(CACHE_ENTRIES * CACHE_WORDS);
+  #rootLo = 0;
+  #rootHi = 0;
+  #flags = false;
+  #generation = 0;
+
+  /** A passive walker serves the debugger: it sets no flags and looks past the cache. */
+  constructor(entries: HostEntries, physicalAddressBits: number, passive = false) {
+    this.#entries = entries;
+    this.#passive = passive;
+    this.#reservedHi = 0xf_ffff & ~((1 << (physicalAddressBits - 32)) - 1);
+  }
+
+  get usesAccessedAndDirtyFlags(): boolean {
+    return this.#flags;
+  }
+
+  /**
+   * @param generation tag of cached mappings; a new one forgets them.
+   * @see SDM "Extended-Page-Table Pointer (EPTP)", 25.6.11
+   */
+  configure(enabled: boolean, eptpLo: number, eptpHi: number, generation: number): void {
+    this.enabled = enabled;
+    this.#rootLo = eptpLo & ~0xfff;
+    this.#rootHi = eptpHi & 0xf_ffff;
+    this.#flags = (eptpLo & (1 << 6)) !== 0;
+    this.#generation = generation;
+  }
+
+  /** The qualification bits of an access to a guest paging-structure entry while translating a linear address. */
+  get entryAccess(): number {
+    return this.#flags ? READ | WRITE : READ;
+  }
+
+  /**
+   * Translates the page of a guest-physical address for an access (bits as in the exit qualification). False is an EPT
+   * violation or misconfiguration.
+   */
+  translate(lo: number, hi: number, access: number): boolean {
+    const page = (lo >>> 12) | (hi << 20);
+    const at = (page & (CACHE_ENTRIES - 1)) * CACHE_WORDS;
+    const cache = this.#cache;
+    const need = (access & WRITE) !== 0 ? access | WRITE_NOW : access;
+    if (
+      cache[at] === page &&
+      cache[at + 1] === this.#generation &&
+      (cache[at + 3] & need) === need &&
+      hi >>> 12 === 0
+    ) {
+      if (!this.#passive) {
+        const host = cache[at + 2];
+        this.hostLo = host << 12;
+        this.hostHi = host >>> 20;
+        this.writeNow = (cache[at + 3] & WRITE_NOW) !== 0;
+        return true;
+      }
+    }
+    return this.#walk(lo, hi, access, page, at);
+  }
+
+  /** Forgets the cached mapping of one page, as an EPT violation does. */
+  forget(lo: number, hi: number): void {
+    const page = (lo >>> 12) | (hi << 20);
+    this.#cache[(page & (CACHE_ENTRIES - 1)) * CACHE_WORDS + 1] = 0;
+  }
+
+  #walk(lo: number, hi: number, access: number, page: number, at: number): boolean {
+    const entries = this.#entries;
+    let tableLo = this.#rootLo;
+    let tableHi = this.#rootHi;
+    let permissions = PERMISSIONS;
+    let allAccessed = ACCESSED;
+    this.misconfiguration = false;
+    for (let level = 4; ; level--) {
+      this.level = level;
+      const index =
+        level === 4 ? hi >>> 7 : level === 3 ? (lo >>> 30) | (hi << 2) : lo >>> (level === 2 ? 21 : 12);
+      const entryLo = tableLo | ((index & 511) << 3);
+      const eLo = entries.read(entryLo, tableHi);
+      const eHi = entries.high;
+      this.entryHostLo[level] = entryLo;
+      this.entryHostHi[level] = tableHi;
+      this.entryLo[level] = eLo;
+      this.entryHi[level] = eHi;
+      if ((eLo & PERMISSIONS) === 0) return this.#violation(lo, hi, access, 0);
+      const mapsPage = level === MAPS_PAGE_LEVEL || (level < 4 && (eLo & PAGE) !== 0);
+      if (this.#isMisconfigured(eLo, eHi, level, mapsPage)) {
+        this.misconfiguration = true;
+        this.qualification = 0;
+        return false;
+      }
+      permissions &= eLo;
+      allAccessed &= eLo;
+      tableLo = eLo & ~0xfff;
+      tableHi = eHi & 0xf_ffff;
+      if (mapsPage) {
+        if ((permissions & access) !== access && !this.#passive)
+          return this.#violation(lo, hi, access, permissions);
+        const shift = level === 3 ? 30 : level === 2 ? 21 : 12;
+        // The bits of a large page's address below its size come from the guest-physical address.
+        const low = (1 << shift) - 1;
+        this.hostLo = (tableLo & ~low) | (lo & low & ~0xfff);
+        this.hostHi = tableHi;
+        this.memoryType = (eLo >>> 3) & 7;
+        this.#useFlags(level, access, allAccessed);
+        this.writeNow = (permissions & WRITE) !== 0 && (!this.#flags || (this.entryLo[level] & DIRTY) !== 0);
+        if (!this.#passive && hi >>> 12 === 0 && tableHi >>> 12 === 0) this.#remember(at, page, permissions);
+        return true;
+      }
+    }
+  }
+
+  /** @see SDM "EPT Misconfigurations", 29.3.3.1 */
+  #isMisconfigured(eLo: number, eHi: number, level: number, mapsPage: boolean): boolean {
+    // Write without read; execute-only is supported.
+    if ((eLo & (READ | WRITE)) === WRITE) return true;
+    if ((eHi & this.#reservedHi) !== 0) return true;
+    if (!mapsPage) return (eLo & RESERVED_REFERENCE[level]) !== 0;
+    return (eLo & RESERVED_PAGE[level]) !== 0 || ((RESERVED_TYPES >>> ((eLo >>> 3) & 7)) & 1) !== 0;
+  }
+
+  /** @see SDM "EPT Violations", 29.3.3.2 */
+  #violation(lo: number, hi: number, access: number, permissions: number): boolean {
+    this.qualification = access | (permissions << 3);
+    this.forget(lo, hi);
+    return false;
+  }
+
+  /** @see SDM "Accessed and Dirty Flags for EPT", 29.3.5 */
+  #useFlags(leaf: number, access: number, allAccessed: number): void {
+    if (!this.#flags || this.#passive) return;
+    const dirty = (access & WRITE) !== 0 && (this.entryLo[leaf] & DIRTY) === 0;
+    if (allAccessed !== 0 && !dirty) return;
+    for (let level = 4; level >= leaf; level--) {
+      const bits = ACCESSED | (dirty && level === leaf ? DIRTY : 0);
+      if ((this.entryLo[level] & bits) === bits) continue;
+      this.entryLo[level] |= bits;
+      this.#entries.set(this.entryHostLo[level], this.entryHostHi[level], bits, 8);
+    }
+  }
+
+  #remember(at: number, page: number, permissions: number): void {
+    const cache = this.#cache;
+    cache[at] = page;
+    cache[at + 1] = this.#generation;
+    cache[at + 2] = (this.hostLo >>> 12) | (this.hostHi << 20);
+    cache[at + 3] = permissions | (this.writeNow ? WRITE_NOW : 0);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Why an address could not be translated. The MMU never raises anything: it leaves the reason here and core makes #PF
+ * or a VM exit of it.
+ *
+ * Intel SDM Vol. 3A, "Page-Fault Exceptions", 4.7; Vol. 3C, "EPT-Induced VM Exits", 29.3.3.
+ */
+
+/**
+ * The error code of #PF.
+ *
+ * @see SDM "Page-Fault Exceptions", 4.7, figure 4-12
+ */
+export const PAGE_FAULT = {
+  PRESENT: 1 << 0,
+  WRITE: 1 << 1,
+  USER: 1 << 2,
+  RESERVED: 1 << 3,
+  FETCH: 1 << 4,
+} as const;
+
+/** The bits of an EPT violation's qualification that the MMU knows; bit 12 belongs to IRET. */
+export const EPT_ACCESS = { READ: 1, WRITE: 2, FETCH: 4 } as const;
+export const EPT_LINEAR_VALID = 1 << 7;
+/** The access was to the translation of the linear address, not to a guest paging-structure entry. */
+export const EPT_TRANSLATED = 1 << 8;
+
+/** A second-level translation that failed; core/virtualization.ts expects this shape. */
+export interface SecondLevelFaultDetails {
+  readonly kind: 'violation' | 'misconfiguration';
+  readonly guestPhysical: number;
+  readonly qualification: number;
+  readonly linear: bigint;
+}
+
+/** Valid after a translation or an access that failed, until the next one. */
+export class MemoryFault {
+  kind: 'none' | 'page' | 'second-level' | 'non-canonical' = 'none';
+  linearLo = 0;
+  linearHi = 0;
+  /** `page`: what #PF pushes. */
+  errorCode = 0;
+  /** `second-level`: the guest-physical address and, for a violation, bits 8:0 of the qualification. */
+  misconfiguration = false;
+  guestPhysical = 0;
+  qualification = 0;
+
+  get linear(): bigint {
+    return (BigInt(this.linearHi >>> 0) << 32n) | BigInt(this.linearLo >>> 0);
+  }
+
+  get secondLevel(): SecondLevelFaultDetails {
+    return {
+      kind: this.misconfiguration ? 'misconfiguration' : 'violation',
+      guestPhysical: this.guestPhysical,
+      qualification: this.misconfiguration ? 0 : this.qualification,
+      linear: this.misconfiguration || (this.qualification & EPT_LINEAR_VALID) === 0 ? 0n : this.linear,
+    };
+  }
+}
