@@ -1,0 +1,397 @@
+/**
+ * Decoded code: records by host-physical page and code size. A page keeps the map from offset to record; records of
+ * straight-line code follow each other. Invalidated records become REFETCH, so that whoever still points at them
+ * leaves by himself.
+ */
+import { assert } from '../base/errors.ts';
+import type { CodeBits, DecodedForm } from '../isa/decode.ts';
+import { formOf } from '../isa/decode.ts';
+import type { HandlerSpec } from '../isa/forms.ts';
+import type { IcedInstruction } from '../isa/iced.ts';
+import { IcedDecoder } from '../isa/iced.ts';
+import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG } from '../isa/record.ts';
+import { HANDLERS } from '../isa/rows.ts';
+import type { SystemInstruction } from '../isa/systemInstruction.ts';
+import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
+import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
+import type { CpuState } from '../state/cpuState.ts';
+import { GPR_ZERO, JUMP_CACHE, JUMP_CACHE_ENTRIES, RECORD_SIZE, RECORDS, RECORDS_END } from '../state/layout.ts';
+import { FS } from '../state/registers.ts';
+
+const PAGE = 4096;
+/** Straight-line code is decoded at most this far ahead of execution. */
+const BLOCK_LIMIT = 64;
+/** Code is tracked in lines of this many bytes, so that data beside it does not thrash. */
+const LINE_SHIFT = 7;
+/** Two records for an instruction in two pages, two for the end of the block. */
+const RESERVE = (BLOCK_LIMIT + 8) * 2 * RECORD_SIZE;
+
+const HANDLER_NUMBERS = new Map(HANDLERS.map((spec, index) => [spec.key, PSEUDO_COUNT + index]));
+
+/** The handler behind a record's handler number; undefined for pseudo handlers. */
+export function handlerOf(number: number): HandlerSpec | undefined {
+  return HANDLERS[number - PSEUDO_COUNT];
+}
+
+export class CodePage {
+  readonly hostPage: number;
+  readonly bits: CodeBits;
+  /** Record by page offset, 0 where nothing is decoded. */
+  readonly entries = new Int32Array(PAGE);
+  /** Every record made for this page, pseudo ones included. */
+  readonly records: number[] = [];
+  /** One bit for each line that holds decoded bytes. */
+  lines = 0;
+  /** Pages whose last instruction reaches into this one. */
+  readonly dependents = new Set<CodePage>();
+  /** Linear pages through which it was entered: breakpoints are set by linear address. */
+  readonly linearPages = new Set<bigint>();
+
+  constructor(hostPage: number, bits: CodeBits) {
+    this.hostPage = hostPage;
+    this.bits = bits;
+  }
+}
+
+export interface CodeCacheEvents {
+  /** A page has code now; stores to it must take the slow way. */
+  pageHasCode(hostPage: number): void;
+  pageHasNoCode(hostPage: number): void;
+}
+
+export class CodeCache {
+  readonly #state: CpuState;
+  readonly #physical: PhysicalMemory;
+  readonly #events: CodeCacheEvents;
+  readonly #view: DataView;
+  readonly #pages = new Map<number, CodePage>();
+  readonly #systemInstructions: SystemInstruction[] = [];
+  #next = RECORDS;
+  /** Linear addresses of the debugger's breakpoints. */
+  breakpoints: ReadonlySet<bigint> = new Set();
+  /** Grows with every invalidation, for whoever keeps things derived from records. */
+  generation = 0;
+
+  constructor(state: CpuState, physical: PhysicalMemory, events: CodeCacheEvents) {
+    this.#state = state;
+    this.#physical = physical;
+    this.#events = events;
+    this.#view = new DataView(state.memory.buffer);
+  }
+
+  /** The system instruction of a SYSTEM record. */
+  systemInstruction(record: number): SystemInstruction {
+    const instruction = this.#systemInstructions[this.#view.getInt32(record + RECORD.TARGET, true)];
+    assert(instruction !== undefined, 'a SYSTEM record without its instruction');
+    return instruction;
+  }
+
+  page(hostPage: number, bits: CodeBits): CodePage | undefined {
+    return this.#pages.get(pageKey(hostPage, bits));
+  }
+
+  /** The record for the instruction at a host-physical address, decoded if need be. */
+  recordAt(host: number, linear: bigint, bits: CodeBits): number {
+    if (this.#next + RESERVE > RECORDS_END) this.flush();
+    const hostPage = Math.floor(host / PAGE);
+    const key = pageKey(hostPage, bits);
+    let page = this.#pages.get(key);
+    const linearPage = linear >> 12n;
+    if (page !== undefined && !page.linearPages.has(linearPage) && this.#hasBreakpointIn(linearPage)) {
+      this.#drop(page);
+      page = undefined;
+    }
+    if (page === undefined) {
+      page = new CodePage(hostPage, bits);
+      this.#pages.set(key, page);
+      this.#events.pageHasCode(hostPage);
+    }
+    page.linearPages.add(linearPage);
+    const offset = host % PAGE;
+    return page.entries[offset] || this.#decodeBlock(page, offset);
+  }
+
+  /** Enters a record into the jump cache under the state's current code context. */
+  remember(rip: bigint, record: number): void {
+    const low = Number(rip & 0xffff_ffffn);
+    const at = JUMP_CACHE + (((low ^ (low >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 4);
+    this.#view.setBigUint64(at, rip, true);
+    this.#view.setInt32(at + 8, record, true);
+    this.#view.setInt32(at + 12, this.#state.CODE_CONTEXT, true);
+  }
+
+  /** Points a direct branch at its target, so that it is not looked up again. `link` is the LINK record. */
+  resolveLink(link: number, target: number): void {
+    const branch = this.#view.getInt32(link + RECORD.TARGET, true);
+    this.#view.setInt32(branch + RECORD.TARGET, target, true);
+  }
+
+  /**
+   * The instruction behind a CROSS record reaches into another page, whose host page is `secondPage`. Decodes it from
+   * both pages unless that was done for this very page.
+   */
+  completeCrossing(cross: number, secondPage: number, hostPage: number, bits: CodeBits): void {
+    if (this.#view.getBigInt64(cross + RECORD.IMMEDIATE, true) === BigInt(secondPage)) return;
+    const page = this.#pages.get(pageKey(hostPage, bits));
+    assert(page !== undefined, 'a CROSS record of a page without code');
+    const offset = this.#view.getInt32(cross + RECORD.OFFSET, true);
+    const bytes = new Uint8Array(16);
+    const first = PAGE - offset;
+    this.#physical.copyOut(hostPage * PAGE + offset, bytes.subarray(0, Math.min(first, 16)));
+    this.#physical.copyOut(secondPage * PAGE, bytes.subarray(first));
+    const decoder = new IcedDecoder(bits, bytes, 0);
+    decoder.ip = BigInt(offset);
+    const instruction = decoder.decode();
+    const record = cross + RECORD_SIZE;
+    this.#write(page, record, instruction, offset);
+    this.#writeGotoPage(page, record + RECORD_SIZE, offset + Math.max(instruction.length, 1), 0);
+    instruction.free();
+    decoder.free();
+    this.#view.setBigInt64(cross + RECORD.IMMEDIATE, BigInt(secondPage), true);
+    let second = this.#pages.get(pageKey(secondPage, bits));
+    if (second === undefined) {
+      second = new CodePage(secondPage, bits);
+      this.#pages.set(pageKey(secondPage, bits), second);
+      this.#events.pageHasCode(secondPage);
+    }
+    second.lines |= 1;
+    second.dependents.add(page);
+  }
+
+  /** Bytes of a host page were written: drops the code decoded from the lines concerned. */
+  invalidate(host: number, length: number): void {
+    const hostPage = Math.floor(host / PAGE);
+    const offset = host % PAGE;
+    const first = offset >> LINE_SHIFT;
+    const last = Math.min(PAGE - 1, offset + length - 1) >> LINE_SHIFT;
+    for (const bits of [16, 32, 64] as const) {
+      const page = this.#pages.get(pageKey(hostPage, bits));
+      if (page === undefined) continue;
+      for (let line = first; line <= last; line++) {
+        if (page.lines & (1 << line)) {
+          this.#drop(page);
+          break;
+        }
+      }
+    }
+  }
+
+  /** Drops the code of every page that a breakpoint set or removed may be in. */
+  invalidateLinearPage(linearPage: bigint): void {
+    for (const page of [...this.#pages.values()]) {
+      if (page.linearPages.has(linearPage)) this.#drop(page);
+    }
+  }
+
+  /** The translation of a linear page went: drops what the jump cache knows of it, in every context. */
+  forgetPage(linearLow: number): void {
+    const page = linearLow >>> 12;
+    for (let at = JUMP_CACHE; at < JUMP_CACHE + JUMP_CACHE_ENTRIES * 16; at += 16) {
+      if ((this.#state.u32[at >> 2] as number) >>> 12 === page) this.#state.i32[(at + 12) >> 2] = -1;
+    }
+  }
+
+  /** Forgets everything. Never while generated code is running. */
+  flush(): void {
+    for (const page of this.#pages.values()) this.#events.pageHasNoCode(page.hostPage);
+    this.#pages.clear();
+    this.#systemInstructions.length = 0;
+    this.#next = RECORDS;
+    this.generation++;
+    this.forgetJumps();
+  }
+
+  /** Empties the jump cache. */
+  forgetJumps(): void {
+    new Uint8Array(this.#state.memory.buffer, JUMP_CACHE, JUMP_CACHE_ENTRIES * 16).fill(0xff);
+  }
+
+  #drop(page: CodePage): void {
+    if (this.#pages.get(pageKey(page.hostPage, page.bits)) !== page) return;
+    this.#pages.delete(pageKey(page.hostPage, page.bits));
+    this.generation++;
+    for (const record of page.records) this.#view.setUint16(record + RECORD.HANDLER, PSEUDO.REFETCH, true);
+    for (const dependent of page.dependents) this.#drop(dependent);
+    if (!([16, 32, 64] as const).some((bits) => this.#pages.has(pageKey(page.hostPage, bits)))) {
+      this.#events.pageHasNoCode(page.hostPage);
+    }
+  }
+
+  #hasBreakpointIn(linearPage: bigint): boolean {
+    for (const address of this.breakpoints) {
+      if (address >> 12n === linearPage) return true;
+    }
+    return false;
+  }
+
+  #breakpointOffsets(page: CodePage): ReadonlySet<number> {
+    const offsets = new Set<number>();
+    for (const address of this.breakpoints) {
+      if (page.linearPages.has(address >> 12n)) offsets.add(Number(address & 0xfffn));
+    }
+    return offsets;
+  }
+
+  #allocate(page: CodePage): number {
+    const record = this.#next;
+    this.#next += RECORD_SIZE;
+    page.records.push(record);
+    return record;
+  }
+
+  #decodeBlock(page: CodePage, start: number): number {
+    const bytes = new Uint8Array(PAGE - start);
+    this.#physical.copyOut(page.hostPage * PAGE + start, bytes);
+    const decoder = new IcedDecoder(page.bits, bytes, 0);
+    decoder.ip = BigInt(start);
+    const breakpoints = this.#breakpointOffsets(page);
+    const entry = this.#next;
+    const branches: { record: number; target: number; flags: number }[] = [];
+    let offset = start;
+    let open = true;
+    for (let count = 0; open; count++) {
+      const known = page.entries[offset];
+      if (offset >= PAGE || known || count === BLOCK_LIMIT) break;
+      const instruction = decoder.decode();
+      // What the decoder cannot finish here may be whole with the next page's bytes.
+      const crosses = decoder.lastError === 2;
+      page.entries[offset] = this.#next;
+      if (breakpoints.has(offset)) this.#writePseudo(page, this.#allocate(page), PSEUDO.BREAK, offset);
+      if (crosses) {
+        const cross = this.#allocate(page);
+        this.#writePseudo(page, cross, PSEUDO.CROSS, offset);
+        this.#view.setBigInt64(cross + RECORD.IMMEDIATE, -1n, true);
+        this.#allocate(page);
+        this.#allocate(page);
+        page.lines |= lineMask(offset, PAGE);
+        instruction.free();
+        open = false;
+        break;
+      }
+      const record = this.#allocate(page);
+      const result = this.#write(page, record, instruction, offset);
+      const length = Math.max(instruction.length, 1);
+      page.lines |= lineMask(offset, offset + length);
+      instruction.free();
+      if (result.branch !== undefined) branches.push({ record, target: result.branch, flags: result.flags });
+      offset += length;
+      open = !result.ends;
+    }
+    decoder.free();
+    if (open) this.#continueAt(page, offset);
+    for (const branch of branches) this.#aimBranch(page, branch.record, branch.target, branch.flags);
+    return entry;
+  }
+
+  /** After the last record of a block that falls through. */
+  #continueAt(page: CodePage, offset: number): void {
+    const record = this.#allocate(page);
+    if (offset >= PAGE) {
+      this.#writeGotoPage(page, record, offset, 0);
+      return;
+    }
+    const known = page.entries[offset];
+    if (known) {
+      this.#writePseudo(page, record, PSEUDO.GOTO, offset);
+      this.#view.setInt32(record + RECORD.TARGET, known, true);
+    } else {
+      // A link that patches itself into a GOTO would save one look-up; REFETCH finds the record through the cache.
+      this.#writePseudo(page, record, PSEUDO.GOTO_PAGE, offset);
+      this.#view.setBigInt64(record + RECORD.IMMEDIATE, BigInt(offset), true);
+    }
+  }
+
+  #aimBranch(page: CodePage, branch: number, target: number, flags: number): void {
+    let to: number;
+    if (target >= 0 && target < PAGE) {
+      to = page.entries[target] as number;
+      if (to === 0) {
+        to = this.#allocate(page);
+        this.#writePseudo(page, to, PSEUDO.LINK, target);
+        this.#view.setInt32(to + RECORD.TARGET, branch, true);
+      }
+    } else {
+      to = this.#allocate(page);
+      this.#writeGotoPage(page, to, target, flags);
+    }
+    this.#view.setInt32(branch + RECORD.TARGET, to, true);
+  }
+
+  #writeGotoPage(page: CodePage, record: number, target: number, flags: number): void {
+    this.#writePseudo(page, record, PSEUDO.GOTO_PAGE, target);
+    this.#view.setUint8(record + RECORD.FLAGS, flags | (page.bits === 64 ? 0 : RECORD_FLAG.LEGACY));
+    this.#view.setBigInt64(record + RECORD.IMMEDIATE, BigInt(target), true);
+  }
+
+  #writePseudo(page: CodePage, record: number, handler: number, offset: number): void {
+    this.#clear(record);
+    this.#view.setUint16(record + RECORD.HANDLER, handler, true);
+    this.#view.setInt32(record + RECORD.OFFSET, offset, true);
+    this.#view.setUint8(record + RECORD.FLAGS, page.bits === 64 ? 0 : RECORD_FLAG.LEGACY);
+  }
+
+  /** Writes the record of one decoded instruction. */
+  #write(
+    page: CodePage,
+    record: number,
+    instruction: IcedInstruction,
+    offset: number,
+  ): { ends: boolean; branch: number | undefined; flags: number } {
+    const form = instruction.isInvalid ? undefined : formOf(instruction, page.bits);
+    const handler = form && (HANDLER_NUMBERS.get(form.key) ?? HANDLER_NUMBERS.get(form.generalKey));
+    const view = this.#view;
+    this.#clear(record);
+    view.setInt32(record + RECORD.OFFSET, offset, true);
+    view.setUint8(record + RECORD.LENGTH, instruction.length);
+    if (form === undefined || handler === undefined) {
+      const system = decodeSystemInstruction(this.#state, instruction, page.bits);
+      view.setUint16(record + RECORD.HANDLER, PSEUDO.SYSTEM, true);
+      view.setInt32(record + RECORD.TARGET, this.#systemInstructions.push(system) - 1, true);
+      return { ends: false, branch: undefined, flags: 0 };
+    }
+    view.setUint16(record + RECORD.HANDLER, handler, true);
+    const flags = this.#writeOperands(record, form, page.bits);
+    return { ends: handlerOf(handler)?.row.endsBlock === true, branch: form.branchTarget, flags };
+  }
+
+  #writeOperands(record: number, form: DecodedForm, bits: CodeBits): number {
+    const view = this.#view;
+    const { registers, memory } = form;
+    view.setUint8(record + RECORD.REGISTER0, registers[0] ?? 0);
+    view.setUint8(record + RECORD.REGISTER1, registers[1] ?? 0);
+    view.setUint8(record + RECORD.REGISTER2, registers[2] ?? 0);
+    view.setBigUint64(record + RECORD.IMMEDIATE, form.immediate, true);
+    let flags = bits === 64 ? 0 : RECORD_FLAG.LEGACY;
+    if (form.branch16) flags |= RECORD_FLAG.BRANCH_16;
+    const addressBits = memory?.addressBits ?? form.addressBits;
+    if (addressBits === 16) flags |= RECORD_FLAG.ADDRESS_16;
+    if (addressBits === 32) flags |= RECORD_FLAG.ADDRESS_32;
+    if (bits === 64 && form.segment >= FS) flags |= RECORD_FLAG.SEGMENT_BASE;
+    view.setUint8(record + RECORD.SEGMENT, form.segment);
+    if (memory !== undefined) {
+      if (memory.ripRelative) flags |= RECORD_FLAG.RIP_RELATIVE;
+      view.setUint8(record + RECORD.BASE, (memory.base < 0 ? GPR_ZERO : memory.base) * 8);
+      view.setUint8(record + RECORD.INDEX, (memory.index < 0 ? GPR_ZERO : memory.index) * 8);
+      view.setUint8(record + RECORD.SCALE, Math.log2(memory.scale));
+      view.setInt32(record + RECORD.DISPLACEMENT, Number(BigInt.asIntN(32, memory.displacement)), true);
+    }
+    view.setUint8(record + RECORD.FLAGS, flags);
+    return flags & RECORD_FLAG.BRANCH_16;
+  }
+
+  #clear(record: number): void {
+    for (let at = record; at < record + RECORD_SIZE; at += 8) this.#view.setBigUint64(at, 0n, true);
+  }
+}
+
+function pageKey(hostPage: number, bits: CodeBits): number {
+  return hostPage * 4 + bits / 32;
+}
+
+/** Bits of the lines that [start, end) of a page touches. */
+function lineMask(start: number, end: number): number {
+  let mask = 0;
+  const last = Math.min(end, PAGE) - 1;
+  for (let line = start >> LINE_SHIFT; line <= last >> LINE_SHIFT; line++) mask |= 1 << line;
+  return mask;
+}

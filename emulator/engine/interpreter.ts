@@ -1,0 +1,431 @@
+/**
+ * Generates the interpreter: one WebAssembly module whose `run(record, budget)` executes decoded records. The hot
+ * handlers are cases of one switch, all others are functions behind a table. `npm run build` writes the module to
+ * dist/interpreter.wasm.
+ */
+import { Emitter } from '../isa/emitter.ts';
+import type { HandlerSpec } from '../isa/forms.ts';
+import type { Bits, Effect, Value, Where } from '../isa/ir.ts';
+import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG } from '../isa/record.ts';
+import { HANDLERS, HOT_HANDLER_COUNT } from '../isa/rows.ts';
+import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
+import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE } from '../state/layout.ts';
+import type { CoreIndexes } from './coreFunctions.ts';
+import { addCoreFunctions, pushGpr, pushKnownCondition } from './coreFunctions.ts';
+import { LEAVE } from './leave.ts';
+import { Lowering, pushField32, pushField64, storeField32 } from './lowering.ts';
+import type { Label } from './wasm/functionBuilder.ts';
+import { FunctionBuilder } from './wasm/functionBuilder.ts';
+import type { MemoryImport } from './wasm/moduleBuilder.ts';
+import { ModuleBuilder } from './wasm/moduleBuilder.ts';
+import type { OpName } from './wasm/opcodes.ts';
+
+/** Parameters of `run` and of every handler function, then a local of both. */
+const RECORD_LOCAL = 0;
+const BUDGET_LOCAL = 1;
+const IP_BASE_LOCAL = 2;
+
+const REGISTER_BYTES = [RECORD.REGISTER0, RECORD.REGISTER1, RECORD.REGISTER2] as const;
+const LOAD: Record<Bits, OpName> = { 8: 'i64_load8_u', 16: 'i64_load16_u', 32: 'i64_load32_u', 64: 'i64_load' };
+const STORE: Record<Bits, OpName> = { 8: 'i64_store8', 16: 'i64_store16', 32: 'i64_store', 64: 'i64_store' };
+export const FLAG_KINDS = { sub: CC_SUB, add: CC_ADD, result: CC_RESULT, flags: CC_FLAGS } as const;
+
+/** Where a handler goes on: cases of the switch branch, functions return. */
+interface Continuation {
+  /** To the next record: i32 on the stack. */
+  goTo(): void;
+  /** To the RIP on the stack (i64). */
+  lookUp(): void;
+  /** Out, with a reason; the instruction is not retired. */
+  leave(reason: number): void;
+  /** After a slow access: a helper may have taken the budget away. */
+  afterAccess(): void;
+}
+
+class InterpreterLowering extends Lowering {
+  readonly #core: CoreIndexes;
+  readonly #continue: Continuation;
+
+  constructor(fn: FunctionBuilder, core: CoreIndexes, continuation: Continuation) {
+    super(fn);
+    this.#core = core;
+    this.#continue = continuation;
+  }
+
+  handler(spec: HandlerSpec): void {
+    const emitter = new Emitter(spec);
+    spec.row.emit(emitter);
+    if (!this.lower(emitter)) this.next();
+  }
+
+  protected pushRegister({ operand, register, bits, high }: Extract<Value, { kind: 'register' }>): void {
+    const { code } = this.fn;
+    if (operand >= 0) {
+      code.localGet(RECORD_LOCAL).memory('i32_load8_u', REGISTER_BYTES[operand] as number);
+      code.memory(LOAD[bits], OFFSET.GPR);
+    } else {
+      code.i32Const(0).memory(LOAD[bits], OFFSET.GPR + 8 * register + (high ? 1 : 0));
+    }
+  }
+
+  protected setRegister({ operand, register, bits, high, value }: Extract<Effect, { kind: 'set-register' }>): void {
+    const { code } = this.fn;
+    if (operand >= 0) code.localGet(RECORD_LOCAL).memory('i32_load8_u', REGISTER_BYTES[operand] as number);
+    else code.i32Const(0);
+    this.push(value);
+    code.memory(STORE[bits], OFFSET.GPR + (operand >= 0 ? 0 : 8 * register + (high ? 1 : 0)));
+  }
+
+  protected pushImmediate(): void {
+    this.fn.code.localGet(RECORD_LOCAL).memory('i64_load', RECORD.IMMEDIATE);
+  }
+
+  protected pushAddress(operand: number): void {
+    const { code } = this.fn;
+    const form = this.emitter.spec.operands[operand];
+    if (form === 's') {
+      code.localGet(RECORD_LOCAL).localGet(IP_BASE_LOCAL).call(this.#core.offset);
+      return;
+    }
+    if (form === 'p') code.localGet(IP_BASE_LOCAL);
+    else pushGpr(this.fn, RECORD_LOCAL, RECORD.BASE);
+    if (form === 'x') {
+      pushGpr(this.fn, RECORD_LOCAL, RECORD.INDEX);
+      code.localGet(RECORD_LOCAL).memory('i64_load8_u', RECORD.SCALE).op('i64_shl').op('i64_add');
+    }
+    code.localGet(RECORD_LOCAL).memory('i64_load32_s', RECORD.DISPLACEMENT).op('i64_add');
+  }
+
+  protected pushLinear(where: Where, bits: Bits, write: boolean): void {
+    const { code } = this.fn;
+    if (where.kind === 'linear') {
+      this.push(where.address);
+      return;
+    }
+    if (where.kind === 'operand' && this.emitter.spec.operands[where.operand] !== 's') {
+      this.pushAddress(where.operand);
+      return;
+    }
+    const segment = where.kind === 'segment' && where.segment !== 'operand' ? where.segment : -1;
+    code.localGet(RECORD_LOCAL).i32Const(segment);
+    if (where.kind === 'operand') this.pushAddress(where.operand);
+    else this.push(where.offset);
+    code.i32Const(bits / 8).i32Const(write ? 1 : 0).call(this.#core.segmentLinear);
+    this.#leaveIfSegmentFault();
+  }
+
+  /** -1 is a linear address in 64-bit mode and a failed check elsewhere. */
+  #leaveIfSegmentFault(): void {
+    const { code } = this.fn;
+    const linear = this.temporary('i64');
+    code.localTee(linear).i64Const(-1n).op('i64_eq');
+    code.localGet(RECORD_LOCAL).memory('i32_load8_u', RECORD.FLAGS).i32Const(RECORD_FLAG.LEGACY).op('i32_and');
+    code.i32Const(0).op('i32_ne').op('i32_and');
+    this.fn.if();
+    this.#continue.leave(LEAVE.SEGMENT_FAULT);
+    this.fn.end();
+    code.localGet(linear);
+  }
+
+  protected pushNextRip(): void {
+    const { code } = this.fn;
+    code.localGet(IP_BASE_LOCAL).localGet(RECORD_LOCAL).memory('i64_load32_s', RECORD.OFFSET).op('i64_add');
+    code.localGet(RECORD_LOCAL).memory('i64_load8_u', RECORD.LENGTH).op('i64_add');
+  }
+
+  protected pushAddressMask(): void {
+    this.fn.code.localGet(RECORD_LOCAL).call(this.#core.addressMask);
+  }
+
+  protected pushStackMask(): void {
+    this.fn.code.call(this.#core.stackMask);
+  }
+
+  protected pushCondition(condition: number): void {
+    const { code } = this.fn;
+    const even = condition & ~1;
+    const known = even !== 0 && even !== 10;
+    if (known) {
+      pushField32(this.fn, OFFSET.CC_OP);
+      code.i32Const(3).op('i32_and').op('i32_eqz');
+      this.fn.if('i32');
+      pushKnownCondition(
+        this.fn,
+        CC_SUB,
+        even,
+        () => pushField64(this.fn, OFFSET.CC_A),
+        () => pushField64(this.fn, OFFSET.CC_B),
+      );
+      this.fn.else();
+    }
+    code.call(this.#core.conditions[even / 2] as number);
+    if (known) this.fn.end();
+    if (condition & 1) code.op('i32_eqz');
+  }
+
+  protected pushFlags(): void {
+    this.fn.code.call(this.#core.flags);
+  }
+
+  protected pushSystemFlags(): void {
+    pushField64(this.fn, OFFSET.RFLAGS);
+  }
+
+  protected pushCall({ callee, args }: Extract<Value, { kind: 'call' }>): void {
+    for (const argument of args) this.push(argument);
+    this.fn.code.call(this.#core[callee]);
+  }
+
+  protected setFlags({ flags, bits, a, b }: Extract<Effect, { kind: 'set-flags' }>): void {
+    const { code } = this.fn;
+    // Both are computed before either is stored: they may read the old flags.
+    code.i32Const(0);
+    this.push(a);
+    code.i32Const(0);
+    this.push(b);
+    code.memory('i64_store', OFFSET.CC_B).memory('i64_store', OFFSET.CC_A);
+    storeField32(this.fn, OFFSET.CC_OP, () => code.i32Const(FLAG_KINDS[flags] | (bits << 4)));
+  }
+
+  protected setSystemFlag(mask: number, on: boolean): void {
+    const { code } = this.fn;
+    storeField32(this.fn, OFFSET.RFLAGS, () => {
+      pushField32(this.fn, OFFSET.RFLAGS);
+      code.i32Const(on ? mask : ~mask).op(on ? 'i32_or' : 'i32_and');
+    });
+  }
+
+  protected pushContext(): void {
+    pushField64(this.fn, OFFSET.CONTEXT);
+  }
+
+  protected slowLoad(linear: number, bits: Bits, write: boolean): void {
+    const { code } = this.fn;
+    this.#pushPlace();
+    code.localGet(linear).i32Const(bits / 8).i32Const(write ? 1 : 0).call(this.#core.slowLoad);
+    this.#endSlowAccess();
+    pushField64(this.fn, OFFSET.ACCESS_VALUE);
+  }
+
+  protected slowStore(linear: number, bits: Bits, value: () => void): void {
+    this.#pushPlace();
+    this.fn.code.localGet(linear);
+    value();
+    this.fn.code.i32Const(bits / 8).call(this.#core.slowStore);
+    this.#endSlowAccess();
+  }
+
+  #pushPlace(): void {
+    this.fn.code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL).localGet(IP_BASE_LOCAL);
+  }
+
+  #endSlowAccess(): void {
+    this.fn.if();
+    this.#continue.leave(LEAVE.FAULT);
+    this.fn.end();
+    this.#continue.afterAccess();
+  }
+
+  protected raise(vector: number): void {
+    storeField32(this.fn, OFFSET.ACCESS_SIZE, () => this.fn.code.i32Const(vector));
+    this.#continue.leave(LEAVE.RAISE);
+  }
+
+  protected jump(): void {
+    this.fn.code.localGet(RECORD_LOCAL).memory('i32_load', RECORD.TARGET);
+    this.#continue.goTo();
+  }
+
+  protected jumpTo(pushRip: () => void): void {
+    pushRip();
+    this.#continue.lookUp();
+  }
+
+  protected repeat(): void {
+    this.fn.code.localGet(RECORD_LOCAL);
+    this.#continue.goTo();
+  }
+
+  protected next(): void {
+    this.fn.code.localGet(RECORD_LOCAL).i32Const(RECORD_SIZE).op('i32_add');
+    this.#continue.goTo();
+  }
+
+  protected system(): void {
+    this.#continue.leave(LEAVE.SYSTEM);
+  }
+}
+
+/** What a handler function returns besides a record. */
+const LOOK_UP = 0;
+const LEFT = -1;
+
+function addHandlerFunction(module: ModuleBuilder, core: CoreIndexes, spec: HandlerSpec): number {
+  const fn = new FunctionBuilder(['i32', 'i32', 'i64'], ['i32']);
+  const lowering = new InterpreterLowering(fn, core, {
+    goTo: () => fn.op('return'),
+    lookUp: () => {
+      const rip = fn.allocate('i64');
+      fn.code.localSet(rip).i32Const(0).localGet(rip).memory('i64_store', OFFSET.RIP);
+      fn.code.i32Const(LOOK_UP).op('return');
+    },
+    leave: (reason) => {
+      storeField32(fn, OFFSET.LEAVE, () => {
+        fn.code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL).i32Const(1).op('i32_add');
+        fn.code.localGet(IP_BASE_LOCAL).i32Const(reason).call(core.leave);
+      });
+      fn.code.i32Const(LEFT).op('return');
+    },
+    afterAccess: () => {},
+  });
+  lowering.handler(spec);
+  fn.op('unreachable');
+  return module.add(fn);
+}
+
+function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerSpec[]): void {
+  const fn = new FunctionBuilder(['i32', 'i32'], ['i32']);
+  const { code } = fn;
+  fn.allocate('i64'); // IP_BASE_LOCAL
+  const rip = fn.allocate('i64');
+  const entry = fn.allocate('i32');
+  const record = fn.allocate('i32');
+  const leaveWith = (reason: number, unretire: boolean) => {
+    code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL);
+    if (unretire) code.i32Const(1).op('i32_add');
+    code.localGet(IP_BASE_LOCAL).i32Const(reason).call(core.leave).op('return');
+  };
+  const unretire = () => code.localGet(BUDGET_LOCAL).i32Const(1).op('i32_add').localSet(BUDGET_LOCAL);
+
+  pushField64(fn, OFFSET.IP_BASE);
+  code.localSet(IP_BASE_LOCAL);
+  const next = fn.loop();
+  const lookUp = fn.block();
+  code.localGet(BUDGET_LOCAL).op('i32_eqz');
+  fn.if();
+  leaveWith(LEAVE.BUDGET, false);
+  fn.end();
+  code.localGet(BUDGET_LOCAL).i32Const(1).op('i32_sub').localSet(BUDGET_LOCAL);
+
+  const cold = fn.block();
+  const cases: Label[] = [];
+  for (let i = 0; i < PSEUDO_COUNT + hot.length; i++) cases.unshift(fn.block());
+  code.localGet(RECORD_LOCAL).memory('i32_load16_u', RECORD.HANDLER);
+  fn.brTable(cases, cold);
+
+  const continuation: Continuation = {
+    goTo: () => {
+      code.localSet(RECORD_LOCAL);
+      fn.br(next);
+    },
+    lookUp: () => {
+      code.localSet(rip);
+      fn.br(lookUp);
+    },
+    leave: (reason) => leaveWith(reason, true),
+    afterAccess: () => {
+      code.i32Const(0).localGet(BUDGET_LOCAL);
+      pushField32(fn, OFFSET.CUT);
+      code.op('select').localSet(BUDGET_LOCAL);
+    },
+  };
+
+  const pseudo: Record<number, () => void> = {
+    [PSEUDO.LINK]: () => leaveWith(LEAVE.LINK, true),
+    [PSEUDO.GOTO]: () => {
+      unretire();
+      code.localGet(RECORD_LOCAL).memory('i32_load', RECORD.TARGET);
+      continuation.goTo();
+    },
+    [PSEUDO.GOTO_PAGE]: () => {
+      unretire();
+      code.localGet(IP_BASE_LOCAL).localGet(RECORD_LOCAL).memory('i64_load', RECORD.IMMEDIATE).op('i64_add');
+      pushBranchMask(fn);
+      code.op('i64_and');
+      continuation.lookUp();
+    },
+    [PSEUDO.BREAK]: () => leaveWith(LEAVE.BREAK, true),
+    [PSEUDO.CROSS]: () => leaveWith(LEAVE.CROSS, true),
+    [PSEUDO.REFETCH]: () => leaveWith(LEAVE.REFETCH, true),
+    [PSEUDO.SYSTEM]: () => leaveWith(LEAVE.SYSTEM, true),
+  };
+  for (let i = 0; i < PSEUDO_COUNT; i++) {
+    fn.end();
+    (pseudo[i] as () => void)();
+  }
+  for (const spec of hot) {
+    fn.end();
+    new InterpreterLowering(fn, core, continuation).handler(spec);
+  }
+
+  fn.end(); // cold
+  code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL).localGet(IP_BASE_LOCAL);
+  code.localGet(RECORD_LOCAL).memory('i32_load16_u', RECORD.HANDLER).i32Const(PSEUDO_COUNT + hot.length).op('i32_sub');
+  callIndirect(fn, module.type(['i32', 'i32', 'i64'], ['i32']));
+  code.localTee(record).i32Const(0).op('i32_gt_s');
+  fn.if();
+  continuation.afterAccess();
+  code.localGet(record);
+  continuation.goTo();
+  fn.end();
+  code.localGet(record);
+  fn.if();
+  pushField32(fn, OFFSET.LEAVE);
+  fn.op('return');
+  fn.end();
+  continuation.afterAccess();
+  pushField64(fn, OFFSET.RIP);
+  code.localSet(rip);
+
+  fn.end(); // lookUp
+  // Jump cache: index from RIP's page offset and page number.
+  code.localGet(rip).op('i32_wrap_i64').localTee(entry).localGet(entry).i32Const(12).op('i32_shr_u').op('i32_xor');
+  code.i32Const(JUMP_CACHE_ENTRIES - 1).op('i32_and').i32Const(4).op('i32_shl').localTee(entry);
+  code.memory('i64_load', JUMP_CACHE).localGet(rip).op('i64_eq');
+  code.localGet(entry).memory('i32_load', JUMP_CACHE + 12);
+  pushField32(fn, OFFSET.CODE_CONTEXT);
+  code.op('i32_eq').op('i32_and');
+  fn.if();
+  code.localGet(rip).localGet(entry).memory('i32_load', JUMP_CACHE + 8).localTee(RECORD_LOCAL);
+  code.memory('i64_load32_s', RECORD.OFFSET).op('i64_sub').localSet(IP_BASE_LOCAL);
+  fn.br(next);
+  fn.end();
+  storeField32(fn, OFFSET.REMAINING, () => code.localGet(BUDGET_LOCAL));
+  code.i32Const(0).localGet(rip).memory('i64_store', OFFSET.RIP);
+  code.i32Const(LEAVE.LOOKUP).op('return');
+  fn.end(); // next
+  fn.op('unreachable');
+  module.add(fn, 'run');
+}
+
+/** Pushes the mask of a direct branch's target RIP. */
+function pushBranchMask(fn: FunctionBuilder): void {
+  const flag = (bit: number) =>
+    fn.code.localGet(RECORD_LOCAL).memory('i32_load8_u', RECORD.FLAGS).i32Const(bit).op('i32_and');
+  flag(RECORD_FLAG.BRANCH_16);
+  fn.if('i64');
+  fn.code.i64Const(0xffffn);
+  fn.else();
+  flag(RECORD_FLAG.LEGACY);
+  fn.if('i64');
+  fn.code.i64Const(0xffff_ffffn);
+  fn.else();
+  fn.code.i64Const(-1n);
+  fn.end();
+  fn.end();
+}
+
+function callIndirect(fn: FunctionBuilder, type: number): void {
+  fn.op('call_indirect');
+  fn.code.u32(type).u32(0);
+}
+
+/** The interpreter's module as bytes. */
+export function generateInterpreter(memory: MemoryImport): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder(memory);
+  const core = addCoreFunctions(module);
+  const cold = HANDLERS.slice(HOT_HANDLER_COUNT).map((spec) => addHandlerFunction(module, core, spec));
+  module.table(cold);
+  addRun(module, core, HANDLERS.slice(0, HOT_HANDLER_COUNT));
+  return module.finish();
+}

@@ -1,0 +1,452 @@
+/**
+ * Lowers what a semantics function built (isa/ir.ts) to WebAssembly. What differs between the interpreter and the
+ * translator (where operands come from, where registers and flags live, how one leaves) is in the subclasses.
+ */
+import { EmulatorBug } from '../base/errors.ts';
+import type { Emitter } from '../isa/emitter.ts';
+import type { Access, Bits, Block, Cell, Effect, Value, Where } from '../isa/ir.ts';
+import { cellOf, countUses, operandsOf, partsOf } from '../isa/ir.ts';
+import { OFFSET, TLB_ENTRIES, TLB_READ, TLB_WRITE } from '../state/layout.ts';
+import type { FunctionBuilder } from './wasm/functionBuilder.ts';
+import type { OpName } from './wasm/opcodes.ts';
+
+type OperandValue = Extract<Value, { kind: 'register' | 'immediate' | 'address' | 'condition' | 'call' }>;
+type SetRegister = Extract<Effect, { kind: 'set-register' }>;
+type SetFlags = Extract<Effect, { kind: 'set-flags' }>;
+
+const LOAD: Record<Bits, OpName> = { 8: 'i64_load8_u', 16: 'i64_load16_u', 32: 'i64_load32_u', 64: 'i64_load' };
+const STORE: Record<Bits, OpName> = { 8: 'i64_store8', 16: 'i64_store16', 32: 'i64_store32', 64: 'i64_store' };
+
+export abstract class Lowering {
+  readonly fn: FunctionBuilder;
+  protected emitter!: Emitter;
+  /** Whether the instruction itself said where to go on. */
+  protected ended = false;
+  /** Lowering a branch of an `if` of the instruction. */
+  protected get insideBranch(): boolean {
+    return this.#depth > 0;
+  }
+
+  #depth = 0;
+  #number = 0;
+  #temporaries: { type: 'i32' | 'i64'; local: number }[] = [];
+  readonly #variables = new Map<number, number>();
+
+  constructor(fn: FunctionBuilder) {
+    this.fn = fn;
+  }
+
+  /** Lowers one instruction. Gives whether it ended with a jump of its own on every path. */
+  protected lower(emitter: Emitter): boolean {
+    this.emitter = emitter;
+    this.ended = false;
+    this.#number = 0;
+    countUses(emitter.root);
+    this.#block(emitter.root);
+    for (const { type, local } of this.#temporaries) this.fn.release(type, local);
+    this.#temporaries = [];
+    this.#variables.clear();
+    return this.ended;
+  }
+
+  // What the products differ in
+
+  protected abstract pushRegister(value: Extract<Value, { kind: 'register' }>): void;
+  protected abstract pushImmediate(bits: Bits): void;
+  protected abstract pushAddress(operand: number): void;
+  protected abstract pushNextRip(): void;
+  protected abstract pushAddressMask(): void;
+  protected abstract pushStackMask(): void;
+  protected abstract pushCondition(condition: number): void;
+  protected abstract pushFlags(): void;
+  protected abstract pushSystemFlags(): void;
+  protected abstract pushCall(value: Extract<Value, { kind: 'call' }>): void;
+  protected abstract setRegister(effect: SetRegister): void;
+  protected abstract setFlags(effect: SetFlags): void;
+  protected abstract setSystemFlag(mask: number, on: boolean): void;
+  /** Pushes the checked linear address; may leave with a fault. */
+  protected abstract pushLinear(where: Where, bits: Bits, write: boolean): void;
+  /** Pushes the translation context (i64). */
+  protected abstract pushContext(): void;
+  /** The linear address is in the local: loads slowly and pushes the value, or leaves. */
+  protected abstract slowLoad(linear: number, bits: Bits, write: boolean): void;
+  protected abstract slowStore(linear: number, bits: Bits, value: () => void): void;
+  protected abstract raise(vector: number): void;
+  protected abstract jump(): void;
+  protected abstract jumpTo(pushRip: () => void): void;
+  protected abstract repeat(): void;
+  protected abstract next(): void;
+  protected abstract system(): void;
+  /** Whether the flags set by the current instruction are dead. */
+  protected flagsDead(): boolean {
+    return false;
+  }
+
+  // Values
+
+  protected push(value: Value): void {
+    const { fn } = this;
+    if (value.kind === 'constant') {
+      fn.code.i64Const(BigInt.asIntN(64, value.value));
+      return;
+    }
+    if (value.local >= 0) {
+      fn.code.localGet(value.local);
+      return;
+    }
+    this.#compute(value);
+    if (value.uses > 1) {
+      value.local = this.temporary(value.type);
+      fn.code.localTee(value.local);
+    }
+  }
+
+  protected temporary(type: 'i32' | 'i64'): number {
+    const local = this.fn.allocate(type);
+    this.#temporaries.push({ type, local });
+    return local;
+  }
+
+  #compute(value: Value): void {
+    const { fn } = this;
+    switch (value.kind) {
+      case 'binary':
+        this.push(value.a);
+        this.push(value.b);
+        fn.op(value.op);
+        return;
+      case 'unary':
+        this.push(value.a);
+        fn.op(value.op);
+        return;
+      case 'select':
+        this.push(value.a);
+        this.push(value.b);
+        this.push(value.condition);
+        fn.op('select');
+        return;
+      case 'variable':
+        fn.code.localGet(this.#variable(value.variable));
+        return;
+      case 'next-rip':
+        this.pushNextRip();
+        return;
+      case 'address-mask':
+        this.pushAddressMask();
+        return;
+      case 'stack-mask':
+        this.pushStackMask();
+        return;
+      case 'flags':
+        this.pushFlags();
+        return;
+      case 'system-flags':
+        this.pushSystemFlags();
+        return;
+      case 'result':
+      case 'constant':
+        throw new EmulatorBug(`${this.emitter.spec.key}: a ${value.kind} is computed by its effect`);
+      default:
+        this.#operand(value);
+    }
+  }
+
+  #operand(value: OperandValue): void {
+    switch (value.kind) {
+      case 'register':
+        this.pushRegister(value);
+        return;
+      case 'immediate':
+        this.pushImmediate(value.bits);
+        return;
+      case 'address':
+        this.pushAddress(value.operand);
+        return;
+      case 'condition':
+        this.pushCondition(value.condition);
+        return;
+      case 'call':
+        this.pushCall(value);
+    }
+  }
+
+  #variable(variable: number): number {
+    let local = this.#variables.get(variable);
+    if (local === undefined) {
+      local = this.temporary('i64');
+      this.#variables.set(variable, local);
+    }
+    return local;
+  }
+
+  // Effects
+
+  #block(block: Block): void {
+    for (const effect of block.effects) {
+      const number = this.#number++;
+      if (effect.kind === 'set-flags' && this.flagsDead()) continue;
+      this.#capture(effect, number);
+      this.#effect(effect);
+    }
+  }
+
+  /** Puts into locals what later effects read and this one changes. */
+  #capture(effect: Effect, number: number): void {
+    if (effect.kind === 'if') {
+      this.#captureForBranches(effect, number);
+      return;
+    }
+    const cell = cellWritten(effect);
+    if (cell === undefined) return;
+    for (const leaf of this.emitter.leaves) {
+      if (leaf.local < 0 && leaf.last > number && clobbers(cell, cellOf(leaf))) this.#materialize(leaf);
+    }
+  }
+
+  #captureForBranches(effect: Extract<Effect, { kind: 'if' }>, number: number): void {
+    const inside = new Set<Value>();
+    const cells: Cell[] = [];
+    const visit = (block: Block): number => {
+      let count = 0;
+      for (const nested of block.effects) {
+        count++;
+        const cell = cellWritten(nested);
+        if (cell !== undefined) cells.push(cell);
+        for (const value of operandsOf(nested)) collect(value, inside);
+        if (nested.kind === 'if') {
+          count += visit(nested.then);
+          if (nested.otherwise) count += visit(nested.otherwise);
+        }
+      }
+      return count;
+    };
+    const nestedCount = visit(effect.then) + (effect.otherwise ? visit(effect.otherwise) : 0);
+    const end = number + nestedCount;
+    const depth = effect.then.depth;
+    for (const value of inside) {
+      if (value.kind !== 'constant' && value.local < 0 && value.uses > 1 && value.block.depth < depth) this.#materialize(value);
+    }
+    for (const leaf of this.emitter.leaves) {
+      if (leaf.local >= 0 || leaf.last <= end) continue;
+      if (leaf.block.depth < depth && cells.some((cell) => clobbers(cell, cellOf(leaf)))) this.#materialize(leaf);
+    }
+  }
+
+  #materialize(value: Value): void {
+    this.#compute(value);
+    value.local = this.temporary(value.type);
+    this.fn.code.localSet(value.local);
+  }
+
+  #effect(effect: Effect): void {
+    const { fn } = this;
+    switch (effect.kind) {
+      case 'load':
+        this.#load(effect.into, effect.where, effect.bits, effect.forWrite);
+        return;
+      case 'store':
+        this.#store(effect.where, effect.bits, effect.value, effect.after);
+        return;
+      case 'set-register':
+        this.setRegister(effect);
+        return;
+      case 'set-flags':
+        this.setFlags(effect);
+        return;
+      case 'set-system-flag':
+        this.setSystemFlag(effect.mask, effect.value);
+        return;
+      case 'set-variable':
+        this.push(effect.value);
+        fn.code.localSet(this.#variable(effect.variable));
+        return;
+      case 'if':
+        this.#if(effect);
+        return;
+      case 'raise':
+        this.push(effect.condition);
+        fn.if();
+        this.raise(effect.vector);
+        fn.end();
+        return;
+      case 'jump':
+        this.jump();
+        this.ended = true;
+        return;
+      case 'jump-if':
+        this.push(effect.condition);
+        fn.if();
+        this.jump();
+        fn.end();
+        return;
+      case 'jump-to':
+        this.jumpTo(() => this.push(effect.rip));
+        this.ended = true;
+        return;
+      case 'repeat-if':
+        this.push(effect.condition);
+        fn.if();
+        this.repeat();
+        fn.end();
+        return;
+      case 'system':
+        this.system();
+        this.ended = true;
+    }
+  }
+
+  #if(effect: Extract<Effect, { kind: 'if' }>): void {
+    const { fn } = this;
+    this.push(effect.condition);
+    fn.if();
+    this.#depth++;
+    this.ended = false;
+    this.#block(effect.then);
+    const thenEnded = this.ended;
+    this.ended = false;
+    if (effect.otherwise) {
+      fn.else();
+      this.#block(effect.otherwise);
+    }
+    fn.end();
+    this.#depth--;
+    this.ended = thenEnded && this.ended;
+  }
+
+  #load(into: Value, where: Where, bits: Bits, forWrite: Access | undefined): void {
+    const { fn } = this;
+    const linear = this.temporary('i64');
+    into.local = this.temporary('i64');
+    this.pushLinear(where, bits, forWrite !== undefined);
+    fn.code.localSet(linear);
+    this.#lookUp(linear, bits, forWrite !== undefined);
+    fn.if('i64');
+    this.#pushOffset(linear, forWrite !== undefined);
+    if (forWrite) {
+      forWrite.linear = linear;
+      forWrite.offset = this.temporary('i32');
+      fn.code.localTee(forWrite.offset);
+    }
+    fn.code.memory(LOAD[bits], 0);
+    fn.else();
+    if (forWrite) fn.code.i32Const(0).localSet(forWrite.offset);
+    this.slowLoad(linear, bits, forWrite !== undefined);
+    fn.end();
+    fn.code.localSet(into.local);
+  }
+
+  #store(where: Where, bits: Bits, value: Value, after: Access | undefined): void {
+    const { fn } = this;
+    if (after) {
+      // The load has found the place; offset 0 says that it took the slow way.
+      fn.code.localGet(after.offset);
+      fn.if();
+      fn.code.localGet(after.offset);
+      const known = this.#stored(value);
+      known();
+      fn.code.memory(STORE[bits], 0);
+      fn.else();
+      this.slowStore(after.linear, bits, known);
+      fn.end();
+      return;
+    }
+    const linear = this.temporary('i64');
+    this.pushLinear(where, bits, true);
+    fn.code.localSet(linear);
+    const known = this.#stored(value);
+    this.#lookUp(linear, bits, true);
+    fn.if();
+    this.#pushOffset(linear, true);
+    known();
+    fn.code.memory(STORE[bits], 0);
+    fn.else();
+    this.slowStore(linear, bits, known);
+    fn.end();
+  }
+
+  /** A value that two paths push: in a local unless it is cheap. */
+  #stored(value: Value): () => void {
+    if (value.kind !== 'constant' && value.kind !== 'immediate' && value.local < 0) this.#materialize(value);
+    return () => this.push(value);
+  }
+
+  #entry = -1;
+
+  /**
+   * Pushes whether the TLB has the page for this access. An access that leaves the page never hits: the page of its
+   * last byte is compared with the entry of its first.
+   */
+  #lookUp(linear: number, bits: Bits, write: boolean): void {
+    const { code } = this.fn;
+    this.#entry = this.temporary('i32');
+    code.localGet(linear).i64Const(12n).op('i64_shr_u').op('i32_wrap_i64');
+    code.i32Const(TLB_ENTRIES - 1).op('i32_and').i32Const(4).op('i32_shl').localTee(this.#entry);
+    code.memory('i64_load', write ? TLB_WRITE : TLB_READ);
+    code.localGet(linear);
+    if (bits > 8) code.i64Const(BigInt(bits / 8 - 1)).op('i64_add');
+    code.i64Const(-4096n).op('i64_and');
+    this.pushContext();
+    code.op('i64_or').op('i64_eq');
+  }
+
+  #pushOffset(linear: number, write: boolean): void {
+    const { code } = this.fn;
+    code.localGet(linear).op('i32_wrap_i64').localGet(this.#entry);
+    code.memory('i32_load', (write ? TLB_WRITE : TLB_READ) + 8).op('i32_add');
+  }
+}
+
+/** Pushes a 4-byte CPU field. */
+export function pushField32(fn: FunctionBuilder, offset: number): void {
+  fn.code.i32Const(0).memory('i32_load', offset);
+}
+
+/** Pushes an 8-byte CPU field. */
+export function pushField64(fn: FunctionBuilder, offset: number): void {
+  fn.code.i32Const(0).memory('i64_load', offset);
+}
+
+/** Stores an i32 in a CPU field. */
+export function storeField32(fn: FunctionBuilder, offset: number, push: () => void): void {
+  fn.code.i32Const(0);
+  push();
+  fn.code.memory('i32_store', offset);
+}
+
+/** Stores an i64 in a CPU field. */
+export function storeField64(fn: FunctionBuilder, offset: number, push: () => void): void {
+  fn.code.i32Const(0);
+  push();
+  fn.code.memory('i64_store', offset);
+}
+
+export const GPR_OFFSET = OFFSET.GPR;
+
+function cellWritten(effect: Effect): Cell | undefined {
+  switch (effect.kind) {
+    case 'set-register':
+      return effect.operand >= 0 ? 'registers' : `register-${effect.register}`;
+    case 'set-flags':
+      return 'flags';
+    case 'set-system-flag':
+      return 'system-flags';
+    case 'set-variable':
+      return `variable-${effect.variable}`;
+    default:
+      return undefined;
+  }
+}
+
+/** Whether writing one cell may change another: an operand's register may be any register. */
+function clobbers(written: Cell, read: Cell | undefined): boolean {
+  if (read === undefined) return false;
+  if (written === read) return true;
+  const register = (cell: Cell) => cell === 'registers' || cell.startsWith('register-');
+  return register(written) && register(read) && (written === 'registers' || read === 'registers');
+}
+
+function collect(value: Value, into: Set<Value>): void {
+  if (into.has(value)) return;
+  into.add(value);
+  for (const part of partsOf(value)) collect(part, into);
+}

@@ -1,0 +1,305 @@
+/**
+ * Turns iced-x86's result into what the engine executes: the handler's key and the operand fields of a record, or a
+ * system instruction.
+ */
+import { AR, FS } from '../state/registers.ts';
+import type { HandlerOperand } from './forms.ts';
+import { handlerKey } from './forms.ts';
+import type { IcedInstruction } from './iced.ts';
+import { Code, MemorySizeExt, Mnemonic, OpKind, Register } from './iced.ts';
+import type { Bits } from './ir.ts';
+
+/** What bytes mean depends on this alone: the default size of the code segment. */
+export type CodeBits = 16 | 32 | 64;
+
+export function codeBits(longMode: boolean, codeAccessRights: number): CodeBits {
+  if (longMode && (codeAccessRights & AR.L) !== 0) return 64;
+  return codeAccessRights & AR.DB ? 32 : 16;
+}
+
+export interface RegisterOperand {
+  readonly kind: 'general' | 'segment' | 'control' | 'debug' | 'other';
+  readonly number: number;
+  readonly bits: 8 | 16 | 32 | 64 | 128;
+  readonly high: boolean;
+}
+
+export const REGISTERS: readonly (RegisterOperand | undefined)[] = describeRegisters();
+
+function describeRegisters(): (RegisterOperand | undefined)[] {
+  const all: (RegisterOperand | undefined)[] = [];
+  const define = (names: string, bits: RegisterOperand['bits'], kind: RegisterOperand['kind'] = 'general', high = false) => {
+    names.split(' ').forEach((name, number) => {
+      all[Register[name as keyof typeof Register]] = { kind, number, bits, high };
+    });
+  };
+  const numbered = (prefix: string, count: number, suffix = '') =>
+    Array.from({ length: count }, (_, i) => `${prefix}${i}${suffix}`).join(' ');
+  const upper = (suffix: string) => numbered('R', 16, suffix).split(' ').slice(8).join(' ');
+  define(`RAX RCX RDX RBX RSP RBP RSI RDI ${upper('')}`, 64);
+  define(`EAX ECX EDX EBX ESP EBP ESI EDI ${upper('D')}`, 32);
+  define(`AX CX DX BX SP BP SI DI ${upper('W')}`, 16);
+  define(`AL CL DL BL SPL BPL SIL DIL ${upper('L')}`, 8);
+  define('AH CH DH BH', 8, 'general', true);
+  define('ES CS SS DS FS GS', 16, 'segment');
+  define(numbered('CR', 16), 64, 'control');
+  define(numbered('DR', 16), 64, 'debug');
+  define(numbered('XMM', 16), 128, 'other');
+  return all;
+}
+
+const MNEMONIC_NAMES: readonly string[] = namesOf(Mnemonic).map((name) => name?.toUpperCase() ?? '');
+const CODE_NAMES: readonly string[] = namesOf(Code).map((name) => name ?? '');
+
+function namesOf(table: object): (string | undefined)[] {
+  const names: (string | undefined)[] = [];
+  for (const [name, value] of Object.entries(table)) {
+    if (typeof value === 'number') names[value] = name;
+  }
+  return names;
+}
+
+/** Mnemonics that several of ours share, or that iced spells by size where our rows do not. */
+const RENAMED: Readonly<Record<string, string>> = {
+  JECXZ: 'JCXZ',
+  JRCXZ: 'JCXZ',
+  ENDBR32: 'NOP',
+  ENDBR64: 'NOP',
+  RESERVEDNOP: 'NOP',
+  PREFETCHNTA: 'PREFETCH',
+  PREFETCHT0: 'PREFETCH',
+  PREFETCHT1: 'PREFETCH',
+  PREFETCHT2: 'PREFETCH',
+  PREFETCHW: 'PREFETCH',
+  SAL: 'SHL',
+  INT1: 'INT1',
+};
+
+/** The manual's mnemonic, without operands. */
+export function mnemonicOf(instruction: IcedInstruction): string {
+  const name = MNEMONIC_NAMES[instruction.mnemonic] as string;
+  return RENAMED[name] ?? name;
+}
+
+/** iced-x86's name of the encoding, e.g. `Iretq`. */
+export function codeNameOf(instruction: IcedInstruction): string {
+  return CODE_NAMES[instruction.code] as string;
+}
+
+/** Segment, addressing registers and displacement of a memory operand. */
+export interface MemoryOperand {
+  readonly segment: number;
+  /** GPR number, or -1. */
+  readonly base: number;
+  readonly index: number;
+  readonly scale: 1 | 2 | 4 | 8;
+  /** Sign-extended; relative to the page base for RIP-relative operands. */
+  readonly displacement: bigint;
+  readonly ripRelative: boolean;
+  readonly addressBits: 16 | 32 | 64;
+}
+
+const STRING_ADDRESS_BITS = new Map<number, 16 | 32 | 64>([
+  [OpKind.MemorySegSI, 16],
+  [OpKind.MemorySegDI, 16],
+  [OpKind.MemoryESDI, 16],
+  [OpKind.MemorySegESI, 32],
+  [OpKind.MemorySegEDI, 32],
+  [OpKind.MemoryESEDI, 32],
+  [OpKind.MemorySegRSI, 64],
+  [OpKind.MemorySegRDI, 64],
+  [OpKind.MemoryESRDI, 64],
+]);
+
+export function memoryOperandOf(instruction: IcedInstruction): MemoryOperand {
+  const base = instruction.memoryBase;
+  const index = instruction.memoryIndex;
+  const ripRelative = base === Register.RIP || base === Register.EIP;
+  const baseRegister = ripRelative ? undefined : REGISTERS[base];
+  const indexRegister = REGISTERS[index];
+  let addressBits: 16 | 32 | 64;
+  if (ripRelative) addressBits = base === Register.RIP ? 64 : 32;
+  else if (baseRegister ?? indexRegister) addressBits = (baseRegister ?? indexRegister)?.bits as 16 | 32 | 64;
+  else addressBits = ({ 2: 16, 4: 32 } as const)[instruction.memoryDisplSize] ?? 64;
+  const displacement = BigInt.asIntN(64, instruction.memoryDisplacement);
+  return {
+    segment: REGISTERS[instruction.memorySegment]?.number ?? 3,
+    base: baseRegister?.number ?? -1,
+    index: indexRegister?.number ?? -1,
+    scale: instruction.memoryIndexScale as 1 | 2 | 4 | 8,
+    displacement,
+    ripRelative,
+    addressBits,
+  };
+}
+
+/** The operand fields of a record, and the handler's key. */
+export interface DecodedForm {
+  readonly key: string;
+  /** The key with the general memory form, for rows or sizes without the quick ones. */
+  readonly generalKey: string;
+  /** Byte offsets in the GPR file of register operands. */
+  readonly registers: readonly number[];
+  readonly memory: MemoryOperand | undefined;
+  readonly immediate: bigint;
+  /** Offset of a direct branch's target from the page base. */
+  readonly branchTarget: number | undefined;
+  readonly branch16: boolean;
+  /** Segment and address size that implicit memory operands use. */
+  readonly segment: number;
+  readonly addressBits: 16 | 32 | 64;
+}
+
+const IMMEDIATE_BITS = new Map<number, Bits>([
+  [OpKind.Immediate8, 8],
+  [OpKind.Immediate16, 16],
+  [OpKind.Immediate32, 32],
+  [OpKind.Immediate64, 64],
+  [OpKind.Immediate8to16, 16],
+  [OpKind.Immediate8to32, 32],
+  [OpKind.Immediate8to64, 64],
+  [OpKind.Immediate32to64, 64],
+]);
+
+/** Shift and rotate counts, ENTER and bit offsets are 8-bit immediates that do not take the operand's size. */
+const COUNTED = /^(SHL|SHR|SAR|ROL|ROR|RCL|RCR|SHLD|SHRD)$/;
+const STACK = /^(PUSH|POP|CALL|RET|LEAVE)$/;
+const COUNTER = /^(LOOP|LOOPE|LOOPNE|JCXZ)$/;
+const SIZE_SUFFIX: Readonly<Record<string, Bits>> = { B: 8, W: 16, D: 32, Q: 64 };
+const FIXED_BITS: Readonly<Record<string, Bits>> = { CBW: 16, CWDE: 32, CDQE: 64, CWD: 16, CDQ: 32, CQO: 64 };
+
+/**
+ * The emitted handler that an instruction may have; undefined when an operand is none of ours (then it is a system
+ * instruction or not implemented). Whether the handler exists is the caller's look-up.
+ */
+export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedForm | undefined {
+  const mnemonic = mnemonicOf(instruction);
+  const operands: HandlerOperand[] = [];
+  const bits: Bits[] = [];
+  const registers: number[] = [];
+  let memory: MemoryOperand | undefined;
+  let string: 16 | 32 | 64 | undefined;
+  let stringBits: Bits | undefined;
+  let immediate = 0n;
+  let branchTarget: number | undefined;
+  let branch16 = false;
+  for (let i = 0; i < instruction.opCount; i++) {
+    const kind = instruction.opKind(i);
+    if (kind === OpKind.Register) {
+      const register = REGISTERS[instruction.opRegister(i)];
+      if (register === undefined || register.kind !== 'general') return undefined;
+      if (register.number === 1 && register.bits === 8 && i > 0 && COUNTED.test(mnemonic)) {
+        operands.push('c');
+        bits.push(8);
+        registers.push(0);
+        continue;
+      }
+      operands.push(register.high ? 'h' : 'r');
+      bits.push(register.bits as Bits);
+      registers.push(register.number * 8 + (register.high ? 1 : 0));
+      continue;
+    }
+    registers.push(0);
+    if (kind === OpKind.Memory && mnemonic === 'XLATB') {
+      string = REGISTERS[instruction.memoryBase]?.bits as 16 | 32 | 64;
+      stringBits = 8;
+      continue;
+    }
+    if (kind === OpKind.Memory) {
+      memory = memoryOperandOf(instruction);
+      // A 64-bit absolute offset does not fit a record.
+      if (!memory.ripRelative && memory.displacement !== BigInt.asIntN(32, memory.displacement) && memory.addressBits === 64) return undefined;
+      operands.push(memoryForm(memory, code));
+      // LEA accesses nothing: its operand has the destination's size.
+      bits.push((MemorySizeExt.size(instruction.memorySize) * 8 || bits[0]) as Bits);
+      continue;
+    }
+    const size = IMMEDIATE_BITS.get(kind);
+    if (size !== undefined) {
+      operands.push('i');
+      bits.push(size);
+      immediate = BigInt.asUintN(size, instruction.immediate(i));
+      continue;
+    }
+    if (kind === OpKind.NearBranch16 || kind === OpKind.NearBranch32 || kind === OpKind.NearBranch64) {
+      operands.push('j');
+      branch16 = kind === OpKind.NearBranch16;
+      bits.push(branch16 ? 16 : kind === OpKind.NearBranch32 ? 32 : 64);
+      branchTarget = Number(BigInt.asIntN(branch16 ? 16 : 64, instruction.nearBranchTarget));
+      if (kind === OpKind.NearBranch32) branchTarget |= 0;
+      continue;
+    }
+    const addressBits = STRING_ADDRESS_BITS.get(kind);
+    if (addressBits === undefined) return undefined;
+    string = addressBits;
+    stringBits = (MemorySizeExt.size(instruction.memorySize) * 8) as Bits;
+  }
+  const op = stringOperation(instruction, mnemonic, string);
+  const segment = REGISTERS[instruction.memorySegment]?.number ?? 3;
+  let size: Bits;
+  let variant: 'flat' | 'legacy' | undefined;
+  let addressBits: 16 | 32 | 64 = memory?.addressBits ?? code;
+  if (string !== undefined) {
+    operands.length = 0;
+    bits.length = 0;
+    size = stringBits as Bits;
+    addressBits = string;
+    variant = code === 64 && string === 64 && segment < FS ? 'flat' : 'legacy';
+  } else if (STACK.test(mnemonic)) {
+    variant = code === 64 ? 'flat' : 'legacy';
+    size = bits[0] ?? sizeFromCode(instruction);
+    if (mnemonic === 'RET') {
+      size = sizeFromCode(instruction);
+      if (bits.length > 0) bits[0] = size;
+    }
+  } else if (COUNTER.test(mnemonic)) {
+    const name = CODE_NAMES[instruction.code] as string;
+    addressBits = /R?CXZ|_[RE]?CX$/.test(name) ? counterBits(name, mnemonic, instruction) : code;
+    variant = code === 64 && addressBits === 64 ? 'flat' : 'legacy';
+    size = bits[0] as Bits;
+  } else {
+    size = bits[0] ?? FIXED_BITS[op] ?? 8;
+  }
+  if (op === 'NOP' && operands.length === 0) size = 8;
+  const key = handlerKey(op, size, operands, bits, variant);
+  const general = operands.map((kind): HandlerOperand => (kind === 'b' || kind === 'x' || kind === 'p' ? 's' : kind));
+  return {
+    key,
+    generalKey: memory === undefined ? key : handlerKey(op, size, general, bits, variant),
+    registers,
+    memory,
+    immediate,
+    branchTarget,
+    branch16,
+    segment,
+    addressBits,
+  };
+}
+
+/** The quick forms need 64-bit addressing, no FS or GS, and a displacement of 32 bits. */
+function memoryForm(memory: MemoryOperand, code: CodeBits): HandlerOperand {
+  if (code !== 64 || memory.addressBits !== 64 || memory.segment >= FS) return 's';
+  if (memory.ripRelative) return 'p';
+  return memory.index >= 0 ? 'x' : 'b';
+}
+
+/** `REP MOVSB`; the iced mnemonic MOVSD is the string instruction when its operands are. */
+function stringOperation(instruction: IcedInstruction, mnemonic: string, string: number | undefined): string {
+  if (string === undefined) return mnemonic;
+  if (mnemonic === 'XLATB' || (!instruction.hasRepPrefix && !instruction.hasRepnePrefix)) return mnemonic;
+  if (!mnemonic.startsWith('SCAS') && !mnemonic.startsWith('CMPS')) return `REP ${mnemonic}`;
+  return `${instruction.hasRepnePrefix ? 'REPNE' : 'REPE'} ${mnemonic}`;
+}
+
+/** RET and LEAVE: iced's code names carry the size letter (`Retnq`, `Leaved`). */
+function sizeFromCode(instruction: IcedInstruction): Bits {
+  const name = CODE_NAMES[instruction.code] as string;
+  const letter = /^(?:Retn|Leave)([wdq])/.exec(name)?.[1];
+  return letter === undefined ? 64 : (SIZE_SUFFIX[letter.toUpperCase()] as Bits);
+}
+
+function counterBits(name: string, mnemonic: string, instruction: IcedInstruction): 16 | 32 | 64 {
+  const register = mnemonic === 'JCXZ' ? (MNEMONIC_NAMES[instruction.mnemonic] as string) : name;
+  if (/RCX/.test(register)) return 64;
+  return /ECX/.test(register) ? 32 : 16;
+}

@@ -1,0 +1,371 @@
+/**
+ * The operand interface in which semantics are written. A semantics function reads like the manual's Operation
+ * section: read the operands, compute, write the destination, say which flags follow from what.
+ *
+ * Integer values are i64 whatever the operand size; what `read` and `load` give is zero-extended. `write` stores the
+ * low bits. Truth values are i32.
+ */
+import { EmulatorBug } from '../base/errors.ts';
+import type { HandlerSpec } from './forms.ts';
+import type { Access, Arithmetic64, Bits, Block, Compare64, CoreFunction, Effect, Logic32, Unary, Value, Where } from './ir.ts';
+
+type NewValue = Value extends infer V ? (V extends Value ? Omit<V, 'block' | 'uses' | 'last' | 'local'> : never) : never;
+
+export class Emitter {
+  readonly spec: HandlerSpec;
+  /** Operand size in bits: that of the first operand unless the row says otherwise. */
+  readonly bits: Bits;
+  readonly root: Block = { depth: 0, effects: [] };
+  /** Leaf values that read state, in order of creation. */
+  readonly leaves: Value[] = [];
+  variables = 0;
+  #block: Block = this.root;
+  readonly #constants = new Map<bigint, Value>();
+  readonly #openAccesses = new Map<number, Access>();
+
+  constructor(spec: HandlerSpec) {
+    this.spec = spec;
+    this.bits = spec.bits;
+  }
+
+  // Operands
+
+  /** Operand `n`, zero-extended from its own size. */
+  read(n: number): Value {
+    const bits = this.spec.operandBits[n] as Bits;
+    switch (this.spec.operands[n]) {
+      case 'r':
+        return this.#leaf({ kind: 'register', type: 'i64', width: bits, operand: n, register: -1, bits, high: false });
+      case 'h':
+        return this.#leaf({ kind: 'register', type: 'i64', width: 8, operand: n, register: -1, bits: 8, high: true });
+      case 'i':
+        return this.#value({ kind: 'immediate', type: 'i64', width: bits, bits });
+      case undefined:
+        throw new EmulatorBug(`${this.spec.key} has no operand ${n}`);
+      default:
+        return this.#load({ kind: 'operand', operand: n }, bits, undefined);
+    }
+  }
+
+  /** Operand `n` as the destination of a read-modify-write: a memory operand is checked for writing. */
+  readForWrite(n: number): Value {
+    if (!this.isMemory(n)) return this.read(n);
+    const access: Access = { offset: -1, linear: -1 };
+    this.#openAccesses.set(n, access);
+    return this.#load({ kind: 'operand', operand: n }, this.spec.operandBits[n] as Bits, access);
+  }
+
+  /** Writes the low bits of `value` to operand `n`. A 32-bit register's upper half becomes zero. */
+  write(n: number, value: Value): void {
+    const bits = this.spec.operandBits[n] as Bits;
+    if (!this.isMemory(n)) {
+      const high = this.spec.operands[n] === 'h';
+      this.#effect({ kind: 'set-register', operand: n, register: -1, bits, high, value: this.#forRegister(value, bits) });
+      return;
+    }
+    const after = this.#openAccesses.get(n);
+    this.#effect({ kind: 'store', where: { kind: 'operand', operand: n }, bits, value, after });
+  }
+
+  isMemory(n: number): boolean {
+    const kind = this.spec.operands[n];
+    return kind === 'b' || kind === 'x' || kind === 'p' || kind === 's';
+  }
+
+  /** Offset of memory operand `n` in its segment, truncated to the address size: what LEA computes. */
+  address(n: number): Value {
+    return this.#leaf({ kind: 'address', type: 'i64', width: 64, operand: n });
+  }
+
+  /** A fixed register. */
+  register(register: number, bits: Bits = this.bits, high = false): Value {
+    return this.#leaf({ kind: 'register', type: 'i64', width: bits, operand: -1, register, bits, high });
+  }
+
+  setRegister(register: number, value: Value, bits: Bits = this.bits, high = false): void {
+    this.#effect({ kind: 'set-register', operand: -1, register, bits, high, value: this.#forRegister(value, bits) });
+  }
+
+  /** All ones up to the address size; registers that address memory implicitly are cut to it. */
+  addressMask(): Value {
+    return this.spec.flat ? this.constant(-1n) : this.#value({ kind: 'address-mask', type: 'i64', width: 64 });
+  }
+
+  /** All ones up to the stack pointer's size. */
+  stackMask(): Value {
+    return this.spec.flat ? this.constant(-1n) : this.#value({ kind: 'stack-mask', type: 'i64', width: 64 });
+  }
+
+  /** An offset in a segment: a linear address in the flat variants of string and stack rows. */
+  inSegment(segment: number | 'operand', offset: Value): Where {
+    return this.spec.flat ? { kind: 'linear', address: offset } : { kind: 'segment', segment, offset };
+  }
+
+  // Memory
+
+  load(where: Where, bits: Bits): Value {
+    return this.#load(where, bits, undefined);
+  }
+
+  /** A load whose place is then written through {@link storeAfter}. */
+  loadForWrite(where: Where, bits: Bits): { value: Value; access: Access } {
+    const access: Access = { offset: -1, linear: -1 };
+    return { value: this.#load(where, bits, access), access };
+  }
+
+  store(where: Where, bits: Bits, value: Value): void {
+    this.#effect({ kind: 'store', where, bits, value, after: undefined });
+  }
+
+  storeAfter(access: Access, where: Where, bits: Bits, value: Value): void {
+    this.#effect({ kind: 'store', where, bits, value, after: access });
+  }
+
+  // Arithmetic
+
+  constant(value: bigint | number): Value {
+    const key = BigInt.asUintN(64, BigInt(value));
+    const known = this.#constants.get(key);
+    if (known) return known;
+    const made = this.#value({ kind: 'constant', type: 'i64', width: key.toString(2).length, value: key });
+    this.#constants.set(key, made);
+    return made;
+  }
+
+  add(a: Value, b: Value): Value {
+    return this.binary('i64_add', a, b);
+  }
+
+  sub(a: Value, b: Value): Value {
+    return this.binary('i64_sub', a, b);
+  }
+
+  and(a: Value, b: Value): Value {
+    return this.binary('i64_and', a, b);
+  }
+
+  or(a: Value, b: Value): Value {
+    return this.binary('i64_or', a, b);
+  }
+
+  xor(a: Value, b: Value): Value {
+    return this.binary('i64_xor', a, b);
+  }
+
+  shl(a: Value, count: Value | number): Value {
+    return this.binary('i64_shl', a, typeof count === 'number' ? this.constant(count) : count);
+  }
+
+  shr(a: Value, count: Value | number): Value {
+    return this.binary('i64_shr_u', a, typeof count === 'number' ? this.constant(count) : count);
+  }
+
+  sar(a: Value, count: Value | number): Value {
+    return this.binary('i64_shr_s', a, typeof count === 'number' ? this.constant(count) : count);
+  }
+
+  binary(op: Arithmetic64, a: Value, b: Value): Value {
+    return this.#value({ kind: 'binary', type: 'i64', width: resultWidth(op, a, b), op, a, b });
+  }
+
+  compare(op: Compare64, a: Value, b: Value): Value {
+    return this.#value({ kind: 'binary', type: 'i32', width: 1, op, a, b });
+  }
+
+  isZero(a: Value): Value {
+    return this.#value({ kind: 'unary', type: 'i32', width: 1, op: a.type === 'i64' ? 'i64_eqz' : 'i32_eqz', a });
+  }
+
+  isNotZero(a: Value): Value {
+    return this.compare('i64_ne', a, this.constant(0));
+  }
+
+  logic(op: Logic32, a: Value, b: Value): Value {
+    return this.#value({ kind: 'binary', type: 'i32', width: 1, op, a, b });
+  }
+
+  unary(op: Unary, a: Value): Value {
+    const toI32 = op === 'i64_eqz' || op === 'i32_eqz' || op === 'i32_wrap_i64';
+    const width = op === 'i64_extend_i32_u' ? a.width : op === 'i64_clz' || op === 'i64_ctz' || op === 'i64_popcnt' ? 7 : 64;
+    return this.#value({ kind: 'unary', type: toI32 ? 'i32' : 'i64', width: toI32 ? 1 : width, op, a });
+  }
+
+  /** A truth value as 0 or 1. */
+  bit(condition: Value): Value {
+    return this.unary('i64_extend_i32_u', condition);
+  }
+
+  select(condition: Value, a: Value, b: Value): Value {
+    return this.#value({ kind: 'select', type: a.type, width: Math.max(a.width, b.width), condition, a, b });
+  }
+
+  call(callee: CoreFunction, ...args: Value[]): Value {
+    return this.#value({ kind: 'call', type: 'i64', width: 64, callee, args });
+  }
+
+  /** The low `bits` of a value, the rest zero. */
+  zeroExtend(value: Value, bits: Bits): Value {
+    if (bits === 64 || value.width <= bits) return value;
+    return this.and(value, this.constant((1n << BigInt(bits)) - 1n));
+  }
+
+  signExtend(value: Value, bits: Bits): Value {
+    if (bits === 64 || value.width < bits) return value;
+    return this.unary(bits === 32 ? 'i64_extend32_s' : bits === 16 ? 'i64_extend16_s' : 'i64_extend8_s', value);
+  }
+
+  // Flags
+
+  /** Flags of `a - b`, operands of the given size. */
+  flagsOfSub(a: Value, b: Value, bits: Bits = this.bits): void {
+    this.#flags('sub', this.#toTop(a, bits), this.#toTop(b, bits), bits);
+  }
+
+  flagsOfAdd(a: Value, b: Value, bits: Bits = this.bits): void {
+    this.#flags('add', this.#toTop(a, bits), this.#toTop(b, bits), bits);
+  }
+
+  /** CF, OF and AF zero; ZF, SF, PF from the result. */
+  flagsOfLogic(result: Value, bits: Bits = this.bits): void {
+    this.#flags('sub', this.#toTop(result, bits), this.constant(0), bits);
+  }
+
+  /** ZF, SF, PF from the result; the others given as i64 values that are 0 or 1. */
+  flagsOfResult(result: Value, parts: { cf?: Value; of?: Value; af?: Value }, bits: Bits = this.bits): void {
+    let rest = parts.cf ?? this.constant(0);
+    if (parts.of) rest = this.or(rest, this.shl(parts.of, 11));
+    if (parts.af) rest = this.or(rest, this.shl(parts.af, 4));
+    this.#flags('result', this.#toTop(result, bits), rest, bits);
+  }
+
+  /** All six flags from their RFLAGS positions in `flags`. */
+  setFlags(flags: Value): void {
+    this.#flags('flags', this.constant(0), flags, 64);
+  }
+
+  /** All six flags at their RFLAGS positions. */
+  flags(): Value {
+    return this.#leaf({ kind: 'flags', type: 'i64', width: 12 });
+  }
+
+  /** RFLAGS without the arithmetic flags. */
+  systemFlags(): Value {
+    return this.#leaf({ kind: 'system-flags', type: 'i64', width: 32 });
+  }
+
+  /** Whether condition code `condition` (its encoding) holds. */
+  condition(condition: number): Value {
+    return this.#leaf({ kind: 'condition', type: 'i32', width: 1, condition });
+  }
+
+  setSystemFlag(mask: number, value: boolean): void {
+    this.#effect({ kind: 'set-system-flag', mask, value });
+  }
+
+  // Control
+
+  nextRip(): Value {
+    return this.#value({ kind: 'next-rip', type: 'i64', width: 64 });
+  }
+
+  jump(): void {
+    this.#effect({ kind: 'jump' });
+  }
+
+  jumpIf(condition: Value): void {
+    this.#effect({ kind: 'jump-if', condition });
+  }
+
+  jumpTo(rip: Value): void {
+    this.#effect({ kind: 'jump-to', rip });
+  }
+
+  repeatIf(condition: Value): void {
+    this.#effect({ kind: 'repeat-if', condition });
+  }
+
+  raiseIf(condition: Value, vector: number): void {
+    this.#effect({ kind: 'raise', condition, vector });
+  }
+
+  system(): void {
+    this.#effect({ kind: 'system' });
+  }
+
+  /** A mutable value: for results of branches. */
+  variable(initial: Value): { get(): Value; set(value: Value): void } {
+    const variable = this.variables++;
+    const set = (value: Value) => this.#effect({ kind: 'set-variable', variable, value });
+    set(initial);
+    return { get: () => this.#leaf({ kind: 'variable', type: 'i64', width: 64, variable }), set };
+  }
+
+  if(condition: Value, then: () => void, otherwise?: () => void): void {
+    const outer = this.#block;
+    const inside = (body: () => void): Block => {
+      const block: Block = { depth: outer.depth + 1, effects: [] };
+      this.#block = block;
+      body();
+      this.#block = outer;
+      return block;
+    };
+    const thenBlock = inside(then);
+    const otherwiseBlock = otherwise && inside(otherwise);
+    this.#effect({ kind: 'if', condition, then: thenBlock, otherwise: otherwiseBlock });
+  }
+
+  #load(where: Where, bits: Bits, forWrite: Access | undefined): Value {
+    const into = this.#value({ kind: 'result', type: 'i64', width: bits });
+    this.#effect({ kind: 'load', into, where, bits, forWrite });
+    return into;
+  }
+
+  #flags(flags: 'sub' | 'add' | 'result' | 'flags', a: Value, b: Value, bits: Bits): void {
+    this.#effect({ kind: 'set-flags', flags, bits, a, b });
+  }
+
+  /** Shifted so that the most significant bit of the operand size is bit 63. */
+  #toTop(value: Value, bits: Bits): Value {
+    return bits === 64 ? value : this.shl(value, 64 - bits);
+  }
+
+  #forRegister(value: Value, bits: Bits): Value {
+    return bits === 32 ? this.zeroExtend(value, 32) : value;
+  }
+
+  #effect(effect: Effect): void {
+    this.#block.effects.push(effect);
+  }
+
+  #leaf(value: NewValue): Value {
+    const made = this.#value(value);
+    this.leaves.push(made);
+    return made;
+  }
+
+  #value(value: NewValue): Value {
+    return { ...value, block: this.#block, uses: 0, last: -1, local: -1 } as Value;
+  }
+}
+
+function resultWidth(op: Arithmetic64, a: Value, b: Value): number {
+  switch (op) {
+    case 'i64_and':
+      return Math.min(a.width, b.width);
+    case 'i64_or':
+    case 'i64_xor':
+      return Math.max(a.width, b.width);
+    case 'i64_shr_u':
+      return b.kind === 'constant' ? Math.max(a.width - Number(b.value), 1) : a.width;
+    case 'i64_shl':
+      return b.kind === 'constant' ? Math.min(a.width + Number(b.value), 64) : 64;
+    case 'i64_add':
+      return Math.min(Math.max(a.width, b.width) + 1, 64);
+    case 'i64_div_u':
+      return a.width;
+    case 'i64_rem_u':
+      return Math.min(a.width, b.width);
+    default:
+      return 64;
+  }
+}

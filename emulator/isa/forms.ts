@@ -1,0 +1,136 @@
+/**
+ * Rows of instructions, and their expansion into handlers. A row names operands by the manual's operand kinds; a
+ * handler is one row for fixed sizes and one addressing form.
+ */
+import type { Reference } from '../base/reference.ts';
+import type { Cpu } from '../core/cpu.ts';
+import type { Instruction } from '../core/instruction.ts';
+import type { Outcome } from '../core/outcome.ts';
+import type { Emitter } from './emitter.ts';
+import type { Bits } from './ir.ts';
+
+/**
+ * Operand kinds of a row: `r` a general register, `m` memory, `rm` either, `i` an immediate, `c` the register CL,
+ * `j` a direct near branch.
+ */
+export type RowOperand = 'r' | 'm' | 'rm' | 'i' | 'c' | 'j';
+
+export interface Form {
+  readonly operands: readonly RowOperand[];
+  /** Operand sizes the form comes in. */
+  readonly bits: readonly Bits[];
+  /** Sizes of the second operand where they differ from the first's. */
+  readonly sourceBits?: readonly Bits[];
+  /** Size of the immediate where it is not the operand size: counts and bit offsets. */
+  readonly immediateBits?: Bits;
+}
+
+/** An instruction whose meaning is emitted into the interpreter and into translations. */
+export interface SemanticRow {
+  /** Mnemonic as the manual prints it; for strings and sign extensions without the size letter's ambiguity: `MOVSB`. */
+  readonly op: string;
+  readonly forms: readonly Form[];
+  readonly emit: (e: Emitter) => void;
+  /**
+   * `stack`: the row comes as a 64-bit-mode handler and a legacy one (SS and stack size apply).
+   * `string`: likewise for flat 64-bit addressing against everything else.
+   */
+  readonly variants?: 'stack' | 'string';
+  /** Control does not fall through to the next instruction's record. */
+  readonly endsBlock?: boolean;
+  /** What the arithmetic flags need and give; `partial` writes only some or only sometimes. */
+  readonly flags?: { readonly reads?: boolean; readonly writes?: 'all' | 'partial' };
+  /** A feature of CPUID without which the encoding is #UD. */
+  readonly feature?: string;
+  /** The rest of the instruction, for the cases that `emit` hands over with `system()`. */
+  readonly call?: (cpu: Cpu, instruction: Instruction) => Outcome;
+  readonly ref: Reference;
+}
+
+/** An instruction that is a TypeScript function. */
+export interface SystemRow {
+  readonly op: string;
+  readonly call: (cpu: Cpu, instruction: Instruction) => Outcome;
+  readonly feature?: string;
+  readonly ref: Reference;
+}
+
+/**
+ * Operand kinds of a handler. Memory comes as `b` [base + disp], `x` [base + index × scale + disp] and `p`
+ * [RIP + disp], all flat with 64-bit addressing, and as `s`, the general form with segment and address size.
+ */
+export type HandlerOperand = 'r' | 'h' | 'b' | 'x' | 'p' | 's' | 'i' | 'c' | 'j';
+
+export interface HandlerSpec {
+  readonly key: string;
+  readonly row: SemanticRow;
+  readonly bits: Bits;
+  readonly operands: readonly HandlerOperand[];
+  readonly operandBits: readonly Bits[];
+  /** 64-bit mode (stack rows), flat 64-bit addressing (string rows). */
+  readonly flat: boolean;
+}
+
+/** Key of a handler: `ADD.32.r32,b32`, `PUSH.64.r64:flat`. */
+export function handlerKey(
+  op: string,
+  bits: Bits,
+  operands: readonly HandlerOperand[],
+  operandBits: readonly Bits[],
+  variant: 'flat' | 'legacy' | undefined,
+): string {
+  let key = `${op}.${bits}.`;
+  for (let i = 0; i < operands.length; i++) key += `${i > 0 ? ',' : ''}${operands[i]}${operandBits[i]}`;
+  return variant === undefined ? key : `${key}:${variant}`;
+}
+
+const MEMORY_FORMS: readonly HandlerOperand[] = ['b', 'x', 'p', 's'];
+
+/** All handlers of a row, in a fixed order. */
+export function expandRow(row: SemanticRow): HandlerSpec[] {
+  const specs = new Map<string, HandlerSpec>();
+  const variants = row.variants === undefined ? [undefined] : (['flat', 'legacy'] as const);
+  for (const form of row.forms) {
+    for (const bits of form.bits) {
+      for (const source of form.sourceBits ?? [bits]) {
+        const operandBits = form.operands.map((kind, i): Bits => {
+          if (kind === 'c') return 8;
+          if (kind === 'i') return form.immediateBits ?? bits;
+          return i === 0 ? bits : source;
+        });
+        for (const operands of expandOperands(form.operands, operandBits)) {
+          for (const variant of variants) {
+            const key = handlerKey(row.op, bits, operands, operandBits, variant);
+            specs.set(key, { key, row, bits, operands, operandBits, flat: variant === 'flat' });
+          }
+        }
+      }
+    }
+  }
+  return [...specs.values()];
+}
+
+function expandOperands(kinds: readonly RowOperand[], bits: readonly Bits[]): HandlerOperand[][] {
+  let all: HandlerOperand[][] = [[]];
+  kinds.forEach((kind, i) => {
+    const choices = choicesFor(kind, bits[i] as Bits);
+    all = all.flatMap((head) => choices.map((choice) => [...head, choice]));
+  });
+  return all;
+}
+
+function choicesFor(kind: RowOperand, bits: Bits): readonly HandlerOperand[] {
+  // A high-byte register matters to the translator alone, the interpreter sees a byte offset; it is its own form all
+  // the same, so that both are generated from one list.
+  const registers: readonly HandlerOperand[] = bits === 8 ? ['r', 'h'] : ['r'];
+  switch (kind) {
+    case 'r':
+      return registers;
+    case 'm':
+      return MEMORY_FORMS;
+    case 'rm':
+      return [...registers, ...MEMORY_FORMS];
+    default:
+      return [kind];
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Near control transfer and the stack.
+ *
+ * @see SDM "Control Transfer Instructions", 5.1.7 of volume 1
+ */
+import { SDM } from '../../base/reference.ts';
+import { RBP, RCX, RSP, SS } from '../../state/registers.ts';
+import type { Emitter } from '../emitter.ts';
+import type { Form, SemanticRow } from '../forms.ts';
+import type { Bits, Value } from '../ir.ts';
+import { CONDITIONS } from '../ir.ts';
+
+const STACK_SIZES = [16, 32, 64] as const;
+const ZERO = 4;
+
+/** RSP, ESP or SP moved by a number of bytes, cut to the stack pointer's size. */
+function moved(e: Emitter, from: Value, by: number | Value): Value {
+  return e.and(e.add(from, typeof by === 'number' ? e.constant(by) : by), e.stackMask());
+}
+
+function stackPointer(e: Emitter): Value {
+  return e.and(e.register(RSP, 64), e.stackMask());
+}
+
+/** A 16-bit stack pointer leaves the rest of RSP alone. */
+function setStackPointer(e: Emitter, pointer: Value): void {
+  const kept = e.and(e.register(RSP, 64), e.xor(e.stackMask(), e.constant(-1n)));
+  e.setRegister(RSP, e.or(kept, pointer), 64);
+}
+
+function push(e: Emitter, value: Value, bits: Bits): void {
+  const pointer = moved(e, stackPointer(e), -bits / 8);
+  e.store(e.inSegment(SS, pointer), bits, value);
+  setStackPointer(e, pointer);
+}
+
+/** The value on top of the stack, and the stack pointer after it. */
+function top(e: Emitter, bits: Bits): { value: Value; pointer: Value } {
+  const pointer = stackPointer(e);
+  return { value: e.load(e.inSegment(SS, pointer), bits), pointer: moved(e, pointer, bits / 8) };
+}
+
+/** POP to memory computes its address with RSP already incremented; only a base of RSP shows it. */
+function pop(e: Emitter): void {
+  const { value, pointer } = top(e, e.bits);
+  if (e.isMemory(0)) {
+    e.system();
+    return;
+  }
+  setStackPointer(e, pointer);
+  e.write(0, value);
+}
+
+function call(e: Emitter): void {
+  if (e.spec.operands[0] === 'j') {
+    push(e, e.nextRip(), e.bits);
+    e.jump();
+  } else {
+    const target = e.read(0);
+    push(e, e.nextRip(), e.bits);
+    e.jumpTo(target);
+  }
+}
+
+function ret(e: Emitter): void {
+  const { value, pointer } = top(e, e.bits);
+  setStackPointer(e, e.spec.operands.length === 0 ? pointer : moved(e, pointer, e.read(0)));
+  e.jumpTo(value);
+}
+
+function jmp(e: Emitter): void {
+  if (e.spec.operands[0] === 'j') e.jump();
+  else e.jumpTo(e.read(0));
+}
+
+function leave(e: Emitter): void {
+  const frame = e.and(e.register(RBP, 64), e.stackMask());
+  const saved = e.load(e.inSegment(SS, frame), e.bits);
+  setStackPointer(e, moved(e, frame, e.bits / 8));
+  e.setRegister(RBP, saved);
+}
+
+/** LOOP and JrCXZ count in CX, ECX or RCX by the address size. */
+function counted(kind: 'LOOP' | 'LOOPE' | 'LOOPNE' | 'JCXZ') {
+  return (e: Emitter): void => {
+    const mask = e.addressMask();
+    const all = e.register(RCX, 64);
+    const count = e.and(all, mask);
+    if (kind === 'JCXZ') {
+      e.jumpIf(e.isZero(count));
+      return;
+    }
+    const left = e.and(e.sub(count, e.constant(1)), mask);
+    let again = e.isNotZero(left);
+    if (kind !== 'LOOP') again = e.logic('i32_and', again, e.condition(kind === 'LOOPE' ? ZERO : ZERO + 1));
+    setCounter(e, RCX, all, left);
+    e.jumpIf(again);
+  };
+}
+
+/** Writes a register used by address size: 16 bits keep the rest, 32 bits clear it. */
+export function setCounter(e: Emitter, register: number, old: Value, value: Value): void {
+  if (e.spec.flat) {
+    e.setRegister(register, value, 64);
+    return;
+  }
+  const is16 = e.compare('i64_eq', e.addressMask(), e.constant(0xffff));
+  const kept = e.select(is16, e.and(old, e.constant(~0xffffn)), e.constant(0));
+  e.setRegister(register, e.or(kept, value), 64);
+}
+
+const NEAR: readonly Form[] = [
+  { operands: ['j'], bits: STACK_SIZES },
+  { operands: ['rm'], bits: STACK_SIZES },
+];
+const DIRECT: readonly Form[] = [{ operands: ['j'], bits: STACK_SIZES }];
+
+const conditionalJumps = CONDITIONS.map((name, condition): SemanticRow => ({
+  op: `J${name}`,
+  forms: DIRECT,
+  emit: (e) => e.jumpIf(e.condition(condition)),
+  flags: { reads: true },
+  ref: SDM('Jcc—Jump if Condition Is Met', 'vol. 2A'),
+}));
+
+export const CONTROL_ROWS: readonly SemanticRow[] = [
+  ...conditionalJumps,
+  { op: 'JMP', forms: NEAR, emit: jmp, endsBlock: true, ref: SDM('JMP—Jump', 'vol. 2A') },
+  { op: 'CALL', forms: NEAR, emit: call, variants: 'stack', endsBlock: true, ref: SDM('CALL—Call Procedure', 'vol. 2A') },
+  {
+    op: 'RET',
+    forms: [{ operands: [], bits: STACK_SIZES }, { operands: ['i'], bits: STACK_SIZES }],
+    emit: ret,
+    variants: 'stack',
+    endsBlock: true,
+    ref: SDM('RET—Return From Procedure', 'vol. 2B'),
+  },
+  {
+    op: 'PUSH',
+    forms: [{ operands: ['rm'], bits: STACK_SIZES }, { operands: ['i'], bits: STACK_SIZES }],
+    emit: (e) => push(e, e.read(0), e.bits),
+    variants: 'stack',
+    ref: SDM('PUSH—Push Word, Doubleword, or Quadword Onto the Stack', 'vol. 2B'),
+  },
+  { op: 'POP', forms: [{ operands: ['rm'], bits: STACK_SIZES }], emit: pop, variants: 'stack', ref: SDM('POP—Pop a Value From the Stack', 'vol. 2B') },
+  { op: 'LEAVE', forms: [{ operands: [], bits: STACK_SIZES }], emit: leave, variants: 'stack', ref: SDM('LEAVE—High Level Procedure Exit', 'vol. 2A') },
+  { op: 'LOOP', forms: DIRECT, emit: counted('LOOP'), variants: 'string', ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A') },
+  { op: 'LOOPE', forms: DIRECT, emit: counted('LOOPE'), variants: 'string', flags: { reads: true }, ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A') },
+  { op: 'LOOPNE', forms: DIRECT, emit: counted('LOOPNE'), variants: 'string', flags: { reads: true }, ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A') },
+  { op: 'JCXZ', forms: DIRECT, emit: counted('JCXZ'), variants: 'string', ref: SDM('Jcc—Jump if Condition Is Met', 'vol. 2A') },
+];

@@ -1,0 +1,94 @@
+/** The virtual clock of a machine: retired instructions, skipped idle time and charged costs, and the alarms on it. */
+import { EmulatorBug } from '../base/errors.ts';
+import type { Alarm, Clock } from '../base/clock.ts';
+import type { StateRecord } from '../base/stateValue.ts';
+
+class ScheduledAlarm implements Alarm {
+  readonly name: string;
+  readonly ring: () => void;
+  deadline = Number.POSITIVE_INFINITY;
+  readonly #changed: () => void;
+
+  constructor(name: string, ring: () => void, changed: () => void) {
+    this.name = name;
+    this.ring = ring;
+    this.#changed = changed;
+  }
+
+  arm(tick: number): void {
+    this.deadline = tick;
+    this.#changed();
+  }
+
+  disarm(): void {
+    if (this.deadline === Number.POSITIVE_INFINITY) return;
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.#changed();
+  }
+}
+
+export class Scheduler implements Clock {
+  readonly #position: () => number;
+  readonly #alarms: ScheduledAlarm[] = [];
+  /** Ticks besides retired instructions: idle time skipped and costs charged. */
+  #extra = 0;
+  #next = Number.POSITIVE_INFINITY;
+
+  /** `position` gives the retired instructions so far, exact at any moment. */
+  constructor(position: () => number) {
+    this.#position = position;
+  }
+
+  now(): number {
+    return this.#position() + this.#extra;
+  }
+
+  createAlarm(name: string, ring: () => void): Alarm {
+    const alarm = new ScheduledAlarm(name, ring, () => {
+      this.#next = Math.min(...this.#alarms.map(({ deadline }) => deadline));
+    });
+    this.#alarms.push(alarm);
+    return alarm;
+  }
+
+  /** The earliest deadline, or Infinity. */
+  get nextDeadline(): number {
+    return this.#next;
+  }
+
+  /** Adds the cost of something that is not an instruction. */
+  charge(ticks: number): void {
+    this.#extra += ticks;
+  }
+
+  /** Idle: time goes on to the next alarm. False when there is none. */
+  skipToNextAlarm(): boolean {
+    if (this.#next === Number.POSITIVE_INFINITY) return false;
+    this.#extra += Math.max(0, this.#next - this.now());
+    return true;
+  }
+
+  /** Rings everything that is due, in order of deadline, then of creation. */
+  ringDue(): void {
+    for (;;) {
+      const now = this.now();
+      let due: ScheduledAlarm | undefined;
+      for (const alarm of this.#alarms) {
+        if (alarm.deadline <= now && (due === undefined || alarm.deadline < due.deadline)) due = alarm;
+      }
+      if (due === undefined) return;
+      due.disarm();
+      due.ring();
+    }
+  }
+
+  save(): StateRecord {
+    return { extra: this.#extra };
+  }
+
+  /** Alarms are armed again by the devices that own them. */
+  restore(state: StateRecord): void {
+    if (typeof state['extra'] !== 'number') throw new EmulatorBug('a saved clock without its time');
+    this.#extra = state['extra'];
+  }
+}
