@@ -1,0 +1,131 @@
+/**
+ * The benchmark kernels: programs of our own that run in 64-bit mode on the bare machine, started as samples/hello-guest is.
+ * Each prints `NAME n=N checksum=…` on the serial port and powers off.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+/** `checksums` are those of n=1 and of n=100, which is all of a kernel: 270 to 530 million instructions, half a million for cpuid. */
+export const BENCH_KERNELS = [
+  {
+    name: 'int',
+    about: 'integer arithmetic and a table',
+    checksums: { 1: '7886fd494e60b714', 100: '28aff677911bac94' },
+  },
+  {
+    name: 'sieve',
+    about: 'byte stores with strides',
+    checksums: { 1: 'dc1b77aeb6e2b418', 100: '30f611d15d96bfcf' },
+  },
+  {
+    name: 'copy',
+    about: '64-bit loads and stores',
+    checksums: { 1: '0a4638ed04dc267f', 100: '89b4acab40c8bea5' },
+  },
+  {
+    name: 'calls',
+    about: 'calls and returns',
+    checksums: { 1: 'dc1b77ae0bf402cd', 100: '8e557c5f85c96594' },
+  },
+  {
+    name: 'sha256',
+    about: '32-bit rotations and additions',
+    checksums: { 1: '889afe9cad64a7f7', 100: 'e6e8ad0dbf0d528d' },
+  },
+  {
+    name: 'quicksort',
+    about: 'unforeseeable branches',
+    checksums: { 1: 'f03112ef865214e0', 100: 'a820067d2936c0be' },
+  },
+  {
+    name: 'cpuid',
+    about: '100,000 round trips to the hypervisor',
+    checksums: { 1: '7a52f1678b3dcdaa', 100: 'a80405820775acbe' },
+  },
+] as const;
+
+export type BenchKernelName = (typeof BENCH_KERNELS)[number]['name'];
+
+const sources = import.meta.dirname;
+const repository = resolve(sources, '../../..');
+const startup = join(repository, 'samples/hello-guest');
+const output = join(repository, 'build/bench-kernels');
+
+const OPTIMIZE = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror'];
+/** Loops stay loops and calls stay calls: what is measured is what the source says. */
+const AS_WRITTEN = ['-fno-tree-loop-distribute-patterns', '-fno-optimize-sibling-calls'];
+const BARE_METAL = [
+  '-ffreestanding',
+  '-mgeneral-regs-only',
+  '-mno-red-zone',
+  '-fno-pic',
+  '-fno-stack-protector',
+  '-fcf-protection=none',
+  '-fno-asynchronous-unwind-tables',
+  '-g',
+  `-ffile-prefix-map=${repository}=.`,
+];
+const LINK = [
+  '-nostdlib',
+  '-static',
+  '-no-pie',
+  '-Wl,-n',
+  '-Wl,--build-id=none',
+  '-T',
+  join(startup, 'link.ld'),
+];
+
+function gcc(...args: readonly string[]): void {
+  execFileSync('gcc', args, { stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
+/** Builds every kernel as a Multiboot image; gives their paths. Needs gcc and binutils. */
+export function buildBenchKernels(): Readonly<Record<BenchKernelName, string>> {
+  mkdirSync(output, { recursive: true });
+  const compile = (source: string, object: string, ...more: readonly string[]): string => {
+    const path = join(output, object);
+    gcc(
+      ...OPTIMIZE,
+      ...AS_WRITTEN,
+      ...BARE_METAL,
+      ...more,
+      '-I',
+      startup,
+      '-I',
+      sources,
+      '-c',
+      '-o',
+      path,
+      source,
+    );
+    return path;
+  };
+  const shared = ['boot.S', 'serial.c', 'power.c'].map((file) => compile(join(startup, file), `${file}.o`));
+  const images = BENCH_KERNELS.map(({ name }) => {
+    const main = compile(join(sources, 'main.c'), `main-${name}.o`, `-DNAME="${name}"`);
+    const kernel = compile(join(sources, `${name}.c`), `${name}.o`);
+    const image = join(output, `${name}.elf`);
+    gcc(...LINK, '-o', image, ...shared, main, kernel);
+    return [name, image];
+  });
+  return Object.fromEntries(images) as Record<BenchKernelName, string>;
+}
+
+/** Builds one kernel as a program of the host, which prints the checksum of as many units as its argument says. */
+export function buildHostKernel(name: BenchKernelName): string {
+  mkdirSync(output, { recursive: true });
+  const program = join(output, `${name}-host`);
+  gcc(
+    ...OPTIMIZE,
+    '-I',
+    startup,
+    '-I',
+    sources,
+    '-o',
+    program,
+    join(sources, 'host.c'),
+    join(sources, `${name}.c`),
+  );
+  return program;
+}
