@@ -13,6 +13,7 @@ describe('reading a saved state', () => {
     channel: { count: 7 },
     channels: [{ count: 8 }],
     deadline: null,
+    mode: 'xapic',
   });
 
   it('gives every kind of value back', () => {
@@ -24,6 +25,7 @@ describe('reading a saved state', () => {
     expect(saved.record('channel').number('count')).toBe(7);
     expect(saved.records('channels')[0].number('count')).toBe(8);
     expect(saved.optionalNumber('deadline')).toBe(null);
+    expect(saved.oneOf('mode', ['xapic', 'x2apic'])).toBe('xapic');
   });
 
   it('refuses a missing field, naming the component and the field', () => {
@@ -37,6 +39,7 @@ describe('reading a saved state', () => {
     expect(() => saved.bytes('fifo', 3)).toThrow('array of 3 bytes');
     expect(() => saved.numbers('channels')).toThrow(UserError);
     expect(() => saved.record('levels')).toThrow(UserError);
+    expect(() => saved.oneOf('mode', ['disabled', 'x2apic'])).toThrow("no disabled or x2apic 'mode'");
   });
 
   it('fills the numbers and booleans of a register record', () => {

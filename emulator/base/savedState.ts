@@ -35,6 +35,11 @@ export class SavedState {
     return typeof value === 'bigint' ? value : this.#refuse(key, 'bigint');
   }
 
+  /** A text that is one of `values`. */
+  oneOf<const Value extends string>(key: string, values: readonly Value[]): Value {
+    return values.find((value) => value === this.#record[key]) ?? this.#refuse(key, values.join(' or '));
+  }
+
   /** A number that may be absent, saved as `null`. */
   optionalNumber(key: string): number | null {
     return this.#record[key] === null ? null : this.number(key);
