@@ -17,6 +17,8 @@ export interface Instruction {
   operandBits(operand: number): 8 | 16 | 32 | 64 | 128;
   /** Number of the register as encoded: a GPR, a segment, control or debug register, by what the operand is. */
   register(operand: number): number;
+  /** What kind of register a register operand is: tells MOV to CR0 from MOV from CR0. */
+  registerKind(operand: number): 'general' | 'segment' | 'control' | 'debug' | 'other';
   /** Whether an 8-bit register operand is AH, CH, DH or BH (then `register` gives 0 to 3). */
   isHighByte(operand: number): boolean;
   /** The immediate (or branch or far offset), sign-extended to 64 bits. */

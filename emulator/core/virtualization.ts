@@ -11,11 +11,46 @@ import type { Outcome } from './outcome.ts';
 export type InterceptPoint =
   | {
       readonly point:
-        | 'CPUID' | 'HLT' | 'INVD' | 'WBINVD' | 'RDTSC' | 'RDTSCP' | 'RDPMC' | 'RSM' | 'MWAIT' | 'MONITOR' | 'PAUSE'
-        | 'XSETBV' | 'VMCALL' | 'RDRAND' | 'RDSEED' | 'GETSEC' | 'INVPCID' | 'CLTS' | 'UMWAIT' | 'TPAUSE'
-        | 'VMXON' | 'VMXOFF' | 'VMCLEAR' | 'VMPTRLD' | 'VMPTRST' | 'VMREAD' | 'VMWRITE' | 'VMLAUNCH' | 'VMRESUME'
-        | 'INVEPT' | 'INVVPID' | 'VMFUNC'
-        | 'SGDT' | 'SIDT' | 'LGDT' | 'LIDT' | 'SLDT' | 'STR' | 'LLDT' | 'LTR';
+        | 'CPUID'
+        | 'HLT'
+        | 'INVD'
+        | 'WBINVD'
+        | 'RDTSC'
+        | 'RDTSCP'
+        | 'RDPMC'
+        | 'RSM'
+        | 'MWAIT'
+        | 'MONITOR'
+        | 'PAUSE'
+        | 'XSETBV'
+        | 'VMCALL'
+        | 'RDRAND'
+        | 'RDSEED'
+        | 'GETSEC'
+        | 'INVPCID'
+        | 'CLTS'
+        | 'UMWAIT'
+        | 'TPAUSE'
+        | 'VMXON'
+        | 'VMXOFF'
+        | 'VMCLEAR'
+        | 'VMPTRLD'
+        | 'VMPTRST'
+        | 'VMREAD'
+        | 'VMWRITE'
+        | 'VMLAUNCH'
+        | 'VMRESUME'
+        | 'INVEPT'
+        | 'INVVPID'
+        | 'VMFUNC'
+        | 'SGDT'
+        | 'SIDT'
+        | 'LGDT'
+        | 'LIDT'
+        | 'SLDT'
+        | 'STR'
+        | 'LLDT'
+        | 'LTR';
     }
   | { readonly point: 'INVLPG'; readonly address: bigint }
   /** `gpr` is the register operand's number. For writes `value` is the source, already of the right width. */
@@ -43,7 +78,13 @@ export type InterceptPoint =
 
 /** An exception, interrupt or software interrupt on its way to the IDT. */
 export interface GuestEvent {
-  readonly kind: 'external' | 'nmi' | 'hardware-exception' | 'software-interrupt' | 'privileged-software-exception' | 'software-exception';
+  readonly kind:
+    | 'external'
+    | 'nmi'
+    | 'hardware-exception'
+    | 'software-interrupt'
+    | 'privileged-software-exception'
+    | 'software-exception';
   readonly vector: number;
   /** Present when the event pushes an error code. */
   readonly errorCode: number | undefined;
@@ -73,8 +114,11 @@ export type EventPriority =
   | 'above-external-interrupts';
 
 export interface Virtualization {
-  /** `OUTCOME.NEXT` when the point is not intercepted, `OUTCOME.VM_EXIT` after a VM exit, or a fault. */
-  intercept(point: InterceptPoint, instruction: Instruction): Outcome;
+  /**
+   * `OUTCOME.NEXT` when the point is not intercepted, `OUTCOME.VM_EXIT` after a VM exit, or a fault. Only a task gate in
+   * the IDT has no instruction.
+   */
+  intercept(point: InterceptPoint, instruction: Instruction | undefined): Outcome;
   /** The same for an event about to be delivered, before anything of it is visible. */
   interceptEvent(event: GuestEvent): Outcome;
   /**

@@ -1,0 +1,180 @@
+/**
+ * CPUID: one row for each leaf. Feature flags come from features.ts; the rest is computed from the CPU model.
+ *
+ * Intel SDM Vol. 2A, "CPUID—CPU Identification", table 3-8.
+ */
+import { CR4 } from '../state/registers.ts';
+import { APIC_BASE } from './apicBase.ts';
+import type { Cpu } from './cpu.ts';
+import { FEATURES, type FeatureRow } from './features.ts';
+import { CORE_CRYSTAL_HERTZ } from './timeStampCounter.ts';
+
+/** EAX, EBX, ECX, EDX. */
+export type CpuidResult = readonly [eax: number, ebx: number, ecx: number, edx: number];
+
+interface LeafRow {
+  readonly leaf: number;
+  /** The manual's words. */
+  readonly title: string;
+  readonly values: (cpu: Cpu, subleaf: number) => CpuidResult;
+}
+
+const NOTHING: CpuidResult = [0, 0, 0, 0];
+const CACHE_LINE = 64;
+
+/** The feature flags of a leaf that the processor offers. */
+function flags(cpu: Cpu, leaf: number, register: FeatureRow['register']): number {
+  let value = 0;
+  for (const row of FEATURES) {
+    if (row.leaf === leaf && row.register === register && cpu.has(row.key)) value |= 1 << row.bit;
+  }
+  return value;
+}
+
+/** Four characters as a register holds them. */
+function packText(text: string, offset: number): number {
+  let value = 0;
+  for (let i = 0; i < 4; i++) value |= (text.charCodeAt(offset + i) || 0) << (8 * i);
+  return value;
+}
+
+function vendorLeaf(cpu: Cpu): CpuidResult {
+  const { vendor } = cpu.model;
+  return [LAST_BASIC_LEAF, packText(vendor, 0), packText(vendor, 8), packText(vendor, 4)];
+}
+
+const OSXSAVE = 1 << 27;
+const HYPERVISOR_PRESENT = 1 << 31;
+const APIC_FLAG = 1 << 9;
+
+function versionLeaf(cpu: Cpu): CpuidResult {
+  const { state, model } = cpu;
+  const ebx = (cpu.apic.id << 24) | (model.processors << 16) | ((CACHE_LINE / 8) << 8);
+  let ecx = flags(cpu, 1, 'ECX');
+  if ((state.cr4 & CR4.OSXSAVE) !== 0) ecx |= OSXSAVE;
+  if (model.hypervisor) ecx |= HYPERVISOR_PRESENT;
+  let edx = flags(cpu, 1, 'EDX');
+  if ((state.IA32_APIC_BASE & APIC_BASE.EN) === 0n) edx &= ~APIC_FLAG;
+  // Executing this leaf shows the microcode revision. @see SDM "Determining the Signature", 10.11.7.1
+  state.IA32_BIOS_SIGN_ID = BigInt(model.microcodeRevision) << 32n;
+  return [model.signature, ebx, ecx, edx];
+}
+
+/** @see SDM "INPUT EAX = 04H: Returns Deterministic Cache Parameters for Each Level" */
+// biome-ignore format: rows are read as a table
+const CACHES = [
+  { type: 1, level: 1, ways: 12, sets: 64, shared: false },
+  { type: 2, level: 1, ways: 8, sets: 64, shared: false },
+  { type: 3, level: 2, ways: 16, sets: 2048, shared: false },
+  { type: 3, level: 3, ways: 15, sets: 32768, shared: true },
+] as const;
+
+function cacheLeaf(cpu: Cpu, subleaf: number): CpuidResult {
+  const cache = CACHES[subleaf];
+  if (!cache) return NOTHING;
+  const { processors } = cpu.model;
+  const selfInitializing = 1 << 8;
+  const sharing = cache.shared ? (1 << topologyShift(processors)) - 1 : 0;
+  const cores = (1 << topologyShift(processors)) - 1;
+  const eax = cache.type | (cache.level << 5) | selfInitializing | (sharing << 14) | (cores << 26);
+  return [eax, ((cache.ways - 1) << 22) | (CACHE_LINE - 1), cache.sets - 1, 0];
+}
+
+/** Bits of an APIC ID that number the processors of a package. */
+function topologyShift(processors: number): number {
+  return Math.ceil(Math.log2(processors));
+}
+
+/** @see SDM "Detecting Hardware Multi-Threading Support and Topology", 10.9; one thread a core */
+function topologyLeaf(cpu: Cpu, subleaf: number): CpuidResult {
+  const { processors } = cpu.model;
+  const { id } = cpu.apic;
+  const [SMT, CORE] = [1, 2];
+  if (subleaf === 0) return [0, 1, SMT << 8, id];
+  if (subleaf === 1) return [topologyShift(processors), processors, (CORE << 8) | 1, id];
+  return [0, 0, subleaf & 0xff, id];
+}
+
+const MEGAHERTZ = 1_000_000;
+
+function brandLeaf(part: number): (cpu: Cpu) => CpuidResult {
+  return (cpu) => {
+    const at = (word: number): number => packText(cpu.model.brand, part * 16 + word * 4);
+    return [at(0), at(1), at(2), at(3)];
+  };
+}
+
+const SYSCALL_FLAG = 1 << 11;
+
+function extendedFlagsLeaf(cpu: Cpu): CpuidResult {
+  let edx = flags(cpu, 0x8000_0001, 'EDX');
+  // Intel processors show SYSCALL in 64-bit mode only.
+  if (!cpu.state.in64BitMode) edx &= ~SYSCALL_FLAG;
+  return [0, 0, flags(cpu, 0x8000_0001, 'ECX'), edx];
+}
+
+const LINEAR_ADDRESS_BITS = 48;
+
+// biome-ignore format: rows are read as a table
+export const CPUID_LEAVES = [
+  { leaf: 0x0, title: 'Basic CPUID Information', values: vendorLeaf },
+  { leaf: 0x1, title: 'Version Information and Feature Flags', values: versionLeaf },
+  // Descriptors FFH and FEH: leaf 4 has the caches, leaf 18H would have the TLBs; F0H: 64-byte prefetching.
+  { leaf: 0x2, title: 'Cache and TLB Information', values: () => [0x00fe_ff01, 0xf0, 0, 0] },
+  { leaf: 0x3, title: 'Processor Serial Number', values: () => NOTHING },
+  { leaf: 0x4, title: 'Deterministic Cache Parameters', values: cacheLeaf },
+  { leaf: 0x5, title: 'MONITOR/MWAIT', values: () => NOTHING },
+  { leaf: 0x6, title: 'Thermal and Power Management', values: (cpu) => [flags(cpu, 6, 'EAX'), 0, 0, 0] },
+  { leaf: 0x7, title: 'Structured Extended Feature Flags', values: (cpu, subleaf) => subleaf === 0 ? [0, flags(cpu, 7, 'EBX'), flags(cpu, 7, 'ECX'), flags(cpu, 7, 'EDX')] : NOTHING },
+  { leaf: 0x9, title: 'Direct Cache Access Information', values: () => NOTHING },
+  { leaf: 0xa, title: 'Architectural Performance Monitoring', values: () => NOTHING },
+  { leaf: 0xb, title: 'Extended Topology Enumeration', values: topologyLeaf },
+  { leaf: 0xd, title: 'Processor Extended State Enumeration', values: () => NOTHING },
+  { leaf: 0xf, title: 'Resource Director Technology Monitoring', values: () => NOTHING },
+  { leaf: 0x10, title: 'Resource Director Technology Allocation', values: () => NOTHING },
+  { leaf: 0x12, title: 'Intel SGX', values: () => NOTHING },
+  { leaf: 0x14, title: 'Intel Processor Trace', values: () => NOTHING },
+  { leaf: 0x15, title: 'Time Stamp Counter and Core Crystal Clock', values: () => [1, 1, CORE_CRYSTAL_HERTZ, 0] },
+  { leaf: 0x16, title: 'Processor Frequency', values: () => [CORE_CRYSTAL_HERTZ / MEGAHERTZ, CORE_CRYSTAL_HERTZ / MEGAHERTZ, 100, 0] },
+  { leaf: 0x8000_0000, title: 'Extended Function', values: () => [LAST_EXTENDED_LEAF, 0, 0, 0] },
+  { leaf: 0x8000_0001, title: 'Extended Processor Signature and Feature Bits', values: extendedFlagsLeaf },
+  { leaf: 0x8000_0002, title: 'Processor Brand String', values: brandLeaf(0) },
+  { leaf: 0x8000_0003, title: 'Processor Brand String Continued', values: brandLeaf(1) },
+  { leaf: 0x8000_0004, title: 'Processor Brand String Continued', values: brandLeaf(2) },
+  { leaf: 0x8000_0005, title: 'Reserved', values: () => NOTHING },
+  // 2048 KBytes, 16-way, 64-byte lines.
+  { leaf: 0x8000_0006, title: 'L2 cache', values: () => [0, 0, (2048 << 16) | (8 << 12) | CACHE_LINE, 0] },
+  { leaf: 0x8000_0007, title: 'Invariant TSC', values: (cpu) => [0, 0, 0, flags(cpu, 0x8000_0007, 'EDX')] },
+  { leaf: 0x8000_0008, title: 'Linear/Physical Address Size', values: (cpu) => [(LINEAR_ADDRESS_BITS << 8) | cpu.model.physicalAddressBits, 0, 0, 0] },
+] as const satisfies readonly LeafRow[];
+
+const LAST_BASIC_LEAF = 0x16;
+const LAST_EXTENDED_LEAF = 0x8000_0008;
+const FIRST_HYPERVISOR_LEAF = 0x4000_0000;
+
+const byLeaf: ReadonlyMap<number, LeafRow> = new Map(CPUID_LEAVES.map((row) => [row.leaf, row]));
+
+/** What CPUID gives for EAX and ECX. The numbers are 32 bits, signed or not. */
+export function cpuid(cpu: Cpu, leaf: number, subleaf: number): CpuidResult {
+  const hypervisor = hypervisorLeaf(cpu, leaf);
+  if (hypervisor) return hypervisor;
+  const inRange = leaf <= LAST_BASIC_LEAF || (leaf >= 0x8000_0000 && leaf <= LAST_EXTENDED_LEAF);
+  // A leaf that does not exist gives what the highest basic leaf gives.
+  const row = byLeaf.get(inRange ? leaf : LAST_BASIC_LEAF);
+  return row ? row.values(cpu, subleaf) : NOTHING;
+}
+
+function hypervisorLeaf(cpu: Cpu, leaf: number): CpuidResult | undefined {
+  const { hypervisor } = cpu.model;
+  if (!hypervisor || leaf < FIRST_HYPERVISOR_LEAF) return undefined;
+  const index = leaf - FIRST_HYPERVISOR_LEAF;
+  if (index > hypervisor.leaves.length) return undefined;
+  if (index > 0) return hypervisor.leaves[index - 1];
+  const { signature, leaves } = hypervisor;
+  return [
+    FIRST_HYPERVISOR_LEAF + leaves.length,
+    packText(signature, 0),
+    packText(signature, 4),
+    packText(signature, 8),
+  ];
+}

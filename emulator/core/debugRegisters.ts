@@ -1,0 +1,78 @@
+/**
+ * Debug registers: what MOV DR may do and what a debug exception leaves in them.
+ *
+ * Intel SDM Vol. 3B, "Debug Registers", 19.2.
+ */
+import type { CpuState } from '../state/cpuState.ts';
+import { CR4, VECTOR } from '../state/registers.ts';
+import type { Cpu } from './cpu.ts';
+import { OUTCOME, type Outcome } from './outcome.ts';
+
+/** @see SDM "Debug Status Register (DR6)", 19.2.3 */
+export const DR6 = {
+  B: 0xfn,
+  BLD: 1n << 11n,
+  BD: 1n << 13n,
+  BS: 1n << 14n,
+  BT: 1n << 15n,
+  RTM: 1n << 16n,
+} as const;
+/** Bits that always read as 1; RTM and BLD are among them because they are 1 when the feature has nothing to say. */
+const DR6_ONES = 0xffff_0ff0n;
+const DR6_WRITABLE = DR6.B | DR6.BD | DR6.BS | DR6.BT;
+
+/** @see SDM "Debug Control Register (DR7)", 19.2.4 */
+export const DR7 = { GD: 1n << 13n } as const;
+const DR7_ONES = 0x400n;
+const DR7_WRITABLE = 0xffff_23ffn;
+
+export const DEBUGCTL = { LBR: 1n << 0n, BTF: 1n << 1n } as const;
+
+export const DR6_RESET = DR6_ONES;
+export const DR7_RESET = DR7_ONES;
+
+/**
+ * A #DB is about to be delivered: its conditions go to DR6, DR7.GD and the branch-trace flags are cleared.
+ * `conditions` has the bits of DR6, with RTM inverted as in a VM exit's qualification.
+ *
+ * @see SDM "Debug Exception (#DB)—Interrupt Vector 1", 19.3.1
+ */
+export function recordDebugException(state: CpuState, conditions: bigint): void {
+  const kept = state.debugRegister(6) & ~DR6.B;
+  state.setDebugRegister(6, kept | DR6.RTM | (conditions & DR6_WRITABLE));
+  state.setDebugRegister(7, state.debugRegister(7) & ~DR7.GD);
+  state.IA32_DEBUGCTL &= ~(DEBUGCTL.LBR | DEBUGCTL.BTF);
+}
+
+/**
+ * The register that DR4 and DR5 stand for, or undefined after #UD.
+ *
+ * @see SDM "Debug Registers DR4 and DR5", 19.2.2
+ */
+export function debugRegisterNumber(cpu: Cpu, register: number): number | undefined {
+  if (register < 4 || register === 6 || register === 7) return register;
+  if (register > 7 || (cpu.state.cr4 & CR4.DE) !== 0) {
+    cpu.raiseUd();
+    return undefined;
+  }
+  return register + 2;
+}
+
+/** With DR7.GD set, an access is a debug exception (a fault). */
+export function checkGeneralDetect(cpu: Cpu): Outcome {
+  if ((cpu.state.debugRegister(7) & DR7.GD) === 0n) return OUTCOME.NEXT;
+  return cpu.raise(VECTOR.DB, undefined, DR6.BD);
+}
+
+/** MOV to DR0–DR3, DR6 or DR7, after the checks of privilege, DR4/DR5 and DR7.GD. */
+export function writeDebugRegister(cpu: Cpu, register: number, value: bigint): Outcome {
+  const { state } = cpu;
+  if (register < 4) {
+    state.setDebugRegister(register, value);
+    return OUTCOME.NEXT_THEN_CHECK;
+  }
+  if (value >> 32n) return cpu.raiseGp();
+  if (register === 6) state.setDebugRegister(6, (value & DR6_WRITABLE) | DR6_ONES);
+  else state.setDebugRegister(7, (value & DR7_WRITABLE) | DR7_ONES);
+  return OUTCOME.NEXT_THEN_CHECK;
+}

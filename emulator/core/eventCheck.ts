@@ -1,0 +1,141 @@
+/**
+ * What happens at an instruction boundary: the concurrent events in the manual's order of priority, and the small
+ * print of single instructions (single-step traps, RF, the shadow of STI and MOV SS).
+ *
+ * Intel SDM Vol. 3A, "Prioritization of Concurrent Events", 7.9.
+ */
+import type { CpuState } from '../state/cpuState.ts';
+import { ACTIVITY, BLOCKING, FLAG, VECTOR, VMX_OPERATION } from '../state/registers.ts';
+import type { Cpu } from './cpu.ts';
+import { DR6 } from './debugRegisters.ts';
+import { deliverEvent } from './events.ts';
+import { OUTCOME, type Outcome } from './outcome.ts';
+import type { GuestEvent } from './virtualization.ts';
+
+const SHADOW = BLOCKING.STI | BLOCKING.MOV_SS;
+
+/** Bits of PENDING_DEBUG. @see SDM "Guest Non-Register State", 26.4.2, table 26-4 */
+export const PENDING_DEBUG = { B: DR6.B, ENABLED_BREAKPOINT: 1n << 12n, BS: DR6.BS, RTM: DR6.RTM } as const;
+
+const NMI_EVENT: GuestEvent = Object.freeze({
+  kind: 'nmi',
+  vector: VECTOR.NMI,
+  errorCode: undefined,
+  qualification: 0n,
+  instructionLength: 0,
+});
+
+/**
+ * Takes the most important of the events that are due between two instructions, if any. It may be asked again and
+ * again at the same boundary.
+ *
+ * @returns `NEXT` (0) when nothing was taken, else `JUMPED` or `VM_EXIT`
+ */
+export function checkEvents(cpu: Cpu): Outcome {
+  const { state, virtualization } = cpu;
+  const activity = state.ACTIVITY_STATE;
+  const blocking = state.INTERRUPTIBILITY;
+
+  // 1. Monitor trap flag and TPR threshold.
+  let outcome = virtualization.pendingExit('above-debug-traps');
+  if (outcome !== OUTCOME.NEXT) return outcome;
+
+  // 2. Traps on the previous instruction.
+  if (hasDebugTrap(state) && (blocking & BLOCKING.MOV_SS) === 0 && canRun(activity))
+    return deliverDebugTrap(cpu);
+
+  // 3. VMX-preemption timer and NMI window.
+  outcome = virtualization.pendingExit('above-nmi');
+  if (outcome !== OUTCOME.NEXT) return outcome;
+
+  // 4. Nonmaskable interrupt.
+  if (state.NMI_PENDING !== 0 && activity !== ACTIVITY.WAIT_FOR_SIPI && !isNmiBlocked(cpu)) {
+    state.NMI_PENDING = 0;
+    return deliverEvent(cpu, NMI_EVENT);
+  }
+
+  // 5. Interrupt window and virtual interrupts.
+  outcome = virtualization.pendingExit('above-external-interrupts');
+  if (outcome !== OUTCOME.NEXT) return outcome;
+
+  // 6. Maskable external interrupts: a VM exit does not ask for RFLAGS.IF.
+  if ((blocking & SHADOW) !== 0 || !canRun(activity) || !cpu.interruptController.hasInterrupt())
+    return OUTCOME.NEXT;
+  outcome = virtualization.interceptExternalInterrupt(() => cpu.interruptController.acknowledge());
+  if (outcome !== OUTCOME.NEXT) return outcome;
+  if ((state.systemFlags & FLAG.IF) === 0) return OUTCOME.NEXT;
+  return deliverEvent(cpu, {
+    kind: 'external',
+    vector: cpu.interruptController.acknowledge(),
+    errorCode: undefined,
+    qualification: 0n,
+    instructionLength: 0,
+  });
+}
+
+/** Active or halted: not shut down and not waiting for a start-up IPI. */
+function canRun(activity: number): boolean {
+  return activity === ACTIVITY.ACTIVE || activity === ACTIVITY.HLT;
+}
+
+function isNmiBlocked(cpu: Cpu): boolean {
+  const blocking = cpu.state.INTERRUPTIBILITY;
+  if (blocking & BLOCKING.MOV_SS) return true;
+  return (blocking & BLOCKING.NMI) !== 0 && cpu.virtualization.nmiControl() !== 'virtual';
+}
+
+function hasDebugTrap(state: CpuState): boolean {
+  return (state.PENDING_DEBUG & (PENDING_DEBUG.ENABLED_BREAKPOINT | PENDING_DEBUG.BS)) !== 0n;
+}
+
+function deliverDebugTrap(cpu: Cpu): Outcome {
+  const { state } = cpu;
+  const qualification = state.PENDING_DEBUG & (PENDING_DEBUG.B | PENDING_DEBUG.BS | PENDING_DEBUG.RTM);
+  state.PENDING_DEBUG = 0n;
+  return deliverEvent(cpu, {
+    kind: 'hardware-exception',
+    vector: VECTOR.DB,
+    errorCode: undefined,
+    qualification,
+    instructionLength: 0,
+  });
+}
+
+/** Whether the next instruction has to be run alone, between {@link beginStep} and {@link endStep}. */
+export function mustStep(state: CpuState): boolean {
+  return (state.INTERRUPTIBILITY & SHADOW) !== 0 || (state.systemFlags & (FLAG.TF | FLAG.RF)) !== 0;
+}
+
+/** What an instruction that is run alone found when it began. */
+export interface Step {
+  readonly shadow: number;
+  readonly resumeFlag: boolean;
+  readonly inGuest: boolean;
+}
+
+/**
+ * An instruction is about to be run alone.
+ *
+ * @see SDM "Single-Step Exception Condition", 19.3.1.4
+ */
+export function beginStep(cpu: Cpu): Step {
+  const { state } = cpu;
+  cpu.singleStepTrap = (state.systemFlags & FLAG.TF) !== 0;
+  cpu.loadedResumeFlag = false;
+  return {
+    shadow: state.INTERRUPTIBILITY & SHADOW,
+    resumeFlag: (state.systemFlags & FLAG.RF) !== 0,
+    inGuest: state.VMX_OPERATION === VMX_OPERATION.NON_ROOT,
+  };
+}
+
+/** The instruction has ended; only a retired one ends the shadow, clears RF and traps. */
+export function endStep(cpu: Cpu, step: Step, outcome: Outcome): void {
+  const { state } = cpu;
+  if (outcome === OUTCOME.FAULT || outcome === OUTCOME.VM_EXIT) return;
+  // After a VM entry everything here is what the entry loaded.
+  if ((state.VMX_OPERATION === VMX_OPERATION.NON_ROOT) !== step.inGuest) return;
+  state.INTERRUPTIBILITY &= ~step.shadow;
+  if (step.resumeFlag && !cpu.loadedResumeFlag && outcome !== OUTCOME.REPEAT) state.systemFlags &= ~FLAG.RF;
+  if (cpu.singleStepTrap) state.PENDING_DEBUG |= PENDING_DEBUG.BS;
+}

@@ -1,0 +1,97 @@
+/**
+ * A CPU model: what CPUID and the capability MSRs say about the processor, and by that what it can do.
+ */
+import { UserError } from '../base/errors.ts';
+import {
+  type FeatureKey,
+  type FeatureSet,
+  featureRow,
+  IMPLEMENTED_FEATURES,
+  isFeatureKey,
+} from './features.ts';
+
+export interface CpuModel {
+  readonly name: string;
+  /** CPUID.0: twelve characters. */
+  readonly vendor: string;
+  /** CPUID.1:EAX: family, model and stepping as encoded. */
+  readonly signature: number;
+  /** CPUID.80000002H–80000004H: at most 47 characters. */
+  readonly brand: string;
+  /** MAXPHYADDR. */
+  readonly physicalAddressBits: number;
+  /** Logical processors in the package. */
+  readonly processors: number;
+  readonly features: FeatureSet;
+  /** The microcode revision that IA32_BIOS_SIGN_ID shows. */
+  readonly microcodeRevision: number;
+  /** The hypervisor leaves 40000000H and up, when a VMM shows itself to its guest. */
+  readonly hypervisor?: HypervisorLeaves;
+  /** An MSR of the VMX capability facility (480H–493H), or undefined when the processor does not have it. */
+  readonly vmxCapability: (msr: number) => bigint | undefined;
+}
+
+export interface HypervisorLeaves {
+  /** Twelve characters, in EBX, ECX and EDX of leaf 40000000H. */
+  readonly signature: string;
+  /** EAX, EBX, ECX, EDX of the leaves after 40000000H. */
+  readonly leaves: readonly (readonly [number, number, number, number])[];
+}
+
+export interface ModelOptions {
+  readonly virtualization: 'vt-x' | 'amd-v' | 'none';
+  readonly processors?: number;
+  /** Features to add or take away, as in `--cpu sapphire-rapids,-PCID`. */
+  readonly changes?: readonly { readonly feature: string; readonly offered: boolean }[];
+  readonly hypervisor?: HypervisorLeaves;
+  readonly vmxCapability?: (msr: number) => bigint | undefined;
+}
+
+interface ModelRow {
+  readonly name: string;
+  readonly vendor: string;
+  readonly signature: number;
+  readonly brand: string;
+  readonly physicalAddressBits: number;
+  readonly microcodeRevision: number;
+}
+
+export const CPU_MODELS = [
+  {
+    name: 'sapphire-rapids',
+    vendor: 'GenuineIntel',
+    // Family 6, model 8FH, stepping 8.
+    signature: 0x806f8,
+    brand: 'Intel(R) Xeon(R) Processor (Sapphire Rapids)',
+    physicalAddressBits: 46,
+    microcodeRevision: 0x2b00_0603,
+  },
+] as const satisfies readonly ModelRow[];
+
+/** Builds a CPU model by name; throws a {@link UserError} that says what is wrong with the request. */
+export function createModel(name: string, options: ModelOptions): CpuModel {
+  const row = CPU_MODELS.find((model) => model.name === name);
+  if (!row)
+    throw new UserError(`unknown CPU model "${name}"; there is: ${CPU_MODELS.map((m) => m.name).join(', ')}`);
+  const features = new Set<FeatureKey>(IMPLEMENTED_FEATURES);
+  if (options.virtualization !== 'vt-x') features.delete('VMX');
+  const processors = options.processors ?? 1;
+  // HTT says that CPUID.1:EBX[23:16] counts logical processors.
+  if (processors === 1) features.delete('HTT');
+  for (const { feature, offered } of options.changes ?? []) {
+    if (!isFeatureKey(feature)) throw new UserError(`unknown CPU feature "${feature}" for model ${name}`);
+    if (!offered) features.delete(feature);
+    else if (featureRow(feature).implemented) features.add(feature);
+    else throw new UserError(`the CPU feature ${feature} is not implemented; remove +${feature} from --cpu`);
+  }
+  if (features.has('VMX') && options.virtualization !== 'vt-x') {
+    throw new UserError('the CPU feature VMX needs --virtualization vt-x');
+  }
+  return Object.freeze({
+    ...row,
+    processors,
+    features,
+    ...(options.hypervisor ? { hypervisor: options.hypervisor } : {}),
+    vmxCapability: (msr: number) => (features.has('VMX') ? options.vmxCapability?.(msr) : undefined),
+  });
+}

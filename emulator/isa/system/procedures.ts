@@ -1,0 +1,67 @@
+/** ENTER and BOUND: too rare for generated code. */
+import { SDM } from '../../base/reference.ts';
+import type { Cpu } from '../../core/cpu.ts';
+import type { Instruction } from '../../core/instruction.ts';
+import { linearAddress, readExplicit, readSegmented } from '../../core/memory.ts';
+import { OUTCOME, type Outcome } from '../../core/outcome.ts';
+import { currentStack, mergePointer, StackFrame } from '../../core/stack.ts';
+import { RBP, RSP, SS, VECTOR } from '../../state/registers.ts';
+import type { SystemRow } from '../forms.ts';
+import { readGpr, writeGpr } from './operands.ts';
+
+type Bytes = 2 | 4 | 8;
+
+/** ENTER imm16, imm8. @see SDM "ENTER—Make Stack Frame for Procedure Parameters" */
+function enter(cpu: Cpu, instruction: Instruction): Outcome {
+  const { state } = cpu;
+  const { operandSize } = instruction;
+  const bytes = (operandSize / 8) as Bytes;
+  const allocated = instruction.immediate & 0xffffn;
+  const level = instruction.farSelector % 32;
+  const stack = currentStack(state);
+  const frame = new StackFrame(cpu, stack);
+  // 1. Save the caller's frame pointer: its place is the new frame.
+  frame.push(state.gpr(RBP), bytes);
+  const framePointer = frame.pointer;
+  // 2. Copy the display of the enclosing frames.
+  let enclosing = state.gpr(RBP) & stack.mask;
+  for (let i = 1; i < level; i++) {
+    enclosing = (enclosing - BigInt(bytes)) & stack.mask;
+    const pointer = readSegmented(cpu, SS, enclosing, bytes);
+    if (pointer === undefined) return cpu.failed;
+    frame.push(pointer, bytes);
+  }
+  if (level > 0) frame.push(framePointer, bytes);
+  if (!frame.probe()) return cpu.failed;
+  // 3. A write at the new top of the stack must be possible.
+  const top = (frame.pointer - allocated) & stack.mask;
+  const last = linearAddress(cpu, SS, top, bytes, true);
+  if (last === undefined) return cpu.failed;
+  if (!cpu.mmu.probeWrite(last, bytes, 'current')) return cpu.raiseMemoryFault();
+  // 4. Commit.
+  frame.write();
+  writeGpr(cpu, RBP, operandSize, framePointer);
+  state.setGpr(RSP, mergePointer(state.gpr(RSP), top, stack.mask));
+  return OUTCOME.NEXT;
+}
+
+/** @see SDM "BOUND—Check Array Index Against Bounds" */
+function bound(cpu: Cpu, instruction: Instruction): Outcome {
+  if (cpu.state.in64BitMode) return cpu.raiseUd();
+  const bits = instruction.operandSize;
+  const bytes = (bits / 8) as 2 | 4;
+  const at = linearAddress(cpu, instruction.segment, instruction.effectiveAddress(), 2 * bytes, false);
+  if (at === undefined) return cpu.failed;
+  const lower = readExplicit(cpu, at, bytes);
+  if (lower === undefined) return cpu.failed;
+  const upper = readExplicit(cpu, (at + BigInt(bytes)) & 0xffff_ffffn, bytes);
+  if (upper === undefined) return cpu.failed;
+  const index = BigInt.asIntN(bits, readGpr(cpu, instruction.register(0), bits));
+  const inside = index >= BigInt.asIntN(bits, lower) && index <= BigInt.asIntN(bits, upper);
+  return inside ? OUTCOME.NEXT : cpu.raise(VECTOR.BR);
+}
+
+export const PROCEDURE_ROWS: readonly SystemRow[] = [
+  { op: 'ENTER', call: enter, ref: SDM('ENTER—Make Stack Frame for Procedure Parameters') },
+  { op: 'BOUND', call: bound, ref: SDM('BOUND—Check Array Index Against Bounds') },
+];

@@ -1,0 +1,23 @@
+/** All instructions that are TypeScript functions. */
+import type { SystemRow } from '../forms.ts';
+import { ADDRESS_SPACE_ROWS } from './addressSpace.ts';
+import { CONTROL_REGISTER_ROWS } from './controlRegisters.ts';
+import { PRIVILEGED_FLAG_ROWS } from './flags.ts';
+import { IO_ROWS } from './io.ts';
+import { PROCEDURE_ROWS } from './procedures.ts';
+import { PROCESSOR_ROWS } from './processor.ts';
+import { SEGMENT_ROWS } from './segments.ts';
+import { TRANSFER_ROWS } from './transfers.ts';
+import { VIRTUALIZATION_ROWS } from './virtualization.ts';
+
+export const SYSTEM_ROWS: readonly SystemRow[] = [
+  ...PROCESSOR_ROWS,
+  ...CONTROL_REGISTER_ROWS,
+  ...IO_ROWS,
+  ...TRANSFER_ROWS,
+  ...SEGMENT_ROWS,
+  ...PRIVILEGED_FLAG_ROWS,
+  ...ADDRESS_SPACE_ROWS,
+  ...PROCEDURE_ROWS,
+  ...VIRTUALIZATION_ROWS,
+];
