@@ -2,7 +2,7 @@
  * The programs that the symbol reader is tested with: compiled when a test asks for them, in a folder of
  * its own that goes with the process, and what binutils, LLVM and gdb say about them.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -24,11 +24,14 @@ export function temporaryPath(name: string): string {
 
 /** What a program prints. */
 export function outputOf(program: string, ...args: readonly string[]): string {
-  return execFileSync(program, args, {
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
     encoding: 'utf8',
     maxBuffer: 1 << 30,
-    stdio: ['ignore', 'pipe', 'pipe'],
   });
+  // readelf also complains, after doing all it was asked, when it finds a separate debug file.
+  if (error || (status !== 0 && program !== 'readelf'))
+    throw new Error(`${program}: ${error?.message ?? stderr}`);
+  return stdout;
 }
 
 const built = new Map<string, string>();
