@@ -47,7 +47,7 @@ function expectedRows(path: string, section: string): Rows[] {
       current = entry[1] === 'FDE' ? { range: entry[2], rows: new Map() } : undefined;
       if (current) result.push(current);
     } else if (line.startsWith('   LOC')) columns = line.trim().split(/\s+/).slice(1);
-    else if (current && /^[0-9a-f]{8,16} /.test(line)) {
+    else if (current && /^[0-9a-f]{8,16} (?!ZERO)/.test(line)) {
       // A register is written as "r1 (rdx)".
       const [location, ...cells] = line
         .replace(/ \(\w+\)/g, '')
