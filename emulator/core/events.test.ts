@@ -7,13 +7,11 @@ import { NO_VIRTUALIZATION } from './noVirtualization.ts';
 import { OUTCOME } from './outcome.ts';
 import {
   AT,
-  descriptor,
   gate,
   items,
   longProcessor,
   protectedProcessor,
   SELECTOR,
-  setDescriptor,
   setGate,
   type TestProcessor,
   testProcessor,
