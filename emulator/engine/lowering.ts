@@ -339,10 +339,10 @@ export abstract class Lowering {
     const { fn } = this;
     if (after) {
       // The load has found the place; offset 0 says that it took the slow way.
+      const known = this.#stored(value);
       fn.code.localGet(after.offset);
       fn.if();
       fn.code.localGet(after.offset);
-      const known = this.#stored(value);
       known();
       fn.code.memory(STORE[bits], 0);
       fn.else();

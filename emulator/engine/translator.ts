@@ -114,7 +114,8 @@ export class RecordReader {
     let record = start;
     for (;;) {
       const spec = handlerOf(this.handler(record));
-      if (spec === undefined) break;
+      // A repeated instruction goes on at itself, so it begins a block.
+      if (spec === undefined || (repeats(spec) && instructions.length > 0)) break;
       const instruction = this.instruction(record, spec);
       instructions.push(instruction);
       record += RECORD_SIZE;
@@ -128,7 +129,7 @@ function hasDirectTarget(instruction: TranslatedInstruction): boolean {
   return instruction.spec.operands[0] === 'j';
 }
 
-/** Repeated string instructions go on at themselves: each iteration is a block of one. */
+/** Each iteration of a repeated string instruction is a block of one. */
 function repeats(spec: HandlerSpec): boolean {
   return spec.row.op.startsWith('REP');
 }

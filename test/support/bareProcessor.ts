@@ -50,6 +50,8 @@ export function bareProcessor(options: { ram?: number; forceTranslation?: boolea
     state,
     mmu: new Mmu({ state, physical }),
     apic: {
+      id: 0,
+      tscChanged: () => undefined,
       readMsr: () => undefined,
       writeMsr: () => false,
       baseChanged: () => undefined,

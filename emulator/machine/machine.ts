@@ -1,0 +1,207 @@
+/**
+ * One logical processor with memory, a virtual clock and a local APIC, and the loop that runs it. A board (bare-metal
+ * mode) or the built-in VMM (guest mode) is attached from outside.
+ */
+import { floatingBus } from '../base/ports.ts';
+import type { PortIo } from '../core/cpu.ts';
+import { Cpu } from '../core/cpu.ts';
+import type { ApicMessage } from '../core/localApic.ts';
+import { LocalApic } from '../core/localApic.ts';
+import type { CpuModel } from '../core/model.ts';
+import { resetMsrs } from '../core/msrs.ts';
+import { CORE_CRYSTAL_HERTZ, tickOfTsc } from '../core/timeStampCounter.ts';
+import { Engine } from '../engine/engine.ts';
+import type { MmioBus } from '../mmu/bus.ts';
+import { NO_MMIO } from '../mmu/bus.ts';
+import { Mmu } from '../mmu/mmu.ts';
+import { PhysicalMemory } from '../mmu/physicalMemory.ts';
+import { CpuState } from '../state/cpuState.ts';
+import { OFFSET, RAM_OFFSET } from '../state/layout.ts';
+import { resetProcessor } from '../state/reset.ts';
+import { ACTIVITY } from '../state/registers.ts';
+import { Scheduler } from './scheduler.ts';
+
+const WASM_PAGE = 65536;
+const APIC_PAGE_MASK = 0xf_ffff_ffff_f000n;
+/** IA32_APIC_BASE bits 11 and 10: enabled, and not in x2APIC mode. */
+const APIC_MODE_MASK = 0xc00n;
+const APIC_MODE_XAPIC = 0x800n;
+
+export interface MachineOptions {
+  readonly ramBytes: number;
+  readonly model: CpuModel;
+  /** The interpreter's module (dist/interpreter.wasm). */
+  readonly interpreter: WebAssembly.Module;
+  /** Translate all 64-bit code at its first execution. */
+  readonly forceTranslation: boolean;
+  /** 0xA0000–0xBFFFF are the VGA's. */
+  readonly legacyVgaHole: boolean;
+}
+
+/** What owns root mode in guest mode. */
+export interface RootHandler {
+  /** A VM exit has brought the processor to the VMM's entry point. Leaves it where it is to go on. */
+  handleExit(): void;
+}
+
+/** Why {@link Machine.run} came back. */
+export type RunResult =
+  /** The position asked for is reached. */
+  | 'limit'
+  | 'breakpoint'
+  /** Halted with nothing that could wake the processor but input from outside. */
+  | 'idle'
+  /** A triple fault outside of a guest. */
+  | 'shutdown'
+  /** {@link Machine.stop} was called; {@link Machine.stopped} tells. */
+  | 'stopped';
+
+export class Machine {
+  readonly state: CpuState;
+  readonly physical: PhysicalMemory;
+  readonly mmu: Mmu;
+  readonly cpu: Cpu;
+  readonly apic: LocalApic;
+  readonly engine: Engine;
+  readonly clock: Scheduler;
+  /** What answers at ports and memory-mapped registers; nothing until a board is attached. */
+  ports: PortIo = { read: (_port, size) => floatingBus(size), write: () => undefined };
+  mmio: MmioBus = NO_MMIO;
+  /** The 8259s' interrupt-acknowledge cycle. */
+  acknowledgeExternal: () => number = () => 0xff;
+  /** An EOI for the board's I/O APIC. */
+  broadcastEoi: (vector: number) => void = () => undefined;
+  root: RootHandler | undefined = undefined;
+  #stopRequested = false;
+
+  constructor(options: MachineOptions) {
+    const pages = Math.ceil((RAM_OFFSET + options.ramBytes) / WASM_PAGE);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const state = new CpuState(memory);
+    this.state = state;
+    this.clock = new Scheduler(() => this.engine?.position() ?? 0);
+    this.physical = new PhysicalMemory(state, options.ramBytes, { legacyVgaHole: options.legacyVgaHole });
+    this.apic = new LocalApic({
+      id: 0,
+      clock: this.clock,
+      timerHertz: CORE_CRYSTAL_HERTZ,
+      tsc: { tickOf: (tsc) => tickOfTsc(this.cpu, tsc) },
+      signals: {
+        nmi: () => {
+          state.NMI_PENDING = 1;
+        },
+        init: () => undefined,
+        startUp: () => undefined,
+        smi: () => undefined,
+        interruptPending: () => undefined,
+      },
+      send: (message) => this.#deliver(message),
+      broadcastEoi: (vector) => this.broadcastEoi(vector),
+      acknowledgeExternal: () => this.acknowledgeExternal(),
+    });
+    this.mmu = new Mmu({
+      state,
+      physical: this.physical,
+      bus: this.#bus(),
+      physicalAddressBits: options.model.physicalAddressBits,
+    });
+    this.cpu = new Cpu({
+      state,
+      mmu: this.mmu,
+      apic: {
+        id: 0,
+        tscChanged: () => this.apic.tscChanged(),
+        readMsr: (msr) => this.apic.readMsr(msr),
+        writeMsr: (msr, value) => this.apic.writeMsr(msr, value),
+        baseChanged: (base) => this.apic.baseChanged(base),
+        readCr8: () => this.apic.peek(0x80) >>> 4,
+        writeCr8: (priority) => this.apic.write(0x80, priority << 4),
+      },
+      interruptController: this.apic,
+      portIo: {
+        read: (port, size) => this.ports.read(port, size),
+        write: (port, size, value) => this.ports.write(port, size, value),
+      },
+      clock: this.clock,
+      model: options.model,
+    });
+    this.engine = new Engine(this.cpu, this.physical, options);
+    this.engine.ticksToAlarm = () => this.clock.nextDeadline - this.clock.now();
+    this.reset();
+  }
+
+  /** The processor after RESET. @see SDM "Initialization Overview", 10.1 of volume 3A */
+  reset(): void {
+    resetProcessor(this.state);
+    resetMsrs(this.cpu);
+    this.apic.reset();
+    this.apic.baseChanged(this.state.IA32_APIC_BASE);
+    this.mmu.spaces.flushEverything();
+    this.mmu.updateContext();
+  }
+
+  /** Makes {@link run} come back with `stopped` at the next instruction boundary. */
+  stop(): void {
+    this.#stopRequested = true;
+    this.engine.requestAttention();
+  }
+
+  /** Runs until `limit` instructions are retired since power-on, or something else ends it. */
+  run(limit: number): RunResult {
+    for (;;) {
+      if (this.#stopRequested) {
+        this.#stopRequested = false;
+        return 'stopped';
+      }
+      this.clock.ringDue();
+      const end = this.engine.run(limit - this.engine.retired);
+      switch (end) {
+        case 'budget':
+          return 'limit';
+        case 'breakpoint':
+          return 'breakpoint';
+        case 'inactive':
+          if (this.state.ACTIVITY_STATE === ACTIVITY.SHUTDOWN) return 'shutdown';
+          if (!this.clock.skipToNextAlarm()) return 'idle';
+          break;
+        case 'vmm':
+          this.root?.handleExit();
+          break;
+        case 'alarm':
+        case 'attention':
+          break;
+      }
+    }
+  }
+
+  /** Interrupt messages on the system bus: there is one processor. */
+  #deliver(message: ApicMessage): void {
+    if (this.apic.isDestination(message)) this.apic.receive(message);
+  }
+
+  /** The local APIC answers itself at the address that IA32_APIC_BASE names. */
+  #bus(): MmioBus {
+    const base = OFFSET.IA32_APIC_BASE >> 3;
+    const offsetInApic = (address: number): number => {
+      const value = this.state.u64[base] as bigint;
+      if ((value & APIC_MODE_MASK) !== APIC_MODE_XAPIC) return -1;
+      const page = Number(value & APIC_PAGE_MASK);
+      return address >= page && address < page + 4096 ? address - page : -1;
+    };
+    return {
+      read: (address, size) => {
+        const offset = offsetInApic(address);
+        return offset >= 0 ? this.apic.read(offset, size) : this.mmio.read(address, size);
+      },
+      write: (address, size, value) => {
+        const offset = offsetInApic(address);
+        if (offset >= 0) this.apic.write(offset, value);
+        else this.mmio.write(address, size, value);
+      },
+      peek: (address, size) => {
+        const offset = offsetInApic(address);
+        return offset >= 0 ? this.apic.peek(offset) : this.mmio.peek(address, size);
+      },
+    };
+  }
+}
