@@ -50,6 +50,12 @@ describe('8259A initialization', () => {
     expect(pic.acknowledge()).toBe(0x23);
   });
 
+  it('a chip that was never initialized requests nothing', () => {
+    pic = createPic();
+    raise(1);
+    expect(intr).toBe(false);
+  });
+
   it('requests nothing before the last command word', () => {
     write(MASTER, 0x11);
     raise(1);

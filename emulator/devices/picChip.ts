@@ -40,8 +40,8 @@ function initialRegisters() {
     isr: 0,
     imr: 0,
     vectorBase: 0,
-    /** The initialization command word expected next, 2 to 4; 0 outside the sequence. */
-    expectedIcw: 0,
+    /** The initialization command word expected next; 0 when the chip is initialized, 1 before it ever was. */
+    expectedIcw: 1,
     needsIcw4: false,
     single: false,
     /** ICW1's LTIM: all inputs are level-triggered. */

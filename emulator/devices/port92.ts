@@ -52,5 +52,6 @@ export class Port92 implements Device {
 
   restore(state: StateRecord): void {
     this.#value = new SavedState(this.name, state).number('value');
+    this.#config.setA20((this.#value & FAST_A20) !== 0);
   }
 }
