@@ -37,11 +37,12 @@ function packagesAreInstalled() {
 export function installPackages() {
   if (packagesAreInstalled()) return;
   console.error('Installing the packages (npm ci) …');
-  // npm that started this script, else the one on the path.
+  const ci = ['ci', '--loglevel=error'];
+  // The npm that started this script, else the one on the path.
   const npm = process.env.npm_execpath;
   const installed = npm?.endsWith('.js')
-    ? run(process.execPath, [npm, 'ci'])
-    : run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci']);
+    ? run(process.execPath, [npm, ...ci])
+    : run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ci);
   if (!installed) {
     console.error('npm ci failed: its output above says why.');
     process.exit(1);
