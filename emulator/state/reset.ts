@@ -12,6 +12,8 @@ const DATA_SEGMENT = AR.P | AR.S | 3;
 const CODE_SEGMENT = AR.P | AR.S | 0xb;
 const LDT = AR.P | 2;
 const BUSY_TSS_16 = AR.P | 3;
+/** At FEE00000H, enabled, the bootstrap processor: SDM "Local APIC State After Power-Up or Reset", 12.4.7.1. */
+const APIC_BASE_RESET = 0xfee0_0900n;
 /** No VMCS is current. */
 const NO_VMCS = 0xffff_ffff_ffff_ffffn;
 
@@ -39,4 +41,5 @@ export function resetProcessor(state: CpuState, signature = 0): void {
   state.setDebugRegister(7, 0x400n);
   state.XCR0 = 1n;
   state.CURRENT_VMCS = NO_VMCS;
+  state.IA32_APIC_BASE = APIC_BASE_RESET;
 }
