@@ -13,7 +13,6 @@ const NAME_OP = 0x08;
 const BYTE_PREFIX = 0x0a;
 const WORD_PREFIX = 0x0b;
 const DWORD_PREFIX = 0x0c;
-const STRING_PREFIX = 0x0d;
 const SCOPE_OP = 0x10;
 const BUFFER_OP = 0x11;
 const PACKAGE_OP = 0x12;
@@ -33,10 +32,6 @@ export function integer(value: number): Aml {
   if (value <= 0xffff)
     return concatenate([Uint8Array.of(WORD_PREFIX), new StructureWriter(2).u16(0, value).bytes]);
   return concatenate([Uint8Array.of(DWORD_PREFIX), new StructureWriter(4).u32(0, value).bytes]);
-}
-
-export function string(text: string): Aml {
-  return concatenate([Uint8Array.of(STRING_PREFIX), ascii(text), Uint8Array.of(0)]);
 }
 
 /** A compressed EISA identifier such as `PNP0501`. */

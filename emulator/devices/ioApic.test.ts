@@ -69,6 +69,14 @@ describe('I/O APIC inputs', () => {
     expect(vectors()).toEqual([0x31, 0x31]);
   });
 
+  it('physical destination FFH is every processor', () => {
+    redirect(4, 0x0031, 0xff);
+    redirect(5, 0x0832, 0xff);
+    ioApic.line(4).set(true);
+    ioApic.line(5).set(true);
+    expect(messages.map(({ destination }) => destination)).toEqual([0xffff_ffff, 0xff]);
+  });
+
   it('an edge on a masked input is lost', () => {
     redirect(4, 0x1_0031);
     ioApic.line(4).set(true);

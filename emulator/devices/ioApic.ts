@@ -36,12 +36,16 @@ const LOW_WRITABLE = VECTOR | DELIVERY_MODE | LOGICAL_DESTINATION | ACTIVE_LOW |
 /** High word: the destination. */
 const HIGH_WRITABLE = 0xff00_0000;
 
+/** A physical destination that means every processor, in the entry's eight bits and in a message. */
+const ENTRY_BROADCAST = 0xff;
+const BROADCAST = 0xffff_ffff;
+
 const FIXED = 0;
 const LOWEST_PRIORITY = 1;
 
 /** An interrupt message for the local APICs. */
 export interface IoApicMessage {
-  /** Eight bits. */
+  /** An APIC ID (all ones means every processor) or a logical destination of eight bits. */
   readonly destination: number;
   readonly destinationMode: 'physical' | 'logical';
   /** Bits 10:8 of the entry. */
@@ -200,9 +204,11 @@ export class IoApic implements Device {
 
   #send(input: number, trigger: 'edge' | 'level'): void {
     const low = this.#low[input];
+    const logical = (low & LOGICAL_DESTINATION) !== 0;
+    const destination = this.#high[input] >>> 24;
     this.#config.deliver({
-      destination: this.#high[input] >>> 24,
-      destinationMode: (low & LOGICAL_DESTINATION) !== 0 ? 'logical' : 'physical',
+      destination: !logical && destination === ENTRY_BROADCAST ? BROADCAST : destination,
+      destinationMode: logical ? 'logical' : 'physical',
       deliveryMode: (low & DELIVERY_MODE) >> 8,
       vector: low & VECTOR,
       trigger,
