@@ -11,7 +11,7 @@ import { type Encoding, fixedFormSize } from './forms.ts';
 import type { DebugSection } from './sections.ts';
 
 /** More attributes than any producer writes; a DIE could otherwise cost far more than its bytes. */
-export const MOST_ATTRIBUTES = 256;
+const MOST_ATTRIBUTES = 256;
 
 export interface Abbreviation {
   readonly tag: number;

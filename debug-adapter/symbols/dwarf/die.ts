@@ -1,11 +1,6 @@
 import type { ByteReader } from '../byteReader.ts';
 import { hex, SymbolsError } from '../errors.ts';
-import {
-  type Abbreviation,
-  type AbbreviationTable,
-  type AttributePool,
-  MOST_ATTRIBUTES,
-} from './abbreviations.ts';
+import type { Abbreviation, AbbreviationTable, AttributePool } from './abbreviations.ts';
 import { DW_AT_sibling, DW_FORM_implicit_const } from './constants.ts';
 import type { FormReader } from './forms.ts';
 
@@ -18,6 +13,9 @@ const NULL_ENTRY: Abbreviation = {
   size: 0,
   has: 0,
 };
+
+/** Room for the attributes of an entry; more is made for those that have more. */
+const USUAL_ATTRIBUTES = 24;
 
 /**
  * Walks the DIEs of one unit, one at a time: `read` finds what a DIE is, `decode` its attributes, and
@@ -33,9 +31,9 @@ export class DieReader {
   hasChildren = false;
   abbreviation: Abbreviation = NULL_ENTRY;
   /** By position in the abbreviation: forms as found, values and lengths as FormReader tells. */
-  readonly forms = new Uint16Array(MOST_ATTRIBUTES);
-  readonly values = new Float64Array(MOST_ATTRIBUTES);
-  readonly lengths = new Float64Array(MOST_ATTRIBUTES);
+  forms = new Uint16Array(USUAL_ATTRIBUTES);
+  values = new Float64Array(USUAL_ATTRIBUTES);
+  lengths = new Float64Array(USUAL_ATTRIBUTES);
   private readonly pool: AttributePool;
   private readonly table: AbbreviationTable;
   private readonly formReader: FormReader;
@@ -91,6 +89,11 @@ export class DieReader {
     const { formReader, abbreviation } = this;
     const { start, count, constants } = abbreviation;
     const { forms } = this.pool;
+    if (count > this.values.length) {
+      this.forms = new Uint16Array(count);
+      this.values = new Float64Array(count);
+      this.lengths = new Float64Array(count);
+    }
     this.reader.position = this.attributes;
     for (let i = 0; i < count; i++) {
       const form = forms[start + i];
