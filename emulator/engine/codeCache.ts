@@ -30,7 +30,7 @@ const HANDLER_NUMBERS = new Map(HANDLERS.map((spec, index) => [spec.key, PSEUDO_
 
 /** The handler behind a record's handler number; undefined for pseudo handlers. */
 export function handlerOf(number: number): HandlerSpec | undefined {
-  return HANDLERS[number - PSEUDO_COUNT];
+  return number < PSEUDO_COUNT ? undefined : HANDLERS[number - PSEUDO_COUNT];
 }
 
 export class CodePage {

@@ -11,6 +11,7 @@ import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { CodeBits } from '../isa/decode.ts';
 import { codeBits } from '../isa/decode.ts';
 import { IcedDecoder } from '../isa/iced.ts';
+import type { SystemRow } from '../isa/forms.ts';
 import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
@@ -18,16 +19,25 @@ import { findSystemRow } from '../isa/systemRows.ts';
 import { PRIVILEGE } from '../mmu/mmu.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import { PAGE_FLAG, PAGE_SLOW_WRITE } from '../mmu/physicalMemory.ts';
-import { ACCESS } from '../mmu/walk.ts';
+import { ACCESS } from '../mmu/rights.ts';
 import type { CpuState } from '../state/cpuState.ts';
-import { RECORD_SIZE } from '../state/layout.ts';
-import { ACTIVITY, CS, EFER, VMX_OPERATION } from '../state/registers.ts';
+import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE } from '../state/layout.ts';
+import { ACTIVITY, AR, CS, EFER, VMX_OPERATION } from '../state/registers.ts';
 import { CodeCache, handlerOf } from './codeCache.ts';
 import { LEAVE } from './leave.ts';
 import { Translations } from './translations.ts';
 
 /** No activation of generated code is longer: V8 does not replace a running activation by faster code. */
 const ACTIVATION = 100_000;
+
+const RIP_LOW = OFFSET.RIP >> 2;
+const EFER_LOW = OFFSET.IA32_EFER >> 2;
+const CONTEXT_LOW = OFFSET.CONTEXT >> 2;
+const CODE_CONTEXT = OFFSET.CODE_CONTEXT >> 2;
+const IP_BASE_LOW = OFFSET.IP_BASE >> 2;
+const CS_ACCESS_RIGHTS = (OFFSET.SEG_ACCESS_RIGHTS >> 2) + CS;
+/** Code size and code-segment base of 64-bit code in a code context. */
+const CODE_64 = 2 << 12;
 
 /** Why {@link Engine.run} came back. */
 export type RunEnd =
@@ -227,8 +237,16 @@ export class Engine {
         case LEAVE.RAISE:
           this.cpu.raise(state.ACCESS_SIZE);
           return this.#fault();
-        case LEAVE.SYSTEM:
-          return this.#system(state.RECORD);
+        case LEAVE.SYSTEM: {
+          const outcome = this.#system(state.RECORD);
+          budget--;
+          if (outcome !== OUTCOME.NEXT || budget === 0 || cut) return outcome;
+          // Nothing but registers has changed: the next record is the next instruction.
+          record = state.RECORD + RECORD_SIZE;
+          if (state.u16[(record - RECORD_SIZE) >> 1] === PSEUDO.REFETCH) record = this.#find();
+          if (record < 0) return this.#fault();
+          continue;
+        }
         default:
           throw new EmulatorBug(`generated code left for reason ${reason}`);
       }
@@ -276,6 +294,26 @@ export class Engine {
 
   /** Record of the instruction at RIP; -1 when fetching it faults (the fault is in the CPU). */
   #find(): number {
+    return this.#findJump() ?? this.#findSlowly();
+  }
+
+  /** What the jump cache knows of 64-bit code at RIP: the same look-up that generated code does. */
+  #findJump(): number | undefined {
+    const { i32, u16 } = this.#state;
+    if ((i32[EFER_LOW] & EFER.LMA) === 0 || (i32[CS_ACCESS_RIGHTS] & AR.L) === 0) return undefined;
+    const lo = i32[RIP_LOW];
+    const at = (JUMP_CACHE >> 2) + (((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
+    const context = (i32[CONTEXT_LOW] & 0xfff) | CODE_64;
+    if (i32[at] !== lo || i32[at + 1] !== i32[RIP_LOW + 1] || i32[at + 3] !== context) return undefined;
+    const record = i32[at + 2];
+    if (u16[record >> 1] === PSEUDO.REFETCH) return undefined;
+    i32[CODE_CONTEXT] = context;
+    i32[IP_BASE_LOW] = lo & ~0xfff;
+    i32[IP_BASE_LOW + 1] = i32[RIP_LOW + 1];
+    return record;
+  }
+
+  #findSlowly(): number {
     const state = this.#state;
     const bits = this.#bits;
     const base = bits === 64 ? 0n : state.segmentBase(CS);
@@ -310,7 +348,8 @@ export class Engine {
         this.#codeBases.clear();
         this.code.flush();
       }
-      id = this.#codeBases.size;
+      // 0 is for 64-bit code and flat segments.
+      id = base === 0n ? 0 : this.#codeBases.size + 1;
       this.#codeBases.set(base, id);
     }
     return (Number(this.#state.CONTEXT & 0xfffn) | ((bits >> 5) << 12) | (id << 14)) >>> 0;
@@ -363,12 +402,8 @@ export class Engine {
   #system(record: number): Outcome {
     const state = this.#state;
     const instruction = this.#systemInstruction(record);
-    const handler = handlerOf(state.u16[record >> 1] as number);
-    const call = handler?.row.call ?? findSystemRow(this.cpu, instruction)?.call;
-    if (call === undefined) {
-      throw new Unimplemented(`instruction ${instruction.name} at RIP 0x${state.RIP.toString(16)}`);
-    }
-    const outcome = call(this.cpu, instruction);
+    const row = instruction.row ?? this.#rowOf(record, instruction);
+    const outcome = row.call(this.cpu, instruction);
     this.cpu.insideRepeat = outcome === OUTCOME.REPEAT;
     switch (outcome) {
       case OUTCOME.NEXT:
@@ -385,6 +420,17 @@ export class Engine {
       default:
         return outcome;
     }
+  }
+
+  /** The row that executes the instruction; found once. */
+  #rowOf(record: number, instruction: SystemInstruction): Pick<SystemRow, 'call'> {
+    const call = handlerOf(this.#state.u16[record >> 1] as number)?.row.call;
+    const row = call ? { call } : findSystemRow(this.cpu, instruction);
+    if (row === undefined) {
+      throw new Unimplemented(`instruction ${instruction.name} at RIP 0x${this.#state.RIP.toString(16)}`);
+    }
+    instruction.row = row;
+    return row;
   }
 
   /** A SYSTEM record has its instruction; a handler that hands over is decoded again. */

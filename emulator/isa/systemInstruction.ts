@@ -5,6 +5,7 @@ import { OFFSET } from '../state/layout.ts';
 import { CS, DS } from '../state/registers.ts';
 import type { MemoryOperand, RegisterOperand } from './decode.ts';
 import { codeNameOf, memoryOperandOf, mnemonicOf, REGISTERS } from './decode.ts';
+import type { SystemRow } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
 import { MemorySizeExt, OpKind } from './iced.ts';
 
@@ -46,6 +47,8 @@ export class SystemInstruction implements Instruction {
   readonly immediate: bigint;
   readonly farSelector: number;
   readonly segment: number;
+  /** The row that executes it, once somebody has looked it up. */
+  row: Pick<SystemRow, 'call'> | undefined = undefined;
   readonly #state: CpuState;
   readonly #operands: readonly Operand[];
   readonly #memory: MemoryOperand;
