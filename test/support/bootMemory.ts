@@ -2,9 +2,9 @@
 import type { BootPlan } from '../../emulator/boot/bootPlan.ts';
 
 export class BootMemory {
-  readonly #plan: BootPlan;
+  readonly #plan: Pick<BootPlan, 'segments'>;
 
-  constructor(plan: BootPlan) {
+  constructor(plan: Pick<BootPlan, 'segments'>) {
     this.#plan = plan;
   }
 
