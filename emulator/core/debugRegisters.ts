@@ -26,10 +26,50 @@ export const DR7 = { GD: 1n << 13n } as const;
 const DR7_ONES = 0x400n;
 const DR7_WRITABLE = 0xffff_23ffn;
 
+/** Bits of PENDING_DEBUG. @see SDM "Guest Non-Register State", 26.4.2, table 26-4 */
+export const PENDING_DEBUG = { B: DR6.B, ENABLED_BREAKPOINT: 1n << 12n, BS: DR6.BS, RTM: DR6.RTM } as const;
+
 export const DEBUGCTL = { LBR: 1n << 0n, BTF: 1n << 1n } as const;
 
-export const DR6_RESET = DR6_ONES;
-export const DR7_RESET = DR7_ONES;
+/** What a breakpoint register watches: the R/W field of DR7. */
+export const BREAKPOINT = { EXECUTE: 0, WRITE: 1, IO: 2, ACCESS: 3 } as const;
+export type BreakpointKind = (typeof BREAKPOINT)[keyof typeof BREAKPOINT];
+
+/** Bytes watched, by the LEN field. */
+const LENGTHS = [1, 2, 8, 4] as const;
+
+/**
+ * Which of DR0–DR3 are enabled, watch this kind of access and match one of its bytes, as bits B3:0 of DR6.
+ *
+ * @see SDM "Breakpoint Field Recognition", 19.2.5
+ */
+export function matchingBreakpoints(
+  state: CpuState,
+  kind: BreakpointKind,
+  address: bigint,
+  size: number,
+): bigint {
+  const dr7 = Number(state.debugRegister(7));
+  let matches = 0n;
+  for (let n = 0; n < 4; n++) {
+    if ((dr7 & (3 << (2 * n))) === 0 || ((dr7 >>> (16 + 4 * n)) & 3) !== kind) continue;
+    const length = BigInt(LENGTHS[(dr7 >>> (18 + 4 * n)) & 3]);
+    const start = state.debugRegister(n) & ~(length - 1n);
+    if (address < start + length && start < address + BigInt(size)) matches |= 1n << BigInt(n);
+  }
+  return matches;
+}
+
+/** Makes the breakpoints that an instruction has hit pend: a trap after it. */
+export function pendBreakpoints(state: CpuState, matches: bigint): void {
+  if (matches !== 0n) state.PENDING_DEBUG |= matches | PENDING_DEBUG.ENABLED_BREAKPOINT;
+}
+
+/** An I/O breakpoint needs CR4.DE. */
+export function checkIoBreakpoints(state: CpuState, port: number, size: number): void {
+  if ((state.cr4 & CR4.DE) === 0 || (state.debugRegister(7) & 0xffn) === 0n) return;
+  pendBreakpoints(state, matchingBreakpoints(state, BREAKPOINT.IO, BigInt(port), size));
+}
 
 /**
  * A #DB is about to be delivered: its conditions go to DR6, DR7.GD and the branch-trace flags are cleared.

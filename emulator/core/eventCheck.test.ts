@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { readRflags, writeRflags } from '../state/flags.ts';
 import { ACTIVITY, BLOCKING, FLAG, RSP, VMX_OPERATION } from '../state/registers.ts';
-import { beginStep, checkEvents, endStep, mustStep, PENDING_DEBUG } from './eventCheck.ts';
+import { PENDING_DEBUG } from './debugRegisters.ts';
+import { beginStep, checkEvents, endStep, mustStep } from './eventCheck.ts';
 import { NO_VIRTUALIZATION } from './noVirtualization.ts';
 import { OUTCOME } from './outcome.ts';
 import { AT, gate, longProcessor, SELECTOR, setGate, type TestProcessor } from './testing/processor.ts';

@@ -7,15 +7,12 @@
 import type { CpuState } from '../state/cpuState.ts';
 import { ACTIVITY, BLOCKING, FLAG, VECTOR, VMX_OPERATION } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
-import { DR6 } from './debugRegisters.ts';
+import { PENDING_DEBUG } from './debugRegisters.ts';
 import { deliverEvent } from './events.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
 import type { GuestEvent } from './virtualization.ts';
 
 const SHADOW = BLOCKING.STI | BLOCKING.MOV_SS;
-
-/** Bits of PENDING_DEBUG. @see SDM "Guest Non-Register State", 26.4.2, table 26-4 */
-export const PENDING_DEBUG = { B: DR6.B, ENABLED_BREAKPOINT: 1n << 12n, BS: DR6.BS, RTM: DR6.RTM } as const;
 
 const NMI_EVENT: GuestEvent = Object.freeze({
   kind: 'nmi',

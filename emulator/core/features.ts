@@ -7,8 +7,6 @@
  *
  * Intel SDM Vol. 2A, "CPUID—CPU Identification", tables 3-8 to 3-20.
  */
-import { type Reference, SDM } from '../base/reference.ts';
-
 export interface FeatureRow {
   readonly key: string;
   readonly leaf: number;
@@ -17,8 +15,6 @@ export interface FeatureRow {
   readonly bit: number;
   readonly implemented: boolean;
 }
-
-export const FEATURE_REFERENCE: Reference = SDM('CPUID—CPU Identification');
 
 const YES = true;
 const NOT_YET = false;

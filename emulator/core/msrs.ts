@@ -61,7 +61,7 @@ interface FunctionMsrRow extends MsrRowBase {
 
 export type MsrRow = FieldMsrRow | FunctionMsrRow;
 
-export const MSR_REFERENCE: Reference = SDM('Architectural MSRs', '2.1');
+const ARCHITECTURAL_MSRS: Reference = SDM('Architectural MSRs', '2.1');
 
 const ALL = 0xffff_ffff_ffff_ffffn;
 const LOW32 = 0xffff_ffffn;
@@ -127,6 +127,7 @@ const SINGLE_MSRS: readonly MsrRow[] = [
   { address: 0x179, name: 'IA32_MCG_CAP', feature: 'MCA', read: () => 0n },
   { address: 0x17a, name: 'IA32_MCG_STATUS', feature: 'MCA', read: () => 0n, write: (_cpu, value) => value === 0n },
   { address: 0x198, name: 'IA32_PERF_STATUS', read: () => FREQUENCY_RATIO << 8n },
+  // Writes clear log flags, none of which is ever set.
   { address: 0x19c, name: 'IA32_THERM_STATUS', feature: 'DTS', read: () => READING_VALID | (DEGREES_BELOW_LIMIT << 16n), write: () => true },
   // Fast strings; branch-trace store and PEBS unavailable (read-only).
   { address: 0x1a0, name: 'IA32_MISC_ENABLE', field: 'IA32_MISC_ENABLE', reset: 0x1801n, allowed: 0x1801n, check: (_cpu, value) => (value & 0x1800n) === 0x1800n },
@@ -216,7 +217,11 @@ const VMX_CAPABILITY_NAMES = [
 const FIRST_VMX_CAPABILITY = 0x480;
 
 /** All MSRs except the VMX capabilities and the x2APIC range, which their owners give. */
-export const MSRS: readonly MsrRow[] = [...SINGLE_MSRS, ...VARIABLE_MTRRS, ...FIXED_MTRRS];
+export const MSRS: readonly (MsrRow & { readonly ref: Reference })[] = [
+  ...SINGLE_MSRS,
+  ...VARIABLE_MTRRS,
+  ...FIXED_MTRRS,
+].map((row) => ({ ...row, ref: ARCHITECTURAL_MSRS }));
 
 const byAddress: ReadonlyMap<number, MsrRow> = new Map(MSRS.map((row) => [row.address, row]));
 

@@ -1,11 +1,12 @@
 /** Port input and output. */
 import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
+import { checkIoBreakpoints } from '../../core/debugRegisters.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import { probeSegmented, readSegmented, writeSegmented } from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { ioPermitted } from '../../core/tss.ts';
-import { CR0, ES, FLAG, RCX, RDI, RDX, RSI } from '../../state/registers.ts';
+import { CR0, ES, FLAG, RAX, RCX, RDI, RDX, RSI } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
 import { readGpr, writeAccumulator, writeGpr } from './operands.ts';
 
@@ -58,7 +59,8 @@ function portAccess(cpu: Cpu, instruction: Instruction, input: boolean): Outcome
   const outcome = checkAccess(cpu, instruction, { port, size, input, immediate, address: undefined });
   if (outcome !== OUTCOME.NEXT) return outcome;
   if (input) writeAccumulator(cpu, bits, BigInt(cpu.portIo.read(port, size) >>> 0));
-  else cpu.portIo.write(port, size, Number(readGpr(cpu, 0, bits)));
+  else cpu.portIo.write(port, size, Number(readGpr(cpu, RAX, bits)));
+  checkIoBreakpoints(cpu.state, port, size);
   return OUTCOME.NEXT_THEN_CHECK;
 }
 
@@ -91,6 +93,7 @@ function stringAccess(cpu: Cpu, instruction: Instruction, size: Size, input: boo
     if (value === undefined) return cpu.failed;
     cpu.portIo.write(port, size, Number(value));
   }
+  checkIoBreakpoints(state, port, size);
   // 3. Step.
   const step = BigInt(state.systemFlags & FLAG.DF ? -size : size);
   writeGpr(cpu, index, addressSize, offset + step);

@@ -83,11 +83,6 @@ export function isMemory(instruction: Instruction, operand: number): boolean {
   return operand < instruction.operandCount && instruction.operandKind(operand) === 'memory';
 }
 
-/** RIP after the instruction, for returns and saved instruction pointers. */
-export function nextRip(cpu: Cpu, instruction: Instruction): bigint {
-  return BigInt.asUintN(64, cpu.state.RIP + BigInt(instruction.length));
-}
-
 /** #GP(0) unless CPL is 0. Real-address mode has CPL 0. */
 export function requireCpl0(cpu: Cpu): Outcome {
   return cpu.state.CPL === 0 ? OUTCOME.NEXT : cpu.raiseGp();

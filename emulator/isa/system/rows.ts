@@ -4,6 +4,7 @@ import { ADDRESS_SPACE_ROWS } from './addressSpace.ts';
 import { CONTROL_REGISTER_ROWS } from './controlRegisters.ts';
 import { PRIVILEGED_FLAG_ROWS } from './flags.ts';
 import { IO_ROWS } from './io.ts';
+import { MEMORY_ROWS } from './memory.ts';
 import { PROCEDURE_ROWS } from './procedures.ts';
 import { PROCESSOR_ROWS } from './processor.ts';
 import { SEGMENT_ROWS } from './segments.ts';
@@ -18,6 +19,7 @@ export const SYSTEM_ROWS: readonly SystemRow[] = [
   ...SEGMENT_ROWS,
   ...PRIVILEGED_FLAG_ROWS,
   ...ADDRESS_SPACE_ROWS,
+  ...MEMORY_ROWS,
   ...PROCEDURE_ROWS,
   ...VIRTUALIZATION_ROWS,
 ];

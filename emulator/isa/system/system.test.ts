@@ -51,6 +51,7 @@ import {
   TR,
   VECTOR,
 } from '../../state/registers.ts';
+import { Mnemonic } from '../iced.ts';
 import { SYSTEM_ROWS } from './rows.ts';
 
 function run(
@@ -86,6 +87,12 @@ describe('the rows of system instructions', () => {
   it('have unique mnemonics and a reference', () => {
     expect(new Set(SYSTEM_ROWS.map((row) => row.op)).size).toBe(SYSTEM_ROWS.length);
     for (const row of SYSTEM_ROWS) expect(row.ref.title).not.toBe('');
+  });
+
+  it('are named as the decoder names them', () => {
+    const told = new Set(['MOV CR', 'MOV DR', 'MOV SREG', 'PUSH SREG', 'POP SREG', 'JMP FAR', 'CALL FAR']);
+    const known = new Set([...told, ...Object.keys(Mnemonic).map((name) => name.toUpperCase())]);
+    expect(SYSTEM_ROWS.map((row) => row.op).filter((op) => !known.has(op))).toEqual([]);
   });
 });
 
