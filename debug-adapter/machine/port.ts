@@ -39,6 +39,7 @@ export const TARGET_CALLS = [
   'readMemory',
   'writeMemory',
   'disassemble',
+  'exitReasons',
   'exits',
   'statistics',
   'serialInput',

@@ -52,6 +52,8 @@ export interface RunRequest {
   readonly range?: { readonly ranges: readonly (readonly [bigint, bigint])[]; readonly over: boolean };
   /** Stop at `rip` when RSP is at least `minimumRsp`: step out and run to cursor. */
   readonly until?: { readonly rip: bigint; readonly minimumRsp: bigint };
+  /** Stop with reason `limit` at this position, counted from power-on. */
+  readonly limit?: number;
 }
 
 export interface BreakpointRequest {
@@ -187,6 +189,8 @@ export interface DebugTarget {
   /** `count` instructions from `address` on, decoded for the vCPU's mode. */
   disassemble(vcpu: number, address: bigint, count: number): readonly DisassembledLine[];
 
+  /** Every exit reason there is, for choosing one by name. */
+  exitReasons(): readonly { readonly key: string; readonly name: string; readonly number: number }[];
   exits(start: number, count: number): { readonly total: number; readonly records: readonly ExitRecord[] };
   statistics(): MachineStatistics;
   /** Bytes typed at the first serial port. Recorded as an input with its position. */

@@ -1,0 +1,167 @@
+/**
+ * All breakpoints of a session: what the client asked for, where it is in the program, and what the machine is told.
+ * Bound again when a program is loaded again.
+ */
+import type { DebugProtocol as P } from '@vscode/debugprotocol';
+import type { BreakpointRequest, ExitBreakpoint } from '../../emulator/index.ts';
+import type { Expression } from '../expressions/ast.ts';
+import { bindSymbols } from '../expressions/bind.ts';
+import { ExpressionError } from '../expressions/errors.ts';
+import { parseExpression } from '../expressions/parser.ts';
+import { parseTemplate } from '../expressions/template.ts';
+import type { Machine } from '../machine/client.ts';
+import { parseHitCondition } from './hitCondition.ts';
+import type { BreakpointRule } from './rules.ts';
+
+/** Where a breakpoint is, or why it is nowhere. */
+export type Binding =
+  | {
+      readonly addresses: readonly bigint[];
+      readonly line?: number;
+      readonly column?: number;
+      readonly source?: P.Source;
+      readonly name?: string;
+    }
+  | { readonly exits: readonly string[] }
+  | { readonly problem: string };
+
+export interface Conditions {
+  readonly condition?: string;
+  readonly hitCondition?: string;
+  readonly logMessage?: string;
+}
+
+/** One breakpoint as the client asked for it. `find` is called again when the program changes. */
+export interface BreakpointWish extends Conditions {
+  /** The same for the same place, so that its number and hit count stay. */
+  readonly key: string;
+  readonly kind: BreakpointKind;
+  readonly find: () => Promise<Binding>;
+}
+
+export type BreakpointKind = 'source' | 'function' | 'instruction' | 'exception';
+
+interface Entry {
+  readonly id: number;
+  readonly wish: BreakpointWish;
+  readonly binding: Binding;
+  readonly rule: BreakpointRule;
+}
+
+export interface ConditionNames {
+  isRegister(name: string): boolean;
+  symbol(name: string): bigint | undefined;
+}
+
+export class Breakpoints {
+  readonly #ids = new Map<string, number>();
+  /** By who owns a list that the client replaces as a whole: a source path, or a kind. */
+  readonly #lists = new Map<string, readonly Entry[]>();
+  #nextId = 1;
+  #temporary: BreakpointRequest | undefined;
+
+  /** Replaces one list. Gives what the client is told, in its order. */
+  async replace(
+    list: string,
+    wishes: readonly BreakpointWish[],
+    names: ConditionNames,
+  ): Promise<P.Breakpoint[]> {
+    const entries: Entry[] = [];
+    for (const wish of wishes) entries.push(await this.#bind(wish, names));
+    this.#lists.set(list, entries);
+    return entries.map(describeEntry);
+  }
+
+  /** Finds all places again; gives the breakpoints as they are now. */
+  async rebind(names: ConditionNames): Promise<P.Breakpoint[]> {
+    const all: P.Breakpoint[] = [];
+    for (const [list, entries] of this.#lists)
+      all.push(
+        ...(await this.replace(
+          list,
+          entries.map(({ wish }) => wish),
+          names,
+        )),
+      );
+    return all;
+  }
+
+  /** A breakpoint of our own that the client does not see; number 0. */
+  setTemporary(address: bigint | undefined): void {
+    this.#temporary = address === undefined ? undefined : { id: 0, address };
+  }
+
+  /** Tells the machine. */
+  async apply(machine: Machine): Promise<void> {
+    const entries = [...this.#lists.values()].flat();
+    const requests: BreakpointRequest[] = this.#temporary ? [this.#temporary] : [];
+    const exits: ExitBreakpoint[] = [];
+    for (const { id, binding } of entries) {
+      if ('addresses' in binding) requests.push(...binding.addresses.map((address) => ({ id, address })));
+      else if ('exits' in binding) exits.push({ id, reasons: binding.exits });
+    }
+    await machine.setBreakpointRules(entries.map(({ rule }) => rule));
+    await machine.setBreakpoints(requests);
+    await machine.setExitBreakpoints(exits);
+  }
+
+  kindOf(id: number): BreakpointKind | undefined {
+    return [...this.#lists.values()].flat().find((entry) => entry.id === id)?.wish.kind;
+  }
+
+  async #bind(wish: BreakpointWish, names: ConditionNames): Promise<Entry> {
+    const id = this.#idOf(`${wish.kind} ${wish.key}`);
+    try {
+      const rule = ruleOf(id, wish, names);
+      return { id, wish, rule, binding: await wish.find() };
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error;
+      return { id, wish, rule: { id }, binding: { problem: error.message } };
+    }
+  }
+
+  #idOf(key: string): number {
+    let id = this.#ids.get(key);
+    if (id === undefined) {
+      id = this.#nextId++;
+      this.#ids.set(key, id);
+    }
+    return id;
+  }
+}
+
+function ruleOf(
+  id: number,
+  { condition, hitCondition, logMessage }: Conditions,
+  names: ConditionNames,
+): BreakpointRule {
+  const bind = (expression: Expression): Expression =>
+    bindSymbols(
+      expression,
+      (name) => names.isRegister(name),
+      (name) => names.symbol(name),
+    );
+  const isGiven = (text: string | undefined): text is string => text !== undefined && text.trim() !== '';
+  return {
+    id,
+    ...(isGiven(condition) && { condition: bind(parseExpression(condition)) }),
+    ...(isGiven(hitCondition) && { hitCondition: parseHitCondition(hitCondition) }),
+    ...(isGiven(logMessage) && {
+      message: parseTemplate(logMessage).map((part) => (typeof part === 'string' ? part : bind(part))),
+    }),
+  };
+}
+
+function describeEntry({ id, binding }: Entry): P.Breakpoint {
+  if ('problem' in binding) return { id, verified: false, message: binding.problem };
+  if ('exits' in binding) return { id, verified: true };
+  const { addresses, line, column, source } = binding;
+  return {
+    id,
+    verified: true,
+    ...(line !== undefined && { line }),
+    ...(column !== undefined && { column }),
+    ...(source && { source }),
+    instructionReference: `0x${addresses[0].toString(16)}`,
+  };
+}

@@ -1,0 +1,65 @@
+/** Tells the client that the machine has stopped, or that the run is over. */
+import type { StopEvent } from '../../emulator/index.ts';
+import { type SessionContext, threadOf } from '../context.ts';
+import { isFailure } from './exceptions.ts';
+
+/** The process exit status that the command line gives for the same stop. */
+export function exitCodeOf(stop: StopEvent): number | undefined {
+  switch (stop.reason) {
+    case 'powered-off':
+      return 0;
+    case 'debug-exit':
+      return ((stop.exitValue ?? 0) << 1) | 1;
+    case 'limit':
+      return 124;
+    default:
+      return isFailure(stop) ? 4 : undefined;
+  }
+}
+
+export async function reportStop(context: SessionContext, stop: StopEvent): Promise<void> {
+  const { exits, noDebug } = context.requireDebuggee();
+  exits.stop();
+  await exits.drain();
+  if (isFailure(stop)) context.output('stderr', [stop.description, ...stop.details].join('\n'));
+  else if (stop.reason === 'limit') context.output('console', stop.description);
+  const code = exitCodeOf(stop);
+  // What has failed is worth looking at, unless the user said otherwise; something unimplemented always is.
+  const isShown =
+    isFailure(stop) && !noDebug && (stop.reason === 'unimplemented' || context.filters.has(stop.reason));
+  if (code !== undefined && !isShown) {
+    context.connection.event('exited', { exitCode: code });
+    context.connection.event('terminated', undefined);
+    return;
+  }
+  context.memoryChanged();
+  context.connection.event('stopped', stoppedBody(context, stop));
+}
+
+function stoppedBody(context: SessionContext, stop: StopEvent) {
+  const { reason, text } = reasonOf(context, stop);
+  return {
+    reason,
+    description: stop.description,
+    threadId: threadOf(stop.vcpu),
+    allThreadsStopped: true,
+    ...(text !== undefined && { text }),
+    ...(stop.breakpoints.length > 0 && { hitBreakpointIds: stop.breakpoints.filter((id) => id > 0) }),
+  };
+}
+
+function reasonOf(context: SessionContext, stop: StopEvent): { reason: string; text?: string } {
+  switch (stop.reason) {
+    case 'entry':
+    case 'pause':
+    case 'step':
+      return { reason: stop.reason };
+    case 'breakpoint': {
+      const kind = context.breakpoints.kindOf(stop.breakpoints[0]);
+      if (kind === undefined) return { reason: 'entry' };
+      return { reason: kind === 'source' ? 'breakpoint' : `${kind} breakpoint` };
+    }
+    default:
+      return { reason: 'exception', text: stop.description };
+  }
+}

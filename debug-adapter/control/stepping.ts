@@ -1,0 +1,123 @@
+/**
+ * Steps of the source language made of runs of the machine: over or into a statement, out of a function. Where no line
+ * is known a step is one instruction.
+ */
+import type { StopEvent } from '../../emulator/index.ts';
+import type { SessionContext } from '../context.ts';
+import { runRequest } from '../debuggee.ts';
+import { dapError } from '../errors.ts';
+import { codeMode, currentRegisters } from '../inspect/stack.ts';
+import { RIP, RSP } from '../symbols/registers.ts';
+import type { Plan, RunOnce } from './runControl.ts';
+
+/** A step that does not arrive at a statement in so many runs ends where it is. */
+const MOST_RUNS = 1000;
+
+interface Position {
+  /** Linear address of the next instruction. */
+  readonly address: bigint;
+  readonly rsp: bigint;
+}
+
+/** One instruction; over a call means until it has returned. */
+export function stepInstruction(context: SessionContext, vcpu: number, over: boolean): Plan {
+  const debuggee = context.requireDebuggee();
+  return async (run) => {
+    if (!over) return run(runRequest(debuggee, { instructions: 1 }));
+    const { address } = await position(context, vcpu);
+    const [line] = await debuggee.machine.disassemble(vcpu, address, 1);
+    const end = address + BigInt(line?.bytes.length || 1);
+    return run(runRequest(debuggee, { range: { ranges: [[address, end]], over: true } }));
+  };
+}
+
+/** To the next statement, through calls or into them. */
+export function stepStatement(context: SessionContext, vcpu: number, over: boolean): Plan {
+  const debuggee = context.requireDebuggee();
+  const { program } = debuggee;
+  const instruction = stepInstruction(context, vcpu, over);
+  return async (run) => {
+    let at = await position(context, vcpu);
+    let ranges = program.statementRange(at.address, { over });
+    if (ranges.length === 0) return instruction(run);
+    for (let runs = 0; ; runs++) {
+      const range = { ranges: ranges.map(({ start, end }) => [start, end] as const), over };
+      const stop = await run(runRequest(debuggee, { range }));
+      if (stop.reason !== 'step' || runs === MOST_RUNS) return stop;
+      const from = ranges;
+      at = await position(context, vcpu);
+      const arrived = await arrive(context, vcpu, run, at, from, stop);
+      if (arrived !== 'go-on') return arrived;
+      at = await position(context, vcpu);
+      ranges = program.statementRange(at.address, { over });
+      if (ranges.length === 0) return stop;
+    }
+  };
+}
+
+/** Decides after a run whether the step has arrived, or leads it to where it goes on. */
+async function arrive(
+  context: SessionContext,
+  vcpu: number,
+  run: RunOnce,
+  at: Position,
+  from: readonly { start: bigint; end: bigint }[],
+  stop: StopEvent,
+): Promise<StopEvent | 'go-on'> {
+  const debuggee = context.requireDebuggee();
+  const { program } = debuggee;
+  const found = program.functionAt(at.address);
+  // Into a function: past its prologue, where its variables are.
+  if (found && found.function.entry === at.address && found.function.body !== at.address)
+    return run(runRequest(debuggee, { until: { rip: found.function.body, minimumRsp: 0n } }));
+  const line = program.addressToLine(at.address);
+  if (line?.isStatement && line.start === at.address) return stop;
+  if (line) return 'go-on';
+  // Code without lines: out of it again when it was called from the statement, else this is where the step ends.
+  const returnAddress = await returnAddressAt(context, vcpu, at);
+  if (
+    returnAddress === undefined ||
+    !from.some(({ start, end }) => returnAddress > start && returnAddress <= end)
+  )
+    return stop;
+  const returned = await run(
+    runRequest(debuggee, { until: { rip: returnAddress, minimumRsp: at.rsp + 1n } }),
+  );
+  return returned.reason === 'step' ? 'go-on' : returned;
+}
+
+/** Until the function has returned to its caller, or the inlined call is done. */
+export async function stepOutOf(context: SessionContext, vcpu: number): Promise<Plan> {
+  const debuggee = context.requireDebuggee();
+  const stack = await context.stack(vcpu);
+  const [top] = stack;
+  if (top?.isInlined) {
+    const ranges = debuggee.program.statementRange(top.address, { frame: 1, over: true });
+    const range = { ranges: ranges.map(({ start, end }) => [start, end] as const), over: true };
+    return (run) => run(runRequest(debuggee, { range }));
+  }
+  const caller = stack.find((frame) => frame.depth === 1);
+  const rip = caller?.registers.values[RIP];
+  const rsp = caller?.registers.values[RSP];
+  if (rip === undefined || rsp === undefined) throw dapError('noCaller');
+  return (run) => run(runRequest(debuggee, { until: { rip, minimumRsp: rsp } }));
+}
+
+async function position(context: SessionContext, vcpu: number): Promise<Position> {
+  const groups = await context.requireDebuggee().machine.registers(vcpu);
+  const { values } = currentRegisters(groups);
+  return { address: (values[RIP] ?? 0n) + codeMode(groups).codeBase, rsp: values[RSP] ?? 0n };
+}
+
+/** The word on top of the stack: where a function that was just called returns to. */
+async function returnAddressAt(
+  context: SessionContext,
+  vcpu: number,
+  at: Position,
+): Promise<bigint | undefined> {
+  const { machine } = context.requireDebuggee();
+  const { wordSize, stackBase } = codeMode(await machine.registers(vcpu));
+  const bytes = await machine.readMemory(vcpu, { space: 'linear', address: at.rsp + stackBase }, wordSize);
+  if (bytes.length < wordSize) return undefined;
+  return bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+}

@@ -1,0 +1,125 @@
+/** Registers and VMCS fields as variables of the protocol. */
+import type { DebugProtocol as P } from '@vscode/debugprotocol';
+import type { DecodedField, RegisterValue, VmcsFieldValue } from '../../emulator/index.ts';
+import type { Place } from '../expressions/evaluate.ts';
+import { hex } from '../expressions/format.ts';
+
+/** A variable as the client will see it, with what it can be opened to and where it is assigned. */
+export interface InspectedVariable {
+  readonly name: string;
+  readonly value: string;
+  readonly type?: string;
+  readonly evaluateName?: string;
+  readonly memoryReference?: string;
+  readonly place?: Place;
+  readonly hint?: P.VariablePresentationHint;
+  readonly children?: () => Promise<readonly InspectedVariable[]> | readonly InspectedVariable[];
+}
+
+const READ_ONLY: P.VariablePresentationHint = { attributes: ['readOnly'] };
+
+/** `[PE NE PG]`: the one-bit parts that are set. */
+export function setFlags(fields: readonly DecodedField[]): string {
+  const flags = fields.filter(({ width }) => width === 1);
+  if (flags.length < 2) return '';
+  return ` [${flags
+    .filter(({ value }) => value !== 0n)
+    .map(({ key }) => key)
+    .join(' ')}]`;
+}
+
+function padded(value: bigint, bits: number): string {
+  return `0x${value.toString(16).padStart(bits / 4, '0')}`;
+}
+
+type PartialPlace =
+  | { readonly kind: 'register'; readonly name: string }
+  | { readonly kind: 'vmcs'; readonly key: string };
+
+/** The parts of a value, assignable when `place` is given. */
+export function fieldVariables(
+  fields: readonly DecodedField[],
+  expression: string,
+  place: PartialPlace | undefined,
+): InspectedVariable[] {
+  return fields.map(({ key, name, bit, width, value, meaning }) => {
+    const number = width > 4 ? hex(value) : value.toString();
+    const isNamed = meaning !== number && meaning !== value.toString();
+    return {
+      name: key,
+      value: isNamed ? `${number} (${meaning})` : number,
+      type: width === 1 ? `bit ${bit}: ${name}` : `bits ${bit + width - 1}:${bit}: ${name}`,
+      evaluateName: `${expression}.${key.toLowerCase()}`,
+      ...(place ? { place: { ...place, shift: bit, bits: width } } : { hint: READ_ONLY }),
+    };
+  });
+}
+
+export function registerVariable(
+  register: RegisterValue,
+  group: string,
+  symbol: (address: bigint) => string | undefined,
+): InspectedVariable {
+  const { name, value, bits, writable, fields, reference } = register;
+  const expression = group === 'msr' ? `msr.${name.toLowerCase()}` : `$${name.toLowerCase()}`;
+  const located = group === 'general' && value > 0xfffn ? symbol(value) : undefined;
+  return {
+    name,
+    value: `${padded(value, bits)}${setFlags(fields)}${located === undefined ? '' : ` <${located}>`}`,
+    type: reference === '' ? `${bits} bits` : reference,
+    evaluateName: expression,
+    ...(group === 'general' && bits === 64 && { memoryReference: hex(value) }),
+    ...(writable ? { place: { kind: 'register', name, shift: 0, bits } } : { hint: READ_ONLY }),
+    ...(fields.length > 0 && {
+      children: () => fieldVariables(fields, expression, writable ? { kind: 'register', name } : undefined),
+    }),
+  };
+}
+
+/** One VMCS field: what is stored and, where it differs, what the processor holds. */
+export function vmcsVariable(field: VmcsFieldValue): InspectedVariable {
+  const { key, title, stored, live, missing, bits, fields, reference } = field;
+  const current = live ?? stored;
+  if (current === undefined) {
+    const why = missing === undefined ? 'does not exist' : `does not exist: needs "${missing}"`;
+    return { name: title, value: why, type: reference, hint: READ_ONLY };
+  }
+  const expression = `vmcs.${key.toLowerCase()}`;
+  const differs = stored !== undefined && live !== undefined && stored !== live;
+  const shown = padded(stored ?? current, bits);
+  return {
+    name: title,
+    value: differs ? `${shown}, live ${padded(live, bits)}` : `${shown}${setFlags(fields)}`,
+    type: reference,
+    evaluateName: expression,
+    place: { kind: 'vmcs', key, shift: 0, bits },
+    children: () => [
+      ...(stored === undefined
+        ? []
+        : [{ name: 'Stored', value: padded(stored, bits), type: 'what VMREAD gives', hint: READ_ONLY }]),
+      ...(live === undefined
+        ? []
+        : [
+            {
+              name: 'Live',
+              value: padded(live, bits),
+              type: 'what the processor holds',
+              evaluateName: expression,
+              place: { kind: 'vmcs' as const, key, shift: 0, bits },
+            },
+          ]),
+      ...fieldVariables(fields, expression, { kind: 'vmcs', key }),
+    ],
+  };
+}
+
+/** The fields by group, in the order of the table. */
+export function groupVmcsFields(fields: readonly VmcsFieldValue[]): Map<string, VmcsFieldValue[]> {
+  const groups = new Map<string, VmcsFieldValue[]>();
+  for (const field of fields) {
+    const group = groups.get(field.group);
+    if (group) group.push(field);
+    else groups.set(field.group, [field]);
+  }
+  return groups;
+}
