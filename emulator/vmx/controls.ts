@@ -309,7 +309,8 @@ const WORD_SLOTS: readonly WordSlots[] = (() => {
   });
 })();
 
-const SLOT_COUNT = WORDS.reduce((sum, word) => sum + word.bits / 32, 0);
+/** Length of {@link ControlWords}. */
+export const CONTROL_SLOTS = WORDS.reduce((sum, word) => sum + word.bits / 32, 0);
 
 function slotOf(key: ControlWordKey): number {
   const found = WORD_SLOTS.find(({ word }) => word.key === key);
@@ -338,7 +339,7 @@ export function isSet(words: ControlWords, control: ControlBit): boolean {
  */
 export function loadControlWords(
   readWord: (field: ControlField) => bigint,
-  into: ControlWords = new Int32Array(SLOT_COUNT),
+  into: ControlWords = new Int32Array(CONTROL_SLOTS),
 ): ControlWords {
   for (const { key, field } of CONTROL_WORDS) {
     const value = readWord(field);

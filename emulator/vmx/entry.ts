@@ -1,0 +1,193 @@
+/**
+ * VM entries, in the manual's steps. VMLAUNCH and VMRESUME have made the basic checks.
+ *
+ * Intel SDM Vol. 3C, "VM Entries", chapter 28.
+ */
+import { injectEvent } from '../core/events.ts';
+import { loadPdptes, usesPaePaging } from '../core/pdptes.ts';
+import { OUTCOME } from '../core/outcome.ts';
+import { timeStampCounter } from '../core/timeStampCounter.ts';
+import { CC_FLAGS } from '../state/flags.ts';
+import { OFFSET } from '../state/layout.ts';
+import { ARITHMETIC_FLAGS, AR, CR0, EFER, FLAG, SS, VMX_OPERATION } from '../state/registers.ts';
+import { switchAddressSpace } from './addressSpace.ts';
+import { CONTROL, type ControlBit } from './controls.ts';
+import { ENTRY_TICKS } from './costs.ts';
+import type { EntryFailure } from './entryChecks/evaluate.ts';
+import { injectedEvent, isValid } from './eventInformation.ts';
+import { entryFailureExit } from './exit.ts';
+import { EXIT_REASON_NUMBER } from './exitReasons.ts';
+import { loadMsrs } from './msrAreas.ts';
+import { MTF, type VmxProcessor } from './processor.ts';
+import {
+  DEBUG_ROWS,
+  EFER_ROWS,
+  GUEST_ROWS,
+  GUEST_SELECTOR_ROWS,
+  load,
+  loadSelectors,
+  PAT_ROWS,
+  PDPTE_ROWS,
+  transferList,
+} from './stateTransfer.ts';
+import { SLOT } from './vmcs.ts';
+
+const GUEST_LIST = transferList(GUEST_ROWS);
+const SELECTOR_LIST = transferList(GUEST_SELECTOR_ROWS);
+const DEBUG_LIST = transferList(DEBUG_ROWS);
+const PAT_LIST = transferList(PAT_ROWS);
+const EFER_LIST = transferList(EFER_ROWS);
+const PDPTE_LIST = transferList(PDPTE_ROWS);
+
+/** How a VM entry ended: in the guest, with the host state loaded after a failure, or not at all. */
+export type EntryResult = 'entered' | 'failed' | Extract<EntryFailure, { kind: 'VMfailValid' }>;
+
+const CR0_LOADED = CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.NE | CR0.WP | CR0.AM | CR0.PG;
+/** Bits 12, 14 and 15 are 0 and bit 10 is 1 in DR7 whatever is loaded. */
+const DR7_ZEROS = 0xd000;
+const DR7_ONES = 0x400;
+
+/** @see SDM "VM Entries", chapter 28 */
+export function vmEnter(processor: VmxProcessor): EntryResult {
+  const { vmcs, marks, view, state } = processor;
+  if (marks === undefined) throw new TypeError('VM entry without a current VMCS');
+  if (marks.controlsChanged) {
+    view.reload();
+    marks.controlsChanged = false;
+  }
+  // 1. Checks on the controls, the host-state area and the guest-state area.
+  const failure = marks.firstFailure(view);
+  processor.lastEntryFailure = failure;
+  if (failure !== undefined) {
+    const { outcome } = failure;
+    if (outcome.kind === 'VMfailValid') return outcome;
+    processor.announceVmcsWrite();
+    entryFailureExit(processor, outcome.exitReason, outcome.qualification);
+    return 'failed';
+  }
+
+  // 2. Loading guest state.
+  loadGuestState(processor);
+
+  // 3. Loading MSRs.
+  const count = vmcs.low(SLOT.VM_ENTRY_MSR_LOAD_COUNT) >>> 0;
+  if (count !== 0) {
+    const failing = loadMsrs(processor, vmcs.physicalAddress(SLOT.VM_ENTRY_MSR_LOAD_ADDRESS), count);
+    if (failing !== 0) {
+      processor.announceVmcsWrite();
+      entryFailureExit(processor, EXIT_REASON_NUMBER.entryFailureMsrLoading, failing);
+      return 'failed';
+    }
+  }
+
+  // 4. The guest runs from here on.
+  if (!vmcs.launched) {
+    processor.announceVmcsWrite();
+    vmcs.launched = true;
+  }
+  if (marks.level === 0) marks.level = processor.nestingLevel + 1;
+  processor.nestingLevel = 0;
+  state.VMX_OPERATION = VMX_OPERATION.NON_ROOT;
+  startTimers(processor);
+  processor.charge(ENTRY_TICKS);
+  processor.log.addEntryCost(ENTRY_TICKS);
+
+  // 5. Event injection.
+  const information = vmcs.low(SLOT.VM_ENTRY_INTERRUPTION_INFORMATION);
+  processor.mtf = processor.has(CONTROL.monitorTrapFlag) ? MTF.ARMED : MTF.OFF;
+  if (isValid(information)) inject(processor, information);
+  return 'entered';
+}
+
+/**
+ * Loads everything of the guest but MSR areas, without any check: for VM entry, and for the VMM to complete one
+ * instruction of the guest.
+ *
+ * @see SDM "Loading Guest State", 28.3.2
+ */
+export function loadGuestState(processor: VmxProcessor): void {
+  const { state, vmcs, view, controls } = processor;
+  const words = state.i32;
+  const { word } = vmcs;
+  controls.set(view.controls.words);
+  const has = ({ slot, mask }: ControlBit): boolean => (controls[slot] & mask) !== 0;
+
+  // Control registers, debug registers, MSRs.
+  load(GUEST_LIST, words, word);
+  loadSelectors(SELECTOR_LIST, words, word);
+  const cr0 = (vmcs.low(SLOT.GUEST_CR0) & CR0_LOADED) | (words[OFFSET.CR0 >> 2] & ~CR0_LOADED) | CR0.ET;
+  words[OFFSET.CR0 >> 2] = cr0;
+  if (has(CONTROL.loadDebugControls)) {
+    load(DEBUG_LIST, words, word);
+    const dr7 = (OFFSET.DR >> 2) + 14;
+    words[dr7] = (words[dr7] & ~DR7_ZEROS) | DR7_ONES;
+  }
+  if (has(CONTROL.loadPatOnEntry)) load(PAT_LIST, words, word);
+  if (has(CONTROL.loadEferOnEntry)) load(EFER_LIST, words, word);
+  else {
+    const efer = OFFSET.IA32_EFER >> 2;
+    const longMode = has(CONTROL.ia32eModeGuest);
+    words[efer] = longMode ? words[efer] | EFER.LMA : words[efer] & ~EFER.LMA;
+    if (cr0 & CR0.PG) words[efer] = longMode ? words[efer] | EFER.LME : words[efer] & ~EFER.LME;
+  }
+  words[OFFSET.CPL >> 2] = (words[(OFFSET.SEG_ACCESS_RIGHTS >> 2) + SS] & AR.DPL) >> AR.DPL_SHIFT;
+
+  // RFLAGS
+  const flags = vmcs.low(SLOT.GUEST_RFLAGS);
+  words[OFFSET.RFLAGS >> 2] = (flags & ~ARITHMETIC_FLAGS) | FLAG.FIXED;
+  words[OFFSET.CC_OP >> 2] = CC_FLAGS | (64 << 4);
+  words[OFFSET.CC_B >> 2] = flags & ARITHMETIC_FLAGS;
+  words[(OFFSET.CC_B >> 2) + 1] = 0;
+
+  // VM-execution controls that others look at.
+  words[OFFSET.VMX_EXCEPTION_BITMAP >> 2] = vmcs.low(SLOT.EXCEPTION_BITMAP);
+  const offsets = has(CONTROL.useTscOffsetting);
+  words[OFFSET.TSC_OFFSET >> 2] = offsets ? vmcs.low(SLOT.TSC_OFFSET) : 0;
+  words[(OFFSET.TSC_OFFSET >> 2) + 1] = offsets ? vmcs.low(SLOT.TSC_OFFSET + 1) : 0;
+
+  // Translation; then the PDPTEs, which are read through it.
+  const ept = has(CONTROL.enableEpt);
+  const vpid = has(CONTROL.enableVpid) ? vmcs.low(SLOT.VIRTUAL_PROCESSOR_IDENTIFIER) & 0xffff : 0;
+  const usesPdptes = (cr0 & CR0.PG) !== 0 && usesPaePaging(cr0, state.cr4, state.efer);
+  if (usesPdptes && ept) load(PDPTE_LIST, words, word);
+  switchAddressSpace(
+    processor.cpu.mmu.spaces,
+    vpid,
+    ept,
+    ept ? vmcs.low(SLOT.EPT_POINTER) : 0,
+    ept ? vmcs.low(SLOT.EPT_POINTER + 1) : 0,
+  );
+  if (usesPdptes && !ept) loadPdptes(processor.cpu, state.CR3);
+}
+
+/** @see SDM "VMX-Preemption Timer", 27.5.1 */
+function startTimers({ state, vmcs, cpu, capabilities, controls, preemptionAlarm }: VmxProcessor): void {
+  const { slot, mask } = CONTROL.activateVmxPreemptionTimer;
+  if ((controls[slot] & mask) === 0) return;
+  const period = 2 ** capabilities.preemptionTimerRate;
+  const phase = Number(timeStampCounter(cpu) & BigInt(period - 1));
+  const value = vmcs.low(SLOT.VMX_PREEMPTION_TIMER_VALUE) >>> 0;
+  const deadline = cpu.clock.now() - phase + value * period;
+  state.VMX_PREEMPTION_ARMED = 1;
+  state.f64[OFFSET.VMX_PREEMPTION_DEADLINE >> 3] = deadline;
+  preemptionAlarm.arm(Math.max(deadline, cpu.clock.now()));
+}
+
+/** @see SDM "Event Injection", 28.6 */
+function inject(processor: VmxProcessor, information: number): void {
+  const { vmcs, cpu } = processor;
+  const event = injectedEvent(
+    information,
+    vmcs.low(SLOT.VM_ENTRY_EXCEPTION_ERROR_CODE) & 0xffff,
+    vmcs.low(SLOT.VM_ENTRY_INSTRUCTION_LENGTH),
+  );
+  if (event === undefined) {
+    processor.mtf = MTF.PENDING;
+    return;
+  }
+  processor.injected = event;
+  const outcome = injectEvent(cpu, event);
+  processor.injected = undefined;
+  // The MTF VM exit pends before the first instruction of the handler.
+  if (outcome !== OUTCOME.VM_EXIT && processor.mtf === MTF.ARMED) processor.mtf = MTF.PENDING;
+}

@@ -1,0 +1,161 @@
+/**
+ * VM exits that events cause: exceptions, interrupts, triple faults, failed second-level translations, and what pends
+ * at an instruction boundary.
+ *
+ * Intel SDM Vol. 3C, "Other Causes of VM Exits", 27.2; "Architectural State Before a VM Exit", 29.1.
+ */
+import { pushedFlags } from '../core/events.ts';
+import { OUTCOME, type Outcome } from '../core/outcome.ts';
+import type { EventPriority, GuestEvent, SecondLevelFault } from '../core/virtualization.ts';
+import { OFFSET } from '../state/layout.ts';
+import { ACTIVITY, BLOCKING, FLAG, VECTOR } from '../state/registers.ts';
+import { CONTROL } from './controls.ts';
+import { externalInterruptInformation, interruptionInformation, NMI_UNBLOCKING } from './eventInformation.ts';
+import { flagsOfFaultingAccess, vmExit } from './exit.ts';
+import { EXIT_REASON_NUMBER } from './exitReasons.ts';
+import { MTF, type VmxProcessor } from './processor.ts';
+import { SLOT } from './vmcs.ts';
+
+/** The exception bitmap's answer, which #PF's error code can turn round. @see SDM "Exception Bitmap", 26.6.3 */
+function exceptionExits({ state, vmcs }: VmxProcessor, { vector, errorCode }: GuestEvent): boolean {
+  const inBitmap = (state.VMX_EXCEPTION_BITMAP & (1 << vector)) !== 0;
+  if (vector !== VECTOR.PF) return inBitmap;
+  const masked = (errorCode ?? 0) & vmcs.low(SLOT.PAGE_FAULT_ERROR_CODE_MASK);
+  return (masked === vmcs.low(SLOT.PAGE_FAULT_ERROR_CODE_MATCH)) === inBitmap;
+}
+
+function eventExits(processor: VmxProcessor, event: GuestEvent): boolean {
+  switch (event.kind) {
+    case 'nmi':
+      return processor.has(CONTROL.nmiExiting);
+    case 'hardware-exception':
+    case 'privileged-software-exception':
+    case 'software-exception':
+      return exceptionExits(processor, event);
+    case 'external':
+    case 'software-interrupt':
+      return false;
+  }
+}
+
+/** Removing of blocking by an IRET that then failed, unless another event's delivery is under way. */
+function nmiUnblocking({ cpu }: VmxProcessor, vector?: number): number {
+  if (!cpu.nmiUnblockedByIret || cpu.deliveringEvent !== undefined || vector === VECTOR.DF) return 0;
+  return NMI_UNBLOCKING;
+}
+
+/** An exception or NMI on its way to the IDT. External interrupts are asked for before they are acknowledged. */
+export function interceptEvent(processor: VmxProcessor, event: GuestEvent): Outcome {
+  if (!processor.inGuest || !eventExits(processor, event)) return OUTCOME.NEXT;
+  const unblocking = event.kind === 'hardware-exception' ? nmiUnblocking(processor, event.vector) : 0;
+  const hasQualification = event.vector === VECTOR.PF || event.vector === VECTOR.DB;
+  const nested = processor.cpu.deliveringEvent;
+  return vmExit(processor, EXIT_REASON_NUMBER.exceptionOrNmi, {
+    qualification: hasQualification ? event.qualification : 0,
+    interruptionInformation: interruptionInformation(event) | unblocking,
+    interruptionErrorCode: event.errorCode ?? 0,
+    instructionLength: nested?.instructionLength || event.instructionLength,
+    flags: pushedFlags(processor.cpu, event),
+  });
+}
+
+/** @see SDM "External-interrupt exiting", table 26-5; "Acknowledge interrupt on exit", table 26-13 */
+export function interceptExternalInterrupt(processor: VmxProcessor, acknowledge: () => number): Outcome {
+  if (!processor.inGuest || !processor.has(CONTROL.externalInterruptExiting)) return OUTCOME.NEXT;
+  const takesVector = processor.has(CONTROL.acknowledgeInterruptOnExit);
+  const information = takesVector ? externalInterruptInformation(acknowledge()) : 0;
+  return vmExit(processor, EXIT_REASON_NUMBER.externalInterrupt, {
+    interruptionInformation: information,
+    flags: flagsBetweenInstructions(processor),
+  });
+}
+
+/** A string instruction that is interrupted between iterations leaves RF as 1. */
+function flagsBetweenInstructions(processor: VmxProcessor): number {
+  return pushedFlags(processor.cpu, EXTERNAL_INTERRUPT);
+}
+
+const EXTERNAL_INTERRUPT: GuestEvent = Object.freeze({
+  kind: 'external',
+  vector: 0,
+  errorCode: undefined,
+  qualification: 0n,
+  instructionLength: 0,
+});
+
+export function interceptTripleFault(processor: VmxProcessor): Outcome {
+  if (!processor.inGuest) return OUTCOME.NEXT;
+  return vmExit(processor, EXIT_REASON_NUMBER.tripleFault);
+}
+
+const EPT_LINEAR_VALID = 1 << 7;
+
+/** @see SDM "EPT-Induced VM Exits", 30.3.3; "Exit Qualification for EPT Violations", table 29-7 */
+export function secondLevelFault(processor: VmxProcessor, fault: SecondLevelFault): Outcome {
+  const flags = flagsOfFaultingAccess(processor);
+  if (fault.kind === 'misconfiguration') {
+    return vmExit(processor, EXIT_REASON_NUMBER.eptMisconfiguration, { guestPhysical: fault.guestPhysical, flags });
+  }
+  return vmExit(processor, EXIT_REASON_NUMBER.eptViolation, {
+    qualification: fault.qualification | nmiUnblocking(processor),
+    guestPhysical: fault.guestPhysical,
+    guestLinear: fault.qualification & EPT_LINEAR_VALID ? fault.linear : 0n,
+    flags,
+  });
+}
+
+// What pends at an instruction boundary
+
+const NEVER_INTERRUPTED = ACTIVITY.WAIT_FOR_SIPI;
+
+/** @see SDM "Monitor Trap Flag", 27.5.2 */
+function monitorTrapFlagPends({ mtf, state }: VmxProcessor): boolean {
+  return mtf === MTF.PENDING && state.ACTIVITY_STATE !== NEVER_INTERRUPTED;
+}
+
+/** @see SDM "VMX-Preemption Timer", 27.5.1 */
+function preemptionTimerExpired({ state, cpu }: VmxProcessor): boolean {
+  if (state.VMX_PREEMPTION_ARMED === 0 || state.ACTIVITY_STATE === NEVER_INTERRUPTED) return false;
+  return cpu.clock.now() >= state.f64[OFFSET.VMX_PREEMPTION_DEADLINE >> 3];
+}
+
+/** @see SDM "Other Causes of VM Exits", 27.2, NMI window */
+function nmiWindowIsOpen(processor: VmxProcessor): boolean {
+  if (!processor.has(CONTROL.nmiWindowExiting)) return false;
+  const { state } = processor;
+  if (state.ACTIVITY_STATE === NEVER_INTERRUPTED) return false;
+  return (state.INTERRUPTIBILITY & (BLOCKING.NMI | BLOCKING.MOV_SS)) === 0;
+}
+
+/** @see SDM "Other Causes of VM Exits", 27.2, interrupt window */
+function interruptWindowIsOpen(processor: VmxProcessor): boolean {
+  if (!processor.has(CONTROL.interruptWindowExiting)) return false;
+  const { state } = processor;
+  if (state.ACTIVITY_STATE !== ACTIVITY.ACTIVE && state.ACTIVITY_STATE !== ACTIVITY.HLT) return false;
+  if ((state.systemFlags & FLAG.IF) === 0) return false;
+  return (state.INTERRUPTIBILITY & (BLOCKING.STI | BLOCKING.MOV_SS)) === 0;
+}
+
+interface PendingRow {
+  readonly priority: EventPriority;
+  readonly reason: number;
+  readonly pends: (processor: VmxProcessor) => boolean;
+}
+
+/** In the manual's order of priority. */
+const PENDING_ROWS: readonly PendingRow[] = [
+  { priority: 'above-debug-traps', reason: EXIT_REASON_NUMBER.monitorTrapFlag, pends: monitorTrapFlagPends },
+  { priority: 'above-nmi', reason: EXIT_REASON_NUMBER.vmxPreemptionTimerExpired, pends: preemptionTimerExpired },
+  { priority: 'above-nmi', reason: EXIT_REASON_NUMBER.nmiWindow, pends: nmiWindowIsOpen },
+  { priority: 'above-external-interrupts', reason: EXIT_REASON_NUMBER.interruptWindow, pends: interruptWindowIsOpen },
+];
+
+export function pendingExit(processor: VmxProcessor, priority: EventPriority): Outcome {
+  if (!processor.inGuest) return OUTCOME.NEXT;
+  for (const row of PENDING_ROWS) {
+    if (row.priority === priority && row.pends(processor)) {
+      return vmExit(processor, row.reason, { flags: flagsBetweenInstructions(processor) });
+    }
+  }
+  return OUTCOME.NEXT;
+}

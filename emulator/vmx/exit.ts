@@ -1,0 +1,320 @@
+/**
+ * VM exits, in the manual's steps: record why, save the guest, store MSRs, load the host, load MSRs.
+ *
+ * Intel SDM Vol. 3C, "VM Exits", chapter 29.
+ */
+import { Unimplemented } from '../base/errors.ts';
+import { pushedFlags } from '../core/events.ts';
+import { OUTCOME, type Outcome } from '../core/outcome.ts';
+import { arePdptesValid, usesPaePaging } from '../core/pdptes.ts';
+import { timeStampCounter } from '../core/timeStampCounter.ts';
+import { readRflags } from '../state/flags.ts';
+import { OFFSET } from '../state/layout.ts';
+import { ACTIVITY, AR, BLOCKING, CR0, CR4, CS, EFER, FLAG, VMX_OPERATION } from '../state/registers.ts';
+import { switchAddressSpace } from './addressSpace.ts';
+import { CONTROL } from './controls.ts';
+import { exitTicks } from './costs.ts';
+import { interruptionInformation } from './eventInformation.ts';
+import { EXIT_REASON_NUMBER } from './exitReasons.ts';
+import { loadMsrs, storeMsrs } from './msrAreas.ts';
+import { MTF, type VmxProcessor } from './processor.ts';
+import {
+  DEBUG_ROWS,
+  EFER_ROWS,
+  GUEST_ROWS,
+  GUEST_SELECTOR_ROWS,
+  HOST_CONSTANTS,
+  HOST_CS_ACCESS_RIGHTS,
+  HOST_DATA_ACCESS_RIGHTS,
+  HOST_EFER_ROWS,
+  HOST_PAT_ROWS,
+  HOST_ROWS,
+  HOST_SELECTORS,
+  load,
+  loadConstants,
+  PAT_ROWS,
+  PDPTE_ROWS,
+  save,
+  transferList,
+} from './stateTransfer.ts';
+import { SLOT } from './vmcs.ts';
+import { VMX_ABORT, type VmxAbortKey } from './vmInstructionErrors.ts';
+
+/** What besides the reason an exit reports. What is absent is recorded as 0. */
+export interface ExitInformation {
+  readonly qualification?: number | bigint;
+  readonly instructionLength?: number;
+  readonly instructionInformation?: number;
+  readonly interruptionInformation?: number;
+  readonly interruptionErrorCode?: number;
+  readonly guestLinear?: bigint;
+  readonly guestPhysical?: number;
+  /** The RFLAGS image to save; RFLAGS as it is when absent. */
+  readonly flags?: number;
+}
+
+const NOTHING: ExitInformation = Object.freeze({});
+
+const ENTRY_FAILURE = 1 << 31;
+const VALID_MASK = 0x7fff_ffff;
+const TWO_32 = 0x1_0000_0000;
+
+const GUEST_LIST = transferList([...GUEST_SELECTOR_ROWS, ...GUEST_ROWS]);
+const DEBUG_LIST = transferList(DEBUG_ROWS);
+const PAT_LIST = transferList(PAT_ROWS);
+const EFER_LIST = transferList(EFER_ROWS);
+const PDPTE_LIST = transferList(PDPTE_ROWS);
+const HOST_LIST = transferList(HOST_ROWS);
+const HOST_PAT_LIST = transferList(HOST_PAT_ROWS);
+const HOST_EFER_LIST = transferList(HOST_EFER_ROWS);
+
+/** The VM exit of an instruction or event of the guest. */
+export function vmExit(processor: VmxProcessor, reason: number, information: ExitInformation = NOTHING): Outcome {
+  prepareIndirectExit(processor);
+  processor.announceVmcsWrite();
+  // 1. Recording VM-exit information and updating VM-entry control fields.
+  recordInformation(processor, reason, information);
+  // 2. Saving guest state.
+  saveGuestState(processor, information.flags ?? readRflags(processor.state));
+  const nmiBlocking = nmiBlockingAfter(processor, reason, information);
+  savePendingDebugExceptions(processor, reason, information);
+  logExit(processor, reason);
+  // 3. Saving MSRs.
+  const { vmcs } = processor;
+  const stored = vmcs.low(SLOT.VM_EXIT_MSR_STORE_COUNT) >>> 0;
+  if (stored !== 0 && storeMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_STORE_ADDRESS), stored) !== 0) {
+    abort('savingGuestMsrs');
+  }
+  // 4. to 6.
+  leaveGuest(processor, nmiBlocking);
+  processor.onExit(reason);
+  return OUTCOME.VM_EXIT;
+}
+
+/**
+ * A VM entry that failed while or after guest state was loaded: of the exit information only reason and qualification
+ * are written, and nothing of the guest is saved.
+ *
+ * @see SDM "VM-Entry Failures During or After Loading Guest State", 28.8
+ */
+export function entryFailureExit(processor: VmxProcessor, reason: number, qualification: number): void {
+  const { vmcs, state } = processor;
+  vmcs.setLow(SLOT.VM_EXIT_REASON, reason | ENTRY_FAILURE);
+  vmcs.setPair(SLOT.EXIT_QUALIFICATION, qualification, 0);
+  logExit(processor, reason);
+  leaveGuest(processor, state.INTERRUPTIBILITY);
+  processor.onExit(reason);
+}
+
+/** The VMM has completed an instruction of the guest: guest state is saved and host state loaded, nothing recorded. */
+export function leaveStep(processor: VmxProcessor, flags: number): void {
+  saveGuestState(processor, flags);
+  leaveGuest(processor, processor.state.INTERRUPTIBILITY & BLOCKING.NMI);
+}
+
+/** Ticks are charged, and the exit is recorded while the guest's general registers are loaded. */
+function logExit(processor: VmxProcessor, reason: number): void {
+  const { vmcs, state, marks, log } = processor;
+  const cost = exitTicks(reason);
+  const level = marks?.level || 1;
+  log.add(state, vmcs.word, processor.position(), level, cost);
+  processor.charge(cost);
+  const entersNested = reason === EXIT_REASON_NUMBER.vmlaunch || reason === EXIT_REASON_NUMBER.vmresume;
+  processor.nestingLevel = entersNested ? level : 0;
+}
+
+/**
+ * An event that causes a VM exit indirectly, while it is delivered, has woken the processor before; a nonmaskable
+ * interrupt has blocked others.
+ *
+ * @see SDM "Architectural State Before a VM Exit", 29.1
+ */
+function prepareIndirectExit({ cpu, state }: VmxProcessor): void {
+  const event = cpu.deliveringEvent;
+  if (event === undefined) return;
+  state.ACTIVITY_STATE = ACTIVITY.ACTIVE;
+  if (event.kind === 'nmi') state.INTERRUPTIBILITY |= BLOCKING.NMI;
+}
+
+/** @see SDM "Recording VM-Exit Information and Updating VM-Entry Control Fields", 29.2 */
+function recordInformation(processor: VmxProcessor, reason: number, information: ExitInformation): void {
+  const { vmcs, cpu, state } = processor;
+  vmcs.setLow(SLOT.VM_EXIT_REASON, reason);
+  setNatural(processor, SLOT.EXIT_QUALIFICATION, information.qualification ?? 0);
+  setNatural(processor, SLOT.GUEST_LINEAR_ADDRESS, information.guestLinear ?? 0);
+  const guestPhysical = information.guestPhysical ?? 0;
+  vmcs.setPair(SLOT.GUEST_PHYSICAL_ADDRESS, guestPhysical | 0, Math.floor(guestPhysical / TWO_32));
+  vmcs.setLow(SLOT.VM_EXIT_INTERRUPTION_INFORMATION, information.interruptionInformation ?? 0);
+  vmcs.setLow(SLOT.VM_EXIT_INTERRUPTION_ERROR_CODE, information.interruptionErrorCode ?? 0);
+  vmcs.setLow(SLOT.VM_EXIT_INSTRUCTION_INFORMATION, information.instructionInformation ?? 0);
+
+  const delivering = cpu.deliveringEvent;
+  vmcs.setLow(SLOT.IDT_VECTORING_INFORMATION, delivering === undefined ? 0 : interruptionInformation(delivering));
+  vmcs.setLow(SLOT.IDT_VECTORING_ERROR_CODE, delivering?.errorCode ?? 0);
+  vmcs.setLow(
+    SLOT.VM_EXIT_INSTRUCTION_LENGTH,
+    information.instructionLength ?? delivering?.instructionLength ?? 0,
+  );
+
+  const injection = vmcs.low(SLOT.VM_ENTRY_INTERRUPTION_INFORMATION);
+  vmcs.setLow(SLOT.VM_ENTRY_INTERRUPTION_INFORMATION, injection & VALID_MASK);
+  // "IA-32e mode guest" follows IA32_EFER.LMA.
+  const entryControls = vmcs.low(SLOT.VM_ENTRY_CONTROLS);
+  const { mask } = CONTROL.ia32eModeGuest;
+  const next = state.efer & EFER.LMA ? entryControls | mask : entryControls & ~mask;
+  if (next !== entryControls) {
+    vmcs.setLow(SLOT.VM_ENTRY_CONTROLS, next);
+    processor.marks?.everythingChanged();
+  }
+}
+
+function setNatural({ vmcs }: VmxProcessor, slot: number, value: number | bigint): void {
+  if (typeof value === 'number') vmcs.setPair(slot, value, 0);
+  else vmcs.setPair(slot, Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
+}
+
+/** @see SDM "Saving Guest State", 29.3 */
+export function saveGuestState(processor: VmxProcessor, flags: number): void {
+  const { state, vmcs } = processor;
+  const words = state.i32;
+  const { word } = vmcs;
+  save(GUEST_LIST, words, word);
+  words[word + SLOT.GUEST_CR0] = words[OFFSET.CR0 >> 2];
+  vmcs.setPair(SLOT.GUEST_RFLAGS, flags, 0);
+  if (processor.has(CONTROL.saveDebugControls)) save(DEBUG_LIST, words, word);
+  if (processor.has(CONTROL.savePatOnExit)) save(PAT_LIST, words, word);
+  if (processor.has(CONTROL.saveEferOnExit)) save(EFER_LIST, words, word);
+  if (processor.has(CONTROL.enableEpt) && usesPaePaging(state.cr0, state.cr4, state.efer)) save(PDPTE_LIST, words, word);
+  if (state.VMX_PREEMPTION_ARMED !== 0 && processor.has(CONTROL.saveVmxPreemptionTimerValue)) {
+    vmcs.setLow(SLOT.VMX_PREEMPTION_TIMER_VALUE, preemptionTimerValue(processor));
+  }
+}
+
+/** What is left of the VMX-preemption timer. */
+function preemptionTimerValue({ cpu, state, capabilities }: VmxProcessor): number {
+  const period = 2 ** capabilities.preemptionTimerRate;
+  const phase = Number(timeStampCounter(cpu) & BigInt(period - 1));
+  const left = state.f64[OFFSET.VMX_PREEMPTION_DEADLINE >> 3] - (cpu.clock.now() - phase);
+  return Math.max(0, Math.ceil(left / period));
+}
+
+const KEEPS_PENDING_DEBUG: ReadonlySet<number> = new Set([
+  EXIT_REASON_NUMBER.initSignal,
+  EXIT_REASON_NUMBER.ioSmi,
+  EXIT_REASON_NUMBER.otherSmi,
+  EXIT_REASON_NUMBER.monitorTrapFlag,
+  EXIT_REASON_NUMBER.tprBelowThreshold,
+  EXIT_REASON_NUMBER.virtualizedEoi,
+  EXIT_REASON_NUMBER.apicWrite,
+  EXIT_REASON_NUMBER.busLock,
+]);
+
+/** An exception with vector 1, hardware or privileged software. */
+const VECTOR_AND_VALID = 0x8000_00ff | 0;
+const DEBUG_EXCEPTION = 0x8000_0001 | 0;
+
+/** @see SDM "Saving Non-Register State", 29.3.4, the pending debug exceptions field */
+function savePendingDebugExceptions({ vmcs }: VmxProcessor, reason: number, information: ExitInformation): void {
+  if (vmcs.low(SLOT.GUEST_PENDING_DEBUG_EXCEPTIONS) === 0 || KEEPS_PENDING_DEBUG.has(reason)) return;
+  const isDebugException =
+    reason === EXIT_REASON_NUMBER.exceptionOrNmi &&
+    ((information.interruptionInformation ?? 0) & VECTOR_AND_VALID) === DEBUG_EXCEPTION;
+  const blocked = (vmcs.low(SLOT.GUEST_INTERRUPTIBILITY_STATE) & BLOCKING.MOV_SS) !== 0;
+  if (!blocked || isDebugException) vmcs.setPair(SLOT.GUEST_PENDING_DEBUG_EXCEPTIONS, 0, 0);
+}
+
+const NMI_INFORMATION = 0x8000_0202 | 0;
+const INFORMATION_MASK = 0x8000_07ff | 0;
+
+/**
+ * Blocking by NMI after the exit: an NMI that caused it directly blocks others. With "virtual NMIs" the guest's bit is
+ * about virtual NMIs, and no NMI was blocked.
+ *
+ * @see SDM "Updating Non-Register State", 29.5.5
+ */
+function nmiBlockingAfter(processor: VmxProcessor, reason: number, information: ExitInformation): number {
+  const isNmi =
+    reason === EXIT_REASON_NUMBER.exceptionOrNmi &&
+    ((information.interruptionInformation ?? 0) & INFORMATION_MASK) === NMI_INFORMATION;
+  if (isNmi) return BLOCKING.NMI;
+  return processor.has(CONTROL.virtualNmis) ? 0 : processor.state.INTERRUPTIBILITY & BLOCKING.NMI;
+}
+
+const CR0_LOADED = CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.NE | CR0.WP | CR0.AM | CR0.PG;
+
+/** Host state and MSRs, then VMX root operation. */
+function leaveGuest(processor: VmxProcessor, nmiBlocking: number): void {
+  const { state, vmcs, cpu } = processor;
+  const words = state.i32;
+  const { word } = vmcs;
+  const exitControls = vmcs.low(SLOT.PRIMARY_VM_EXIT_CONTROLS);
+  const host64 = (exitControls & CONTROL.hostAddressSpaceSize.mask) !== 0;
+  if (!host64 && (state.efer & EFER.LMA) !== 0) abort('ia32eModeTo32BitHost');
+
+  // 4. Loading host state.
+  load(HOST_LIST, words, word);
+  loadConstants(HOST_CONSTANTS, words);
+  words[OFFSET.CR0 >> 2] = (vmcs.low(SLOT.HOST_CR0) & CR0_LOADED) | (words[OFFSET.CR0 >> 2] & ~CR0_LOADED);
+  const cr4 = vmcs.low(SLOT.HOST_CR4);
+  words[OFFSET.CR4 >> 2] = host64 ? cr4 | CR4.PAE : cr4 & ~CR4.PCIDE;
+  words[(OFFSET.CR4 >> 2) + 1] = 0;
+  if (exitControls & CONTROL.loadPatOnExit.mask) load(HOST_PAT_LIST, words, word);
+  if (exitControls & CONTROL.loadEferOnExit.mask) load(HOST_EFER_LIST, words, word);
+  else {
+    const efer = words[OFFSET.IA32_EFER >> 2];
+    words[OFFSET.IA32_EFER >> 2] = host64 ? efer | EFER.LMA | EFER.LME : efer & ~(EFER.LMA | EFER.LME);
+  }
+  loadHostSegments(processor, host64);
+  state.INTERRUPTIBILITY = nmiBlocking & BLOCKING.NMI;
+  state.VMX_OPERATION = VMX_OPERATION.ROOT;
+  processor.mtf = MTF.OFF;
+  if (processor.preemptionAlarm.deadline !== Number.POSITIVE_INFINITY) processor.preemptionAlarm.disarm();
+  if (!host64) loadHostPdptes(processor);
+  switchAddressSpace(cpu.mmu.spaces, 0, false, 0, 0);
+
+  // 5. Loading MSRs.
+  const loaded = vmcs.low(SLOT.VM_EXIT_MSR_LOAD_COUNT) >>> 0;
+  if (loaded !== 0 && loadMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_LOAD_ADDRESS), loaded) !== 0) {
+    abort('loadingHostMsrs');
+  }
+}
+
+/** @see SDM "Loading Host Segment and Descriptor-Table Registers", 29.5.2 */
+function loadHostSegments({ state, vmcs }: VmxProcessor, host64: boolean): void {
+  const words = state.i32;
+  const selectors = OFFSET.SEG_SELECTOR >> 2;
+  const accessRights = OFFSET.SEG_ACCESS_RIGHTS >> 2;
+  for (let i = 0; i < HOST_SELECTORS.length; i++) {
+    const { slot, segment } = HOST_SELECTORS[i];
+    const selector = vmcs.low(slot) & 0xffff;
+    words[selectors + segment] = selector;
+    if (segment < 6) words[accessRights + segment] = selector === 0 ? AR.UNUSABLE : HOST_DATA_ACCESS_RIGHTS;
+  }
+  words[accessRights + CS] = HOST_CS_ACCESS_RIGHTS | (host64 ? AR.L : AR.DB);
+}
+
+/** @see SDM "Checking and Loading Host Page-Directory-Pointer-Table Entries", 29.5.4 */
+function loadHostPdptes({ state, physical, cpu }: VmxProcessor): void {
+  if (!usesPaePaging(state.cr0, state.cr4, state.efer)) return;
+  const table = Number(state.CR3 & 0xffff_ffe0n);
+  const pdptes = [0, 1, 2, 3].map((index) => physical.read64(table + 8 * index));
+  if (!arePdptesValid(pdptes, cpu.model.physicalAddressBits)) abort('hostPdptes');
+  pdptes.forEach((pdpte, index) => state.setPdpte(index, pdpte));
+}
+
+/** @see SDM "VMX Aborts", 29.7 */
+function abort(key: VmxAbortKey): never {
+  throw new Unimplemented(`VMX abort ${VMX_ABORT[key]} (SDM "VMX Aborts", 29.7)`);
+}
+
+/**
+ * The RFLAGS image of an exit that a fault-like event of the second level of translation or an APIC access causes.
+ *
+ * @see SDM "Saving RIP, RSP, RFLAGS, and SSP", 29.3.3
+ */
+export function flagsOfFaultingAccess({ cpu, state, injected }: VmxProcessor): number {
+  const event = cpu.deliveringEvent;
+  const flags = readRflags(state);
+  if (event === undefined) return flags | FLAG.RF;
+  return event === injected ? flags : pushedFlags(cpu, event);
+}

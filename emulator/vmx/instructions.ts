@@ -1,0 +1,281 @@
+/**
+ * The VMX instructions.
+ *
+ * Intel SDM Vol. 3C, "VMX Instruction Reference", chapter 32.
+ */
+import { EmulatorBug, Unimplemented } from '../base/errors.ts';
+import type { Instruction } from '../core/instruction.ts';
+import { inRealMode, readSegmented, writeSegmented } from '../core/memory.ts';
+import { OUTCOME, type Outcome } from '../core/outcome.ts';
+import { PAGE_ROM } from '../mmu/physicalMemory.ts';
+import { setArithmeticFlags } from '../state/flags.ts';
+import { AR, BLOCKING, CR4, CS, EFER, FLAG, VMX_OPERATION } from '../state/registers.ts';
+import { vmEnter } from './entry.ts';
+import { fixedBitsViolated } from './entryChecks/check.ts';
+import { interceptInstruction } from './intercepts.ts';
+import { invept, invvpid } from './invalidate.ts';
+import { NO_VMCS, type VmxProcessor } from './processor.ts';
+import { readAccess, SLOT, writeAccess } from './vmcs.ts';
+import {
+  fieldByEncoding,
+  fieldExists,
+  fieldIsWritable,
+  HIGH_ACCESS,
+  SHADOW_VMCS_INDICATOR,
+  VMCS_HEADER,
+  type VmcsField,
+} from './vmcsLayout.ts';
+import { VM_INSTRUCTION_ERROR, type VmInstructionErrorKey } from './vmInstructionErrors.ts';
+
+/**
+ * How a VMX instruction tells its success.
+ *
+ * @see SDM "Conventions", 32.2
+ */
+export function vmSucceed({ state }: VmxProcessor): Outcome {
+  setArithmeticFlags(state, 0);
+  return OUTCOME.NEXT;
+}
+
+export function vmFailInvalid({ state }: VmxProcessor): Outcome {
+  setArithmeticFlags(state, FLAG.CF);
+  return OUTCOME.NEXT;
+}
+
+function vmFailValid(processor: VmxProcessor, error: number): Outcome {
+  setArithmeticFlags(processor.state, FLAG.ZF);
+  processor.announceVmcsWrite();
+  processor.vmcs.setLow(SLOT.VM_INSTRUCTION_ERROR, error);
+  return OUTCOME.NEXT;
+}
+
+/** VMfailValid with a current VMCS, VMfailInvalid without. */
+export function vmFail(processor: VmxProcessor, key: VmInstructionErrorKey): Outcome {
+  if (!processor.vmcs.isValid) return vmFailInvalid(processor);
+  return vmFailValid(processor, VM_INSTRUCTION_ERROR[key]);
+}
+
+// Operands
+
+const REVISION_MASK = 0x7fff_ffff;
+
+/** The physical address in a 64-bit memory operand; undefined after a fault. */
+function readPointer({ cpu }: VmxProcessor, instruction: Instruction): bigint | undefined {
+  return readSegmented(cpu, instruction.segment, instruction.effectiveAddress(), 8);
+}
+
+/** Whether a pointer may name a region: 4-KByte aligned and inside the physical address space. */
+function isRegionAddress({ cpu }: VmxProcessor, pointer: bigint): boolean {
+  return (pointer & 0xfffn) === 0n && pointer >> BigInt(cpu.model.physicalAddressBits) === 0n;
+}
+
+const usesWideOperands = ({ state }: VmxProcessor): boolean => state.in64BitMode;
+
+/** A general register as an operand of VMREAD, VMWRITE, INVEPT or INVVPID: 64 bits in 64-bit mode, else 32. */
+function readRegister(processor: VmxProcessor, register: number): bigint {
+  const value = processor.state.gpr(register);
+  return usesWideOperands(processor) ? value : value & 0xffff_ffffn;
+}
+
+// The instructions. Each function runs in root operation (VMXON: also outside VMX operation), with CPL 0.
+
+/** @see SDM "VMXON—Enter VMX Operation" */
+function vmxon(processor: VmxProcessor, instruction: Instruction): Outcome {
+  const { cpu } = processor;
+  if (processor.inVmxOperation) return vmFail(processor, 'vmxonInVmxRootOperation');
+  if (!mayEnterVmxOperation(processor)) return cpu.raiseGp();
+  const pointer = readPointer(processor, instruction);
+  if (pointer === undefined) return cpu.failed;
+  return enterVmxOperation(processor, pointer);
+}
+
+const FEATURE_CONTROL_LOCKED_VMX = 0b101n;
+
+/** @see SDM "Restrictions on VMX Operation", 25.8; "Enabling and Entering VMX Operation", 25.7 */
+function mayEnterVmxOperation({ state, capabilities }: VmxProcessor): boolean {
+  const { cr0Fixed0, cr0Fixed1, cr4Fixed0, cr4Fixed1 } = capabilities;
+  if (fixedBitsViolated(state.CR0, cr0Fixed0, cr0Fixed1) !== 0n) return false;
+  if (fixedBitsViolated(state.CR4, cr4Fixed0, cr4Fixed1) !== 0n) return false;
+  return (state.IA32_FEATURE_CONTROL & FEATURE_CONTROL_LOCKED_VMX) === FEATURE_CONTROL_LOCKED_VMX;
+}
+
+export function enterVmxOperation(processor: VmxProcessor, pointer: bigint): Outcome {
+  const { state, physical, capabilities } = processor;
+  if (!isRegionAddress(processor, pointer)) return vmFailInvalid(processor);
+  // Bit 31 has to be 0 as well.
+  if (physical.read32(Number(pointer)) !== capabilities.revisionIdentifier) return vmFailInvalid(processor);
+  state.VMXON_POINTER = pointer;
+  processor.deselect();
+  state.VMX_OPERATION = VMX_OPERATION.ROOT;
+  return vmSucceed(processor);
+}
+
+/** @see SDM "VMXOFF—Leave VMX Operation" */
+function vmxoff(processor: VmxProcessor): Outcome {
+  processor.deselect();
+  processor.state.VMX_OPERATION = VMX_OPERATION.NONE;
+  processor.state.VMXON_POINTER = NO_VMCS;
+  return vmSucceed(processor);
+}
+
+function vmclear(processor: VmxProcessor, instruction: Instruction): Outcome {
+  const pointer = readPointer(processor, instruction);
+  return pointer === undefined ? processor.cpu.failed : clearVmcs(processor, pointer);
+}
+
+/** @see SDM "VMCLEAR—Clear Virtual-Machine Control Structure" */
+export function clearVmcs(processor: VmxProcessor, pointer: bigint): Outcome {
+  const { state, physical, vmcs, regions } = processor;
+  if (!isRegionAddress(processor, pointer)) return vmFail(processor, 'vmclearInvalidAddress');
+  if (pointer === state.VMXON_POINTER) return vmFail(processor, 'vmclearVmxonPointer');
+  const address = Number(pointer);
+  physical.write(address + VMCS_HEADER.launchState, 4, 0, 0);
+  regions.cleared(address);
+  if (vmcs.isValid && vmcs.address === address) processor.deselect();
+  return vmSucceed(processor);
+}
+
+function vmptrld(processor: VmxProcessor, instruction: Instruction): Outcome {
+  const pointer = readPointer(processor, instruction);
+  return pointer === undefined ? processor.cpu.failed : loadVmcsPointer(processor, pointer);
+}
+
+/** @see SDM "VMPTRLD—Load Pointer to Virtual-Machine Control Structure" */
+export function loadVmcsPointer(processor: VmxProcessor, pointer: bigint): Outcome {
+  const { state, physical, capabilities } = processor;
+  if (!isRegionAddress(processor, pointer)) return vmFail(processor, 'vmptrldInvalidAddress');
+  if (pointer === state.VMXON_POINTER) return vmFail(processor, 'vmptrldVmxonPointer');
+  const address = Number(pointer);
+  const revision = physical.read32(address);
+  // A shadow VMCS can only be loaded by processors with "VMCS shadowing".
+  const isShadow = (revision & SHADOW_VMCS_INDICATOR) !== 0;
+  if ((revision & REVISION_MASK) !== capabilities.revisionIdentifier || isShadow) {
+    return vmFail(processor, 'vmptrldIncorrectRevision');
+  }
+  if (!physical.isRam(address, 4096) || (physical.pageFlags[address / 4096] & PAGE_ROM) !== 0) {
+    throw new Unimplemented(`a VMCS outside of RAM, at 0x${address.toString(16)}`);
+  }
+  processor.select(address);
+  return vmSucceed(processor);
+}
+
+/** @see SDM "VMPTRST—Store Pointer to Virtual-Machine Control Structure" */
+function vmptrst(processor: VmxProcessor, instruction: Instruction): Outcome {
+  const { cpu, state } = processor;
+  const address = instruction.effectiveAddress();
+  if (!writeSegmented(cpu, instruction.segment, address, 8, state.CURRENT_VMCS)) return cpu.failed;
+  return vmSucceed(processor);
+}
+
+/** The field that an encoding names, if the processor has it; the high half only of 64-bit fields. */
+function supportedField(encoding: bigint): VmcsField | undefined {
+  if (encoding >> 32n !== 0n) return undefined;
+  const field = fieldByEncoding(Number(encoding));
+  return field !== undefined && fieldExists(field) ? field : undefined;
+}
+
+/** @see SDM "VMREAD—Read Field from Virtual-Machine Control Structure" */
+function vmread(processor: VmxProcessor, instruction: Instruction): Outcome {
+  const { cpu, vmcs, state } = processor;
+  if (!vmcs.isValid) return vmFailInvalid(processor);
+  const encoding = readRegister(processor, instruction.register(1));
+  const field = supportedField(encoding);
+  if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent');
+  const value = readAccess(vmcs, field, Number(encoding) & HIGH_ACCESS);
+  const wide = usesWideOperands(processor);
+  const result = wide ? value : value & 0xffff_ffffn;
+  if (instruction.operandKind(0) === 'register') state.setGpr(instruction.register(0), result);
+  else if (!writeSegmented(cpu, instruction.segment, instruction.effectiveAddress(), wide ? 8 : 4, result)) {
+    return cpu.failed;
+  }
+  return vmSucceed(processor);
+}
+
+/** @see SDM "VMWRITE—Write Field to Virtual-Machine Control Structure" */
+function vmwrite(processor: VmxProcessor, instruction: Instruction): Outcome {
+  const { cpu, vmcs, capabilities } = processor;
+  if (!vmcs.isValid) return vmFailInvalid(processor);
+  const value =
+    instruction.operandKind(1) === 'register'
+      ? readRegister(processor, instruction.register(1))
+      : readSegmented(cpu, instruction.segment, instruction.effectiveAddress(), usesWideOperands(processor) ? 8 : 4);
+  if (value === undefined) return cpu.failed;
+  const encoding = readRegister(processor, instruction.register(0));
+  const field = supportedField(encoding);
+  if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent');
+  if (!fieldIsWritable(field, capabilities.vmwriteToAnyField)) return vmFail(processor, 'vmwriteReadOnlyComponent');
+  writeField(processor, field, value, Number(encoding) & HIGH_ACCESS);
+  return vmSucceed(processor);
+}
+
+/** A field of the current VMCS changes; the checks that read it have to run again. */
+export function writeField(processor: VmxProcessor, field: VmcsField, value: bigint, access = 0): void {
+  processor.announceVmcsWrite();
+  writeAccess(processor.vmcs, field, access, value);
+  processor.marks?.fieldChanged(field.ordinal);
+}
+
+/** @see SDM "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine" */
+export function vmlaunchOrVmresume(processor: VmxProcessor, launch: boolean): Outcome {
+  const { vmcs, state } = processor;
+  if (!vmcs.isValid) return vmFailInvalid(processor);
+  if (state.INTERRUPTIBILITY & BLOCKING.MOV_SS) return vmFail(processor, 'entryEventsBlockedByMovSs');
+  if (launch && vmcs.launched) return vmFail(processor, 'vmlaunchNonClearVmcs');
+  if (!launch && !vmcs.launched) return vmFail(processor, 'vmresumeNonLaunchedVmcs');
+  const result = vmEnter(processor);
+  return typeof result === 'string' ? OUTCOME.JUMPED : vmFailValid(processor, result.error);
+}
+
+/** @see SDM "VMCALL—Call to VM Monitor"; there is no dual-monitor treatment of SMIs */
+function vmcall(processor: VmxProcessor): Outcome {
+  return vmFail(processor, 'vmcallInVmxRootOperation');
+}
+
+type VmxInstruction =
+  | 'VMXON' | 'VMXOFF' | 'VMCLEAR' | 'VMPTRLD' | 'VMPTRST' | 'VMREAD' | 'VMWRITE' | 'VMLAUNCH' | 'VMRESUME' | 'VMCALL'
+  | 'INVEPT' | 'INVVPID';
+
+type Execute = (processor: VmxProcessor, instruction: Instruction) => Outcome;
+
+const INSTRUCTIONS: Readonly<Record<VmxInstruction, Execute>> = {
+  VMXON: vmxon,
+  VMXOFF: vmxoff,
+  VMCLEAR: vmclear,
+  VMPTRLD: vmptrld,
+  VMPTRST: vmptrst,
+  VMREAD: vmread,
+  VMWRITE: vmwrite,
+  VMLAUNCH: (processor) => vmlaunchOrVmresume(processor, true),
+  VMRESUME: (processor) => vmlaunchOrVmresume(processor, false),
+  VMCALL: vmcall,
+  INVEPT: (processor, instruction) => invept(processor, instruction, readRegister(processor, instruction.register(0))),
+  INVVPID: (processor, instruction) => invvpid(processor, instruction, readRegister(processor, instruction.register(0))),
+};
+
+/**
+ * A VMX instruction, in any mode. All of them share the order of their first checks: #UD by mode, the VM exit of a
+ * guest, #GP(0) by privilege. VMCALL exits before the check of the mode.
+ *
+ * @see SDM "VMX Instructions", 32.3
+ */
+export function executeVmxInstruction(processor: VmxProcessor, instruction: Instruction): Outcome {
+  const { cpu, state } = processor;
+  const { name } = instruction;
+  if (name === 'VMFUNC') {
+    // "Enable VM functions" is not offered.
+    return processor.inGuest ? interceptInstruction(processor, { point: 'VMFUNC' }, instruction) : cpu.raiseUd();
+  }
+  if (!(name in INSTRUCTIONS)) throw new EmulatorBug(`${name} is no VMX instruction`);
+  const vmx = name as VmxInstruction;
+  const mayStart = vmx === 'VMXON' ? (state.cr4 & CR4.VMXE) !== 0 : processor.inVmxOperation;
+  if (!mayStart) return cpu.raiseUd();
+  if (processor.inGuest && vmx === 'VMCALL') return interceptInstruction(processor, { point: vmx }, instruction);
+  if (inRealMode(state) || state.virtual8086 || inCompatibilityMode(processor)) return cpu.raiseUd();
+  if (processor.inGuest) return interceptInstruction(processor, { point: vmx }, instruction);
+  if (state.CPL > 0) return cpu.raiseGp();
+  return INSTRUCTIONS[vmx](processor, instruction);
+}
+
+function inCompatibilityMode({ state }: VmxProcessor): boolean {
+  return (state.efer & EFER.LMA) !== 0 && (state.segmentAccessRights(CS) & AR.L) === 0;
+}

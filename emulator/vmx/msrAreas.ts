@@ -1,0 +1,75 @@
+/**
+ * The lists of MSRs that VM entries and VM exits load and store.
+ *
+ * Intel SDM Vol. 3C, "Loading MSRs", 28.4; "Saving MSRs", 29.4; "Loading MSRs", 29.6.
+ */
+import { readMsr, writeMsr } from '../core/msrs.ts';
+import { timeStampCounter } from '../core/timeStampCounter.ts';
+import type { VmxProcessor } from './processor.ts';
+
+/*
+ * An entry: 31:0 MSR index, 63:32 reserved, 127:64 data.
+ */
+const ENTRY_SIZE = 16;
+const RESERVED_OFFSET = 4;
+const DATA_OFFSET = 8;
+
+const IA32_TIME_STAMP_COUNTER = 0x10;
+const IA32_BIOS_UPDT_TRIG = 0x79;
+const IA32_BIOS_SIGN_ID = 0x8b;
+const IA32_SMM_MONITOR_CTL = 0x9b;
+const IA32_SMBASE = 0x9e;
+const IA32_FS_BASE = 0xc000_0100;
+const IA32_GS_BASE = 0xc000_0101;
+const APIC_BASE_EXTD = 1n << 10n;
+
+/** MSRs that an area may not name for loading. */
+const NOT_LOADED: ReadonlySet<number> = new Set([
+  IA32_FS_BASE,
+  IA32_GS_BASE,
+  IA32_SMM_MONITOR_CTL,
+  IA32_BIOS_UPDT_TRIG,
+  IA32_BIOS_SIGN_ID,
+]);
+const NOT_STORED: ReadonlySet<number> = new Set([IA32_SMBASE]);
+
+function isX2apicRange({ state }: VmxProcessor, msr: number): boolean {
+  return msr >>> 8 === 8 && (state.IA32_APIC_BASE & APIC_BASE_EXTD) !== 0n;
+}
+
+/**
+ * Loads the MSRs of an area in order. Gives the number (from 1) of the entry that cannot be loaded, or 0.
+ *
+ * @see SDM "Loading MSRs", 28.4
+ */
+export function loadMsrs(processor: VmxProcessor, area: number, count: number): number {
+  const { physical, cpu } = processor;
+  for (let number = 1; number <= count; number++) {
+    const entry = area + (number - 1) * ENTRY_SIZE;
+    const msr = physical.read32(entry);
+    const reserved = physical.read32(entry + RESERVED_OFFSET);
+    if (reserved !== 0 || NOT_LOADED.has(msr) || isX2apicRange(processor, msr)) return number;
+    if (!writeMsr(cpu, msr, physical.read64(entry + DATA_OFFSET))) return number;
+  }
+  return 0;
+}
+
+/**
+ * Stores MSRs into an area. Gives the number of the entry that cannot be stored, or 0.
+ *
+ * @see SDM "Saving MSRs", 29.4
+ */
+export function storeMsrs(processor: VmxProcessor, area: number, count: number): number {
+  const { physical, cpu } = processor;
+  for (let number = 1; number <= count; number++) {
+    const entry = area + (number - 1) * ENTRY_SIZE;
+    const msr = physical.read32(entry);
+    const reserved = physical.read32(entry + RESERVED_OFFSET);
+    if (reserved !== 0 || NOT_STORED.has(msr) || isX2apicRange(processor, msr)) return number;
+    // The guest's TSC offset is not for the host.
+    const value = msr === IA32_TIME_STAMP_COUNTER ? timeStampCounter(cpu) : readMsr(cpu, msr);
+    if (value === undefined) return number;
+    physical.write64(entry + DATA_OFFSET, value);
+  }
+  return 0;
+}

@@ -1,0 +1,167 @@
+/**
+ * What the parts of VT-x share for one logical processor: the current VMCS, the controls in force, the way out to the
+ * rest of the machine.
+ *
+ * Intel SDM Vol. 3C, "Introduction to Virtual Machine Extensions", chapter 25.
+ */
+import type { Alarm } from '../base/clock.ts';
+import { supportedCr4 } from '../core/controlRegisters.ts';
+import type { Cpu } from '../core/cpu.ts';
+import type { GuestEvent } from '../core/virtualization.ts';
+import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
+import type { CpuState } from '../state/cpuState.ts';
+import { OFFSET } from '../state/layout.ts';
+import { EFER, VMX_OPERATION } from '../state/registers.ts';
+import { DEFAULT_VMX_MODEL, type VmxCapabilities, vmxCapabilities } from './capabilities.ts';
+import { CONTROL_SLOTS, type ControlBit, type ControlWords } from './controls.ts';
+import { type EntryContext, type VmcsView, vmcsView } from './entryChecks/check.ts';
+import type { FailedEntryCheck } from './entryChecks/evaluate.ts';
+import { type VmcsMarks, VmcsRegions } from './entryMarks.ts';
+import { ExitLog } from './exitLog.ts';
+import { CurrentVmcs } from './vmcs.ts';
+
+/** The current-VMCS pointer when there is none. */
+export const NO_VMCS = 0xffff_ffff_ffff_ffffn;
+
+/** MTF: not set, armed until an instruction or an event's delivery has ended, a VM exit pends. */
+export const MTF = { OFF: 0, ARMED: 1, PENDING: 2 } as const;
+export type MtfState = (typeof MTF)[keyof typeof MTF];
+
+export interface VmxOptions {
+  readonly cpu: Cpu;
+  readonly physical: PhysicalMemory;
+  readonly capabilities?: VmxCapabilities;
+  /** Lets virtual time pass: the cost of an exit or entry. */
+  readonly charge?: (ticks: number) => void;
+  /** Instructions retired since power-on, for the exit log. */
+  readonly position?: () => number;
+  /** Number of exits that the log keeps. */
+  readonly exitLogCapacity?: number;
+}
+
+/** The capabilities of a processor: its control-register bits are those that it implements. */
+export function capabilitiesOf(cpu: Cpu): VmxCapabilities {
+  return vmxCapabilities({
+    ...DEFAULT_VMX_MODEL,
+    cr4Supported: supportedCr4((feature) => cpu.has(feature)),
+  });
+}
+
+const LINEAR_ADDRESS_WIDTH = 48;
+const DEBUGCTL_SUPPORTED = 3n;
+
+export class VmxProcessor {
+  readonly cpu: Cpu;
+  readonly state: CpuState;
+  readonly physical: PhysicalMemory;
+  readonly capabilities: VmxCapabilities;
+  readonly vmcs: CurrentVmcs;
+  readonly regions: VmcsRegions;
+  /** The current VMCS for the entry checks. */
+  readonly view: VmcsView;
+  readonly log: ExitLog;
+  readonly charge: (ticks: number) => void;
+  readonly position: () => number;
+  /** The controls that govern the guest; all 0 outside VMX non-root operation. In the CPU state. */
+  readonly controls: ControlWords;
+  /** Forces an event check at the tick at which the VMX-preemption timer reaches 0. */
+  readonly preemptionAlarm: Alarm;
+
+  mtf: MtfState = MTF.OFF;
+  /** While the VMLAUNCH or VMRESUME of a guest is being handled: the level of that guest, else 0. */
+  nestingLevel = 0;
+  /** Marks of the current VMCS. */
+  marks: VmcsMarks | undefined = undefined;
+  /** The event that VM entry is injecting. */
+  injected: GuestEvent | undefined = undefined;
+  /** The VMM runs one instruction of the guest: I/O instructions are not intercepted, nothing pends. */
+  stepping = false;
+  /** Why the last VM entry failed. */
+  lastEntryFailure: FailedEntryCheck | undefined = undefined;
+  /** Called after each VM exit was recorded and the host state is loaded, with the basic exit reason. */
+  onExit: (basicReason: number) => void = () => undefined;
+
+  constructor(options: VmxOptions) {
+    const { cpu, physical } = options;
+    this.cpu = cpu;
+    this.state = cpu.state;
+    this.physical = physical;
+    this.capabilities = options.capabilities ?? capabilitiesOf(cpu);
+    this.vmcs = new CurrentVmcs(cpu.state, physical);
+    this.regions = new VmcsRegions(physical);
+    this.view = vmcsView((ordinal) => (this.vmcs.isValid ? this.vmcs.read(ordinal) : 0n), this.#entryContext());
+    this.log = new ExitLog(options.exitLogCapacity);
+    this.charge = options.charge ?? (() => undefined);
+    this.position = options.position ?? (() => 0);
+    this.controls = new Int32Array(cpu.state.memory.buffer, OFFSET.VMX_CONTROLS, CONTROL_SLOTS);
+    this.preemptionAlarm = cpu.clock.createAlarm('VMX-preemption timer', () => undefined);
+  }
+
+  get inVmxOperation(): boolean {
+    return this.state.VMX_OPERATION !== VMX_OPERATION.NONE;
+  }
+
+  get inGuest(): boolean {
+    return this.state.VMX_OPERATION === VMX_OPERATION.NON_ROOT;
+  }
+
+  /** Whether a control of the guest that runs is 1. */
+  has({ slot, mask }: ControlBit): boolean {
+    return (this.controls[slot] & mask) !== 0;
+  }
+
+  /** Makes a VMCS current. The region lies in RAM. */
+  select(address: number): void {
+    this.vmcs.select(address);
+    this.state.CURRENT_VMCS = BigInt(address);
+    this.marks = this.regions.selected(address);
+    this.marks.controlsChanged = true;
+  }
+
+  deselect(): void {
+    this.vmcs.deselect();
+    this.state.CURRENT_VMCS = NO_VMCS;
+    this.marks = undefined;
+  }
+
+  /** The processor is about to write the current VMCS. */
+  announceVmcsWrite(): void {
+    this.regions.announceOwnWrite(this.vmcs.address);
+  }
+
+  /** The preemption timer's deadline is in the CPU state; the alarm is not. */
+  resumeAfterRestore(): void {
+    const { state, preemptionAlarm, cpu } = this;
+    if (state.VMX_PREEMPTION_ARMED === 0) preemptionAlarm.disarm();
+    else preemptionAlarm.arm(Math.max(state.f64[OFFSET.VMX_PREEMPTION_DEADLINE >> 3], cpu.clock.now()));
+  }
+
+  #entryContext(): EntryContext {
+    const { cpu, state, physical, capabilities } = this;
+    return {
+      capabilities,
+      physicalAddressWidth: cpu.model.physicalAddressBits,
+      linearAddressWidth: LINEAR_ADDRESS_WIDTH,
+      get ia32eMode() {
+        return (state.efer & EFER.LMA) !== 0;
+      },
+      inSmm: false,
+      get currentVmcsPointer() {
+        return state.CURRENT_VMCS;
+      },
+      eferSupported: eferSupported(cpu),
+      debugctlSupported: DEBUGCTL_SUPPORTED,
+      supportsRtm: cpu.has('RTM'),
+      supportsSgx: cpu.has('SGX'),
+      readPhysical32: (address) => BigInt(physical.read32(Number(address))),
+      readPhysical64: (address) => physical.read64(Number(address)),
+    };
+  }
+}
+
+function eferSupported(cpu: Cpu): bigint {
+  let bits = EFER.LME | EFER.LMA;
+  if (cpu.has('SYSCALL')) bits |= EFER.SCE;
+  if (cpu.has('XD')) bits |= EFER.NXE;
+  return BigInt(bits);
+}

@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest';
+import { testInstruction } from '../core/testing/instruction.ts';
+import { OUTCOME } from '../core/outcome.ts';
+import { VMX_OPERATION } from '../state/registers.ts';
+import { EXIT_REASON_NUMBER } from './exitReasons.ts';
+import { AT, processorInGuest, processorInRoot } from './testProcessor.ts';
+
+describe('a VM entry and the VM exit after it', () => {
+  it('VMLAUNCH enters VMX non-root operation at GUEST_RIP', () => {
+    const { state, vmx } = processorInRoot();
+    expect(vmx.enterGuest()).toBe(OUTCOME.JUMPED);
+    expect(state.VMX_OPERATION).toBe(VMX_OPERATION.NON_ROOT);
+    expect(state.RIP).toBe(BigInt(AT.GUEST_CODE));
+  });
+
+  it('CPUID exits unconditionally and the host runs at HOST_RIP', () => {
+    const { vmx, state, field } = processorInGuest();
+    expect(vmx.intercept({ point: 'CPUID' }, testInstruction('CPUID'))).toBe(OUTCOME.VM_EXIT);
+    expect(state.VMX_OPERATION).toBe(VMX_OPERATION.ROOT);
+    expect(state.RIP).toBe(field('HOST_RIP'));
+    expect(field('VM_EXIT_REASON')).toBe(BigInt(EXIT_REASON_NUMBER.cpuid));
+    expect(field('VM_EXIT_INSTRUCTION_LENGTH')).toBe(2n);
+    expect(field('GUEST_RIP')).toBe(BigInt(AT.GUEST_CODE));
+  });
+});

@@ -1,0 +1,223 @@
+/**
+ * VT-x of one logical processor, as the rest of the emulator sees it.
+ *
+ * Intel SDM Vol. 3C, chapters 25 to 32.
+ */
+import type { StateRecord } from '../base/stateValue.ts';
+import { SavedState } from '../base/savedState.ts';
+import type { Instruction } from '../core/instruction.ts';
+import type { Outcome } from '../core/outcome.ts';
+import type { EventPriority, GuestEvent, InterceptPoint, SecondLevelFault, Virtualization } from '../core/virtualization.ts';
+import { readRflags } from '../state/flags.ts';
+import { CR0, VMX_OPERATION } from '../state/registers.ts';
+import { CONTROL } from './controls.ts';
+import { loadGuestState } from './entry.ts';
+import { fixedBitsViolated } from './entryChecks/check.ts';
+import {
+  interceptEvent,
+  interceptExternalInterrupt,
+  interceptTripleFault,
+  pendingExit,
+  secondLevelFault,
+} from './eventExits.ts';
+import { leaveStep } from './exit.ts';
+import type { VmcsFieldKey } from './fields.ts';
+import { clearVmcs, enterVmxOperation, executeVmxInstruction, loadVmcsPointer, vmlaunchOrVmresume, writeField } from './instructions.ts';
+import { interceptInstruction } from './intercepts.ts';
+import { MTF, type MtfState, NO_VMCS, VmxProcessor, type VmxOptions } from './processor.ts';
+import { SLOT } from './vmcs.ts';
+import { VMCS_FIELD } from './vmcsLayout.ts';
+
+const UNRESTRICTED_CR0 = BigInt.asUintN(32, BigInt(CR0.PE | CR0.PG));
+
+export class Vmx implements Virtualization {
+  readonly processor: VmxProcessor;
+
+  constructor(options: VmxOptions) {
+    this.processor = new VmxProcessor(options);
+  }
+
+  // Intercepts: core/virtualization.ts has what they mean.
+
+  intercept(point: InterceptPoint, instruction: Instruction | undefined): Outcome {
+    return interceptInstruction(this.processor, point, instruction);
+  }
+
+  interceptEvent(event: GuestEvent): Outcome {
+    return interceptEvent(this.processor, event);
+  }
+
+  interceptExternalInterrupt(acknowledge: () => number): Outcome {
+    return interceptExternalInterrupt(this.processor, acknowledge);
+  }
+
+  secondLevelFault(fault: SecondLevelFault): Outcome {
+    return secondLevelFault(this.processor, fault);
+  }
+
+  interceptTripleFault(): Outcome {
+    return interceptTripleFault(this.processor);
+  }
+
+  pendingExit(priority: EventPriority): Outcome {
+    return pendingExit(this.processor, priority);
+  }
+
+  execute(instruction: Instruction): Outcome {
+    return executeVmxInstruction(this.processor, instruction);
+  }
+
+  // What changes for the guest without a VM exit.
+
+  /** @see SDM "Changes to Instruction Behavior in VMX Non-Root Operation", 27.3, IRET */
+  nmiControl(): 'normal' | 'exiting' | 'virtual' {
+    const { processor } = this;
+    if (!processor.inGuest || !processor.has(CONTROL.nmiExiting)) return 'normal';
+    return processor.has(CONTROL.virtualNmis) ? 'virtual' : 'exiting';
+  }
+
+  /** @see SDM "Restrictions on VMX Operation", 25.8 */
+  permitsCr(cr: 0 | 4, value: bigint): boolean {
+    const { processor } = this;
+    if (!processor.inVmxOperation) return true;
+    const { cr0Fixed0, cr0Fixed1, cr4Fixed0, cr4Fixed1 } = processor.capabilities;
+    if (cr === 4) return fixedBitsViolated(value, cr4Fixed0, cr4Fixed1) === 0n;
+    const free = processor.inGuest && processor.has(CONTROL.unrestrictedGuest) ? UNRESTRICTED_CR0 : 0n;
+    return fixedBitsViolated(value, cr0Fixed0 & ~free, cr0Fixed1) === 0n;
+  }
+
+  /** @see SDM "Guest/Host Masks and Read Shadows for CR0 and CR4", 26.6.6 */
+  readableCr(cr: 0 | 4, value: bigint): bigint {
+    const { processor } = this;
+    if (!processor.inGuest) return value;
+    const { vmcs } = processor;
+    const mask = vmcs.read(cr === 0 ? CR0_MASK : CR4_MASK);
+    return (value & ~mask) | (vmcs.read(cr === 0 ? CR0_SHADOW : CR4_SHADOW) & mask);
+  }
+
+  writableCr(cr: 0 | 4, value: bigint, current: bigint): bigint {
+    const { processor } = this;
+    if (!processor.inGuest) return value;
+    const mask = processor.vmcs.read(cr === 0 ? CR0_MASK : CR4_MASK);
+    return (value & ~mask) | (current & mask);
+  }
+
+  /** @see SDM "Changes to Instruction Behavior in VMX Non-Root Operation", 27.3, RDTSC */
+  guestTsc(tsc: bigint): bigint {
+    const { processor } = this;
+    return processor.inGuest ? BigInt.asUintN(64, tsc + processor.state.TSC_OFFSET) : tsc;
+  }
+
+  // The monitor trap flag, between the run loop and the VM exit.
+
+  /** The next instruction has to be run alone, because a VM exit follows it. */
+  mustStep(): boolean {
+    return this.processor.mtf === MTF.ARMED;
+  }
+
+  /** An instruction that was run alone has ended, however, or an event was delivered. */
+  stepEnded(): void {
+    const { processor } = this;
+    if (processor.mtf === MTF.ARMED && processor.inGuest) processor.mtf = MTF.PENDING;
+  }
+
+  // What VMX instructions do, for the built-in VMM, which is no guest code.
+
+  /** VMXON of a region at a physical address. */
+  vmxon(pointer: bigint): boolean {
+    enterVmxOperation(this.processor, pointer);
+    return this.processor.state.VMX_OPERATION === VMX_OPERATION.ROOT;
+  }
+
+  vmclear(pointer: bigint): void {
+    clearVmcs(this.processor, pointer);
+  }
+
+  vmptrld(pointer: bigint): boolean {
+    loadVmcsPointer(this.processor, pointer);
+    return this.processor.state.CURRENT_VMCS === pointer;
+  }
+
+  vmread(key: VmcsFieldKey): bigint {
+    return this.processor.vmcs.read(VMCS_FIELD[key].ordinal);
+  }
+
+  /** Bits 31:0 of a field, unsigned. */
+  vmread32(key: VmcsFieldKey): number {
+    return this.processor.vmcs.low(SLOT[key]) >>> 0;
+  }
+
+  vmwrite(key: VmcsFieldKey, value: bigint): void {
+    writeField(this.processor, VMCS_FIELD[key], value);
+  }
+
+  /** VMLAUNCH or VMRESUME, whichever the launch state asks for: `JUMPED`, or `NEXT` after VMfail. */
+  enterGuest(): Outcome {
+    return vmlaunchOrVmresume(this.processor, !this.processor.vmcs.launched);
+  }
+
+  /**
+   * Makes the guest's state current so that one of its instructions can be completed, without a VM entry being made.
+   * What the instruction accesses is the caller's business; its faults are delivered to the guest.
+   */
+  beginStep(): void {
+    const { processor } = this;
+    if (processor.marks?.controlsChanged) {
+      processor.view.reload();
+    }
+    loadGuestState(processor);
+    processor.state.VMX_OPERATION = VMX_OPERATION.NON_ROOT;
+    processor.stepping = true;
+  }
+
+  /** The instruction is complete: the guest's state goes back to the VMCS. Not after an outcome of `VM_EXIT`. */
+  endStep(): void {
+    const { processor } = this;
+    processor.stepping = false;
+    if (!processor.inGuest) return;
+    processor.announceVmcsWrite();
+    leaveStep(processor, readRflags(processor.state));
+  }
+
+  // Snapshots
+
+  save(): StateRecord {
+    const { mtf, nestingLevel } = this.processor;
+    return { mtf, nestingLevel, levels: this.processor.regions.saveLevels() };
+  }
+
+  /** After the CPU state and memory are back. */
+  restore(record: StateRecord): void {
+    const { processor } = this;
+    const saved = new SavedState('vmx', record);
+    processor.mtf = saved.number('mtf') as MtfState;
+    processor.nestingLevel = saved.number('nestingLevel');
+    processor.regions.restoreLevels(saved.numbers('levels'));
+    const { state, vmcs } = processor;
+    if (state.VMX_OPERATION === VMX_OPERATION.NONE || state.CURRENT_VMCS === NO_VMCS) {
+      vmcs.deselect();
+      processor.marks = undefined;
+    } else processor.select(Number(state.CURRENT_VMCS));
+    processor.resumeAfterRestore();
+  }
+
+  /** Power-on. */
+  reset(): void {
+    const { processor } = this;
+    processor.state.VMX_OPERATION = VMX_OPERATION.NONE;
+    processor.state.VMXON_POINTER = NO_VMCS;
+    processor.deselect();
+    processor.mtf = MTF.OFF;
+    processor.nestingLevel = 0;
+    processor.stepping = false;
+    processor.controls.fill(0);
+    processor.regions.forget();
+    processor.log.reset();
+    processor.resumeAfterRestore();
+  }
+}
+
+const CR0_MASK = VMCS_FIELD.CR0_GUEST_HOST_MASK.ordinal;
+const CR4_MASK = VMCS_FIELD.CR4_GUEST_HOST_MASK.ordinal;
+const CR0_SHADOW = VMCS_FIELD.CR0_READ_SHADOW.ordinal;
+const CR4_SHADOW = VMCS_FIELD.CR4_READ_SHADOW.ordinal;
