@@ -183,6 +183,16 @@ describe.skipIf(missing('gcc'))('breakpoints', () => {
     expect(location.line).toBe(lineOf(KERNEL, 'for (int i = 0; i < 64; i++)'));
   });
 
+  it('on the first line of an optimized function stop at its entry, as gdb does', () => {
+    const program = openProgram(buildKernel('-O2'));
+    const line = lineOf(KERNEL, 'int check(int value)');
+    const [{ function: check }] = program.functionsByName('check');
+    expect(check?.body).toBe(check?.entry);
+    const locations = program.lineToAddresses(KERNEL, line);
+    expect(locations.map(({ address }) => address)).toEqual([check?.entry]);
+    expect(locations[0].line).toBe(line + 1);
+  });
+
   it('on a line without code move to the next line that has some', () => {
     const program = openProgram(buildKernel('-O0'));
     const comment = lineOf(KERNEL, 'A comment, so that breakpoints here move down');

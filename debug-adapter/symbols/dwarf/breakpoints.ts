@@ -96,12 +96,17 @@ export function breakpointPositions(
 export function afterPrologue(dwarf: Dwarf, unit: Unit, functions: FunctionTable, scope: number): Address {
   const { entry, ranges } = functions.scopes[scope];
   const table = dwarf.lines(unit);
-  if (!table || unit.root.language === DW_LANG_Mips_Assembler) return entry;
-  const row = bodyRow(table, entry, endOfRange(ranges, entry));
-  return row < 0 ? entry : table.addresses[row];
+  const row = table ? bodyRow(unit, table, entry, endOfRange(ranges, entry)) : -1;
+  return table && row >= 0 ? table.addresses[row] : entry;
 }
 
-function bodyRow(table: LineTable, entry: Address, end: Address): number {
+/**
+ * The row of a function's body, or -1 where the function is to be stopped at its entry: in assembly, and in
+ * code that gcc has optimized, where the second row may be behind a branch and the arguments are known anyway.
+ */
+function bodyRow(unit: Unit, table: LineTable, entry: Address, end: Address): number {
+  const { language, isOptimizedByGcc } = unit.root;
+  if (language === DW_LANG_Mips_Assembler) return -1;
   const { addresses, flags, lines } = table;
   const first = firstRowAt(table, entry);
   if (first < 0 || addresses[first] !== entry) return -1;
@@ -111,7 +116,7 @@ function bodyRow(table: LineTable, entry: Address, end: Address): number {
     const isStatement = (flags[row] & ROW_IS_STATEMENT) !== 0;
     if (second < 0 && row > first && isStatement && lines[row] !== 0) second = row;
   }
-  return second;
+  return isOptimizedByGcc ? -1 : second;
 }
 
 /** The row to stop at for a row that a line was found in: another one where it starts a function. */
@@ -119,13 +124,13 @@ function afterPrologueOf(dwarf: Dwarf, table: LineTable, row: number): number {
   const address = table.addresses[row];
   const unit = dwarf.unitAt(address);
   const functions = unit && dwarf.functions(unit);
-  if (!functions || unit.root.language === DW_LANG_Mips_Assembler) return row;
+  if (!functions) return row;
   const scope = functions.functionAt(address);
   if (scope === NO_SCOPE || functions.scopes[scope].entry !== address) return row;
   // Other lines may have rows there too, that have no code of their own.
   const first = firstRowAt(table, address);
   if (table.lines[first] !== table.lines[row] || table.files[first] !== table.files[row]) return row;
-  const body = bodyRow(table, address, endOfRange(functions.scopes[scope].ranges, address));
+  const body = bodyRow(unit, table, address, endOfRange(functions.scopes[scope].ranges, address));
   return body < 0 ? row : body;
 }
 

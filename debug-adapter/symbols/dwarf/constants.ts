@@ -54,6 +54,7 @@ export const DW_AT_low_pc = 0x11;
 export const DW_AT_high_pc = 0x12;
 export const DW_AT_language = 0x13;
 export const DW_AT_comp_dir = 0x1b;
+export const DW_AT_producer = 0x25;
 export const DW_AT_upper_bound = 0x2f;
 export const DW_AT_abstract_origin = 0x31;
 export const DW_AT_count = 0x37;

@@ -16,6 +16,7 @@ import {
   DW_AT_language,
   DW_AT_low_pc,
   DW_AT_name,
+  DW_AT_producer,
   DW_AT_ranges,
   DW_AT_rnglists_base,
   DW_AT_stmt_list,
@@ -54,6 +55,8 @@ interface RootAttributes {
   readonly name: StringRef;
   readonly compilationFolder: StringRef;
   readonly language: number;
+  /** Code in which gcc keeps variables described throughout the prologue, because it has optimized it. */
+  readonly isOptimizedByGcc: boolean;
   /** Offset in .debug_line, or -1. */
   readonly lineTable: number;
   readonly lowPc: Address;
@@ -279,6 +282,7 @@ export class Unit {
       name: this.stringOf(die, DW_AT_name),
       compilationFolder: this.stringOf(die, DW_AT_comp_dir),
       language: die.number(DW_AT_language) ?? 0,
+      isOptimizedByGcc: isOptimizedByGcc(this.sections, this.stringOf(die, DW_AT_producer)),
       lineTable: die.number(DW_AT_stmt_list) ?? -1,
       lowPc,
       highPc: this.highPc(die, lowPc),
@@ -286,4 +290,11 @@ export class Unit {
       splitName: split === NO_STRING ? this.stringOf(die, DW_AT_GNU_dwo_name) : split,
     };
   }
+}
+
+/** gcc writes down its options: "GNU C17 12.2.0 -mno-red-zone -g -O2". The last level counts. */
+function isOptimizedByGcc(sections: DwarfSections, producer: StringRef): boolean {
+  const text = producer === NO_STRING ? '' : sections.text(producer);
+  const levels = text.startsWith('GNU ') ? text.match(/ -O\S*/g) : null;
+  return levels !== null && levels[levels.length - 1] !== ' -O0';
 }
