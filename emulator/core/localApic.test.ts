@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manualClock.ts';
 import { UserError } from '../base/errors.ts';
-import { type ApicMessage, BROADCAST, DELIVERY_MODE, LocalApic } from './localApic.ts';
+import { type ApicMessage, LocalApic } from './localApic.ts';
+import { BROADCAST, DELIVERY_MODE } from './localApicRegisters.ts';
 
 const TPR = 0x080;
 const PPR = 0x0a0;

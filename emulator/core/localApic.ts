@@ -9,109 +9,36 @@ import type { Clock } from '../base/clock.ts';
 import { floatingBus } from '../base/ports.ts';
 import { SavedState } from '../base/savedState.ts';
 import type { StateRecord } from '../base/stateValue.ts';
+import {
+  APIC_BASE_ENABLE,
+  APIC_BASE_X2APIC,
+  BROADCAST,
+  DELIVERY_MODE,
+  DFR_CLUSTER,
+  ESR,
+  IA32_TSC_DEADLINE,
+  ICR,
+  ICR_BITS,
+  LOWEST_VECTOR,
+  LVT,
+  LVT_BITS,
+  LVT_OFFSETS,
+  LVT_TIMER_MODE_SHIFT,
+  REGISTER,
+  SHORTHANDS,
+  SVR_BITS,
+  SVR_ENABLE,
+  TIMER_MODES,
+  VERSION_VALUE,
+  X2APIC_FIRST_MSR,
+  X2APIC_LAST_MSR,
+  X2APIC_READ_ONLY,
+  X2APIC_WRITABLE_BITS,
+  X2APIC_WRITE_ONLY,
+  XAPIC_BROADCAST,
+} from './localApicRegisters.ts';
 import { LocalApicTimer, type TimerMode, type TscClock } from './localApicTimer.ts';
 import { VectorSet } from './localApicVectors.ts';
-
-/** Register offsets; the MSR of a register is 800H + offset / 16. */
-const ID = 0x020;
-const VERSION = 0x030;
-const TPR = 0x080;
-const PPR = 0x0a0;
-const EOI = 0x0b0;
-const LDR = 0x0d0;
-const DFR = 0x0e0;
-const SVR = 0x0f0;
-const ISR = 0x100;
-const TMR = 0x180;
-const IRR = 0x200;
-const ESR = 0x280;
-const ICR_LOW = 0x300;
-const ICR_HIGH = 0x310;
-const LVT_TIMER = 0x320;
-const LVT_THERMAL = 0x330;
-const LVT_PERFORMANCE = 0x340;
-const LVT_LINT0 = 0x350;
-const LVT_LINT1 = 0x360;
-const LVT_ERROR = 0x370;
-const TIMER_INITIAL_COUNT = 0x380;
-const TIMER_CURRENT_COUNT = 0x390;
-const TIMER_DIVIDE = 0x3e0;
-const SELF_IPI = 0x3f0;
-
-const X2APIC_FIRST_MSR = 0x800;
-const X2APIC_LAST_MSR = 0x8ff;
-const IA32_TSC_DEADLINE = 0x6e0;
-
-/** IA32_APIC_BASE: global enable, x2APIC mode. */
-const APIC_BASE_ENABLE = 1n << 11n;
-const APIC_BASE_X2APIC = 1n << 10n;
-
-/** An integrated APIC (version 14H) with six LVT entries. */
-const VERSION_VALUE = 0x0005_0014;
-const SVR_ENABLE = 0x100;
-const SVR_BITS = 0x1ff;
-const DFR_CLUSTER = 0x0fff_ffff;
-
-const LVT_MASKED = 0x1_0000;
-const LVT_LEVEL = 0x8000;
-const LVT_REMOTE_IRR = 0x4000;
-const LVT_DELIVERY_STATUS = 0x1000;
-const LVT_DELIVERY_MODE = 0x0700;
-const LVT_TIMER_MODE_SHIFT = 17;
-const TIMER_MODES: readonly (TimerMode | undefined)[] = ['one-shot', 'periodic', 'tsc-deadline', undefined];
-
-/** Which bits of an LVT entry can be written. */
-const LVT_BITS: ReadonlyMap<number, number> = new Map([
-  [LVT_TIMER, 0x7_00ff],
-  [LVT_THERMAL, 0x1_07ff],
-  [LVT_PERFORMANCE, 0x1_07ff],
-  [LVT_LINT0, 0x1_a7ff],
-  [LVT_LINT1, 0x1_a7ff],
-  [LVT_ERROR, 0x1_00ff],
-]);
-const LVT_OFFSETS = [...LVT_BITS.keys()];
-
-/** Delivery modes of ICR, LVT and I/O APIC, bits 10:8. */
-export const DELIVERY_MODE = {
-  FIXED: 0,
-  LOWEST_PRIORITY: 1,
-  SMI: 2,
-  NMI: 4,
-  INIT: 5,
-  START_UP: 6,
-  EXT_INT: 7,
-} as const;
-
-const ICR_BITS = 0x000c_cfff;
-const ICR_LEVEL_ASSERT = 0x4000;
-const ICR_LEVEL_TRIGGER = 0x8000;
-const ICR_LOGICAL = 0x0800;
-const SHORTHANDS = ['none', 'self', 'all', 'others'] as const;
-
-const ESR_SEND_ILLEGAL_VECTOR = 0x20;
-const ESR_RECEIVE_ILLEGAL_VECTOR = 0x40;
-const ESR_ILLEGAL_REGISTER = 0x80;
-
-/** Vectors 0 to 15 are reserved for exceptions. */
-const LOWEST_VECTOR = 16;
-/** A physical destination that means every processor. */
-export const BROADCAST = 0xffff_ffff;
-const XAPIC_BROADCAST = 0xff;
-
-/** Registers that exist in x2APIC mode, by access. Reserved bits that are written give #GP. */
-const X2APIC_WRITABLE_BITS: ReadonlyMap<number, number> = new Map([
-  [TPR, 0xff],
-  [EOI, 0],
-  [SVR, SVR_BITS],
-  [ESR, 0],
-  [TIMER_INITIAL_COUNT, 0xffff_ffff],
-  [TIMER_DIVIDE, 0x0b],
-  [SELF_IPI, 0xff],
-  // Delivery status and remote IRR are read-only, not reserved.
-  ...[...LVT_BITS].map(([offset, bits]) => [offset, bits | LVT_DELIVERY_STATUS | LVT_REMOTE_IRR] as const),
-]);
-const X2APIC_WRITE_ONLY: ReadonlySet<number> = new Set([EOI, SELF_IPI]);
-const X2APIC_READ_ONLY: ReadonlySet<number> = new Set([ID, VERSION, PPR, LDR, TIMER_CURRENT_COUNT]);
 
 /** A message on the way to one or several local APICs. */
 export interface ApicMessage {
@@ -191,7 +118,7 @@ export class LocalApic {
       clock: config.clock,
       hertz: config.timerHertz,
       tsc: config.tsc,
-      expire: () => this.#triggerLvt(LVT_TIMER),
+      expire: () => this.#triggerLvt(REGISTER.LVT_TIMER),
     });
     this.#resetRegisters();
   }
@@ -295,7 +222,7 @@ export class LocalApic {
   accept(vector: number, trigger: 'edge' | 'level'): void {
     if (!this.#softwareEnabled) return;
     if (vector < LOWEST_VECTOR) {
-      this.#reportError(ESR_RECEIVE_ILLEGAL_VECTOR);
+      this.#reportError(ESR.RECEIVE_ILLEGAL_VECTOR);
       return;
     }
     this.#irr.add(vector);
@@ -313,7 +240,7 @@ export class LocalApic {
       else this.#update();
       return;
     }
-    const offset = pin === 0 ? LVT_LINT0 : LVT_LINT1;
+    const offset = pin === 0 ? REGISTER.LVT_LINT0 : REGISTER.LVT_LINT1;
     if (rises && !this.#isLevelFixed(offset)) this.#triggerLvt(offset);
     this.#followLint(pin);
     this.#update();
@@ -357,11 +284,11 @@ export class LocalApic {
     if (msr === IA32_TSC_DEADLINE) return this.#timer.deadline;
     const offset = this.#x2apicOffset(msr);
     if (offset === undefined || X2APIC_WRITE_ONLY.has(offset)) return undefined;
-    if (offset === ICR_LOW) {
+    if (offset === REGISTER.ICR_LOW) {
       const { icrLow, icrHigh } = this.#registers;
       return (BigInt(icrHigh) << 32n) | BigInt(icrLow);
     }
-    const vectors = offset >= ISR && offset < ESR;
+    const vectors = offset >= REGISTER.ISR && offset < REGISTER.ESR;
     if (!vectors && !X2APIC_READ_ONLY.has(offset) && !X2APIC_WRITABLE_BITS.has(offset)) return undefined;
     return BigInt(this.#readRegister(offset, true));
   }
@@ -374,10 +301,10 @@ export class LocalApic {
     }
     const offset = this.#x2apicOffset(msr);
     if (offset === undefined) return false;
-    if (offset === ICR_LOW) {
+    if (offset === REGISTER.ICR_LOW) {
       if ((value & 0xffff_ffffn & ~BigInt(ICR_BITS)) !== 0n) return false;
       this.#registers.icrHigh = Number(value >> 32n);
-      this.#writeRegister(ICR_LOW, Number(value & 0xffff_ffffn));
+      this.#writeRegister(REGISTER.ICR_LOW, Number(value & 0xffff_ffffn));
       return true;
     }
     const writable = X2APIC_WRITABLE_BITS.get(offset);
@@ -397,8 +324,8 @@ export class LocalApic {
   /** What firmware leaves: enabled, the 8259s through LINT0 ("virtual wire"), NMI through LINT1. */
   initializeAsFirmware(): void {
     this.#registers.svr = SVR_ENABLE | 0x0f;
-    this.#lvt.set(LVT_LINT0, DELIVERY_MODE.EXT_INT << 8);
-    this.#lvt.set(LVT_LINT1, DELIVERY_MODE.NMI << 8);
+    this.#lvt.set(REGISTER.LVT_LINT0, DELIVERY_MODE.EXT_INT << 8);
+    this.#lvt.set(REGISTER.LVT_LINT1, DELIVERY_MODE.NMI << 8);
     this.#update();
   }
 
@@ -428,7 +355,7 @@ export class LocalApic {
     this.#tmr.restore(saved.numbers('tmr', 8));
     this.#lint[0] = saved.boolean('lint0');
     this.#lint[1] = saved.boolean('lint1');
-    this.#timer.restore(saved.record('timer'), timerMode(this.#lvtValue(LVT_TIMER)) ?? 'one-shot');
+    this.#timer.restore(saved.record('timer'), timerMode(this.#lvtValue(REGISTER.LVT_TIMER)) ?? 'one-shot');
     this.#update();
   }
 
@@ -437,7 +364,7 @@ export class LocalApic {
     this.#irr.clear();
     this.#isr.clear();
     this.#tmr.clear();
-    for (const offset of LVT_OFFSETS) this.#lvt.set(offset, LVT_MASKED);
+    for (const offset of LVT_OFFSETS) this.#lvt.set(offset, LVT.MASKED);
     this.#timer.reset();
   }
 
@@ -449,8 +376,8 @@ export class LocalApic {
   get #externalRequested(): boolean {
     if (!this.#lint[0]) return false;
     if (this.#mode === 'disabled') return true;
-    const lvt = this.#lvtValue(LVT_LINT0);
-    return (lvt & LVT_MASKED) === 0 && deliveryMode(lvt) === DELIVERY_MODE.EXT_INT;
+    const lvt = this.#lvtValue(REGISTER.LVT_LINT0);
+    return (lvt & LVT.MASKED) === 0 && deliveryMode(lvt) === DELIVERY_MODE.EXT_INT;
   }
 
   #ppr(): number {
@@ -467,28 +394,31 @@ export class LocalApic {
   }
 
   #lvtValue(offset: number): number {
-    return this.#lvt.get(offset) ?? LVT_MASKED;
+    return this.#lvt.get(offset) ?? LVT.MASKED;
   }
 
   /** A local source requests: what follows is in its LVT entry. */
   #triggerLvt(offset: number): void {
     const lvt = this.#lvtValue(offset);
-    if ((lvt & LVT_MASKED) !== 0) return;
+    if ((lvt & LVT.MASKED) !== 0) return;
     // The timer and error entries have no delivery mode: fixed.
-    const mode = offset === LVT_TIMER || offset === LVT_ERROR ? DELIVERY_MODE.FIXED : deliveryMode(lvt);
+    const mode =
+      offset === REGISTER.LVT_TIMER || offset === REGISTER.LVT_ERROR
+        ? DELIVERY_MODE.FIXED
+        : deliveryMode(lvt);
     if (mode === DELIVERY_MODE.EXT_INT) return;
     const level = this.#isLevelFixed(offset);
-    if (level) this.#lvt.set(offset, lvt | LVT_REMOTE_IRR);
+    if (level) this.#lvt.set(offset, lvt | LVT.REMOTE_IRR);
     this.receive({ deliveryMode: mode, vector: lvt & 0xff, trigger: level ? 'level' : 'edge' });
   }
 
   /** EOI of a level-triggered LINT interrupt; a pin that is still high requests again. */
   #endLevelLint(vector: number): void {
     for (const pin of [0, 1] as const) {
-      const offset = pin === 0 ? LVT_LINT0 : LVT_LINT1;
+      const offset = pin === 0 ? REGISTER.LVT_LINT0 : REGISTER.LVT_LINT1;
       const lvt = this.#lvtValue(offset);
-      if ((lvt & LVT_REMOTE_IRR) === 0 || (lvt & 0xff) !== vector) continue;
-      this.#lvt.set(offset, lvt & ~LVT_REMOTE_IRR);
+      if ((lvt & LVT.REMOTE_IRR) === 0 || (lvt & 0xff) !== vector) continue;
+      this.#lvt.set(offset, lvt & ~LVT.REMOTE_IRR);
       this.#followLint(pin);
     }
   }
@@ -497,7 +427,7 @@ export class LocalApic {
     const registers = this.#registers;
     if ((registers.errors & bit) !== 0) return;
     registers.errors |= bit;
-    this.#triggerLvt(LVT_ERROR);
+    this.#triggerLvt(REGISTER.LVT_ERROR);
   }
 
   #x2apicOffset(msr: number): number | undefined {
@@ -513,40 +443,40 @@ export class LocalApic {
     const registers = this.#registers;
     const lvt = this.#lvt.get(offset);
     if (lvt !== undefined) return lvt;
-    if (offset >= ISR && offset < TMR) return this.#isr.word((offset - ISR) >> 4);
-    if (offset >= TMR && offset < IRR) return this.#tmr.word((offset - TMR) >> 4);
-    if (offset >= IRR && offset < ESR) return this.#irr.word((offset - IRR) >> 4);
+    if (offset >= REGISTER.ISR && offset < REGISTER.TMR) return this.#isr.word((offset - REGISTER.ISR) >> 4);
+    if (offset >= REGISTER.TMR && offset < REGISTER.IRR) return this.#tmr.word((offset - REGISTER.TMR) >> 4);
+    if (offset >= REGISTER.IRR && offset < REGISTER.ESR) return this.#irr.word((offset - REGISTER.IRR) >> 4);
     switch (offset) {
-      case ID:
+      case REGISTER.ID:
         return this.#mode === 'x2apic' ? this.id : (this.id << 24) >>> 0;
-      case VERSION:
+      case REGISTER.VERSION:
         return VERSION_VALUE;
-      case TPR:
+      case REGISTER.TPR:
         return registers.tpr;
-      case PPR:
+      case REGISTER.PPR:
         return this.#ppr();
-      case EOI:
+      case REGISTER.EOI:
         return 0;
-      case LDR:
+      case REGISTER.LDR:
         return this.#mode === 'x2apic' ? this.#x2apicLdr() : registers.ldr;
-      case DFR:
+      case REGISTER.DFR:
         return registers.dfr;
-      case SVR:
+      case REGISTER.SVR:
         return registers.svr;
-      case ESR:
+      case REGISTER.ESR:
         return registers.esr;
-      case ICR_LOW:
+      case REGISTER.ICR_LOW:
         return registers.icrLow;
-      case ICR_HIGH:
+      case REGISTER.ICR_HIGH:
         return registers.icrHigh;
-      case TIMER_INITIAL_COUNT:
+      case REGISTER.TIMER_INITIAL_COUNT:
         return this.#timer.initialCount;
-      case TIMER_CURRENT_COUNT:
+      case REGISTER.TIMER_CURRENT_COUNT:
         return this.#timer.currentCount;
-      case TIMER_DIVIDE:
+      case REGISTER.TIMER_DIVIDE:
         return this.#timer.divideConfiguration;
     }
-    if (report) this.#reportError(ESR_ILLEGAL_REGISTER);
+    if (report) this.#reportError(ESR.ILLEGAL_REGISTER);
     return 0;
   }
 
@@ -557,49 +487,49 @@ export class LocalApic {
       return;
     }
     switch (offset) {
-      case ID:
-      case VERSION:
-      case PPR:
-      case TIMER_CURRENT_COUNT:
+      case REGISTER.ID:
+      case REGISTER.VERSION:
+      case REGISTER.PPR:
+      case REGISTER.TIMER_CURRENT_COUNT:
         break;
-      case TPR:
+      case REGISTER.TPR:
         registers.tpr = value & 0xff;
         break;
-      case EOI:
+      case REGISTER.EOI:
         this.eoi();
         break;
-      case LDR:
+      case REGISTER.LDR:
         registers.ldr = (value & 0xff00_0000) >>> 0;
         break;
-      case DFR:
+      case REGISTER.DFR:
         registers.dfr = (value | DFR_CLUSTER) >>> 0;
         break;
-      case SVR:
+      case REGISTER.SVR:
         this.#writeSpuriousVector(value & SVR_BITS);
         break;
-      case ESR:
+      case REGISTER.ESR:
         registers.esr = registers.errors;
         registers.errors = 0;
         break;
-      case ICR_LOW:
+      case REGISTER.ICR_LOW:
         registers.icrLow = value & ICR_BITS;
         this.#sendIpi();
         break;
-      case ICR_HIGH:
+      case REGISTER.ICR_HIGH:
         registers.icrHigh = (value & 0xff00_0000) >>> 0;
         break;
-      case TIMER_INITIAL_COUNT:
+      case REGISTER.TIMER_INITIAL_COUNT:
         this.#timer.initialCount = value;
         break;
-      case TIMER_DIVIDE:
+      case REGISTER.TIMER_DIVIDE:
         this.#timer.divideConfiguration = value;
         break;
-      case SELF_IPI:
+      case REGISTER.SELF_IPI:
         if (this.#mode === 'x2apic') this.#sendToSelf(value & 0xff);
-        else this.#reportError(ESR_ILLEGAL_REGISTER);
+        else this.#reportError(ESR.ILLEGAL_REGISTER);
         break;
       default:
-        if (offset < ISR || offset >= ESR) this.#reportError(ESR_ILLEGAL_REGISTER);
+        if (offset < REGISTER.ISR || offset >= REGISTER.ESR) this.#reportError(ESR.ILLEGAL_REGISTER);
     }
     this.#update();
   }
@@ -608,32 +538,32 @@ export class LocalApic {
   #writeSpuriousVector(value: number): void {
     this.#registers.svr = value;
     if ((value & SVR_ENABLE) !== 0) return;
-    for (const offset of LVT_OFFSETS) this.#lvt.set(offset, this.#lvtValue(offset) | LVT_MASKED);
+    for (const offset of LVT_OFFSETS) this.#lvt.set(offset, this.#lvtValue(offset) | LVT.MASKED);
   }
 
   #writeLvt(offset: number, value: number): void {
     const writable = LVT_BITS.get(offset) ?? 0;
-    const kept = this.#lvtValue(offset) & LVT_REMOTE_IRR;
-    const forced = this.#softwareEnabled ? 0 : LVT_MASKED;
+    const kept = this.#lvtValue(offset) & LVT.REMOTE_IRR;
+    const forced = this.#softwareEnabled ? 0 : LVT.MASKED;
     const lvt = (value & writable) | kept | forced;
     this.#lvt.set(offset, lvt);
     // The reserved timer mode leaves the timer as it is.
-    if (offset === LVT_TIMER) this.#timer.mode = timerMode(lvt) ?? this.#timer.mode;
-    if (offset === LVT_LINT0) this.#followLint(0);
-    if (offset === LVT_LINT1) this.#followLint(1);
+    if (offset === REGISTER.LVT_TIMER) this.#timer.mode = timerMode(lvt) ?? this.#timer.mode;
+    if (offset === REGISTER.LVT_LINT0) this.#followLint(0);
+    if (offset === REGISTER.LVT_LINT1) this.#followLint(1);
     this.#update();
   }
 
   /** A pin that is high and whose entry is level-triggered requests, unless that request is still to be ended. */
   #followLint(pin: 0 | 1): void {
-    const offset = pin === 0 ? LVT_LINT0 : LVT_LINT1;
-    const waits = (this.#lvtValue(offset) & LVT_REMOTE_IRR) !== 0;
+    const offset = pin === 0 ? REGISTER.LVT_LINT0 : REGISTER.LVT_LINT1;
+    const waits = (this.#lvtValue(offset) & LVT.REMOTE_IRR) !== 0;
     if (this.#lint[pin] && this.#isLevelFixed(offset) && !waits) this.#triggerLvt(offset);
   }
 
   #isLevelFixed(offset: number): boolean {
     const lvt = this.#lvtValue(offset);
-    return (lvt & LVT_LEVEL) !== 0 && deliveryMode(lvt) === DELIVERY_MODE.FIXED;
+    return (lvt & LVT.LEVEL) !== 0 && deliveryMode(lvt) === DELIVERY_MODE.FIXED;
   }
 
   /** @see SDM "Interrupt Command Register (ICR)", 11.6.1 */
@@ -643,16 +573,16 @@ export class LocalApic {
     const mode = deliveryMode(icrLow);
     const shorthand = SHORTHANDS[(icrLow >> 18) & 3];
     // INIT level de-assert exists for the old bus alone.
-    if (mode === DELIVERY_MODE.INIT && (icrLow & ICR_LEVEL_ASSERT) === 0) return;
+    if (mode === DELIVERY_MODE.INIT && (icrLow & ICR.LEVEL_ASSERT) === 0) return;
     if ((mode === DELIVERY_MODE.FIXED || mode === DELIVERY_MODE.LOWEST_PRIORITY) && vector < LOWEST_VECTOR) {
-      this.#reportError(ESR_SEND_ILLEGAL_VECTOR);
+      this.#reportError(ESR.SEND_ILLEGAL_VECTOR);
       return;
     }
     if (shorthand === 'self') {
       this.#sendToSelf(vector);
       return;
     }
-    const physical = (icrLow & ICR_LOGICAL) === 0;
+    const physical = (icrLow & ICR.LOGICAL) === 0;
     const destination = this.#mode === 'x2apic' ? icrHigh : icrHigh >>> 24;
     const broadcast = physical && this.#mode !== 'x2apic' && destination === XAPIC_BROADCAST;
     this.#config.send({
@@ -661,12 +591,12 @@ export class LocalApic {
       shorthand,
       deliveryMode: mode,
       vector,
-      trigger: (icrLow & ICR_LEVEL_TRIGGER) !== 0 ? 'level' : 'edge',
+      trigger: (icrLow & ICR.LEVEL_TRIGGER) !== 0 ? 'level' : 'edge',
     });
   }
 
   #sendToSelf(vector: number): void {
-    if (vector < LOWEST_VECTOR) this.#reportError(ESR_SEND_ILLEGAL_VECTOR);
+    if (vector < LOWEST_VECTOR) this.#reportError(ESR.SEND_ILLEGAL_VECTOR);
     else this.accept(vector, 'edge');
   }
 }
@@ -677,7 +607,7 @@ function modeOf(base: bigint): Mode {
 }
 
 function deliveryMode(register: number): number {
-  return (register & LVT_DELIVERY_MODE) >> 8;
+  return (register & LVT.DELIVERY_MODE) >> 8;
 }
 
 function timerMode(lvt: number): TimerMode | undefined {
