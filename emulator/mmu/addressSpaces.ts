@@ -11,6 +11,7 @@ import { CR0, CR4, EFER, FLAG } from '../state/registers.ts';
 import { Contexts, type Space } from './contexts.ts';
 import type { SecondLevelWalker } from './ept.ts';
 import { accessClass, modeClass } from './pagingMode.ts';
+import { REQUEST_SMAP, REQUEST_USER } from './rights.ts';
 import type { Tlb } from './tlb.ts';
 import { type PageWalker, UNTRANSLATED } from './walk.ts';
 
@@ -50,6 +51,8 @@ export class AddressSpaces {
   /** The logical processor whose state is loaded: processors share the TLBs and never each other's translations. */
   processor = 0;
   codeTranslations: CodeTranslations | undefined;
+  /** The current privilege as part of a request to the page walk. */
+  request = 0;
 
   readonly #words: Int32Array;
   readonly #tlb: Tlb;
@@ -110,8 +113,10 @@ export class AddressSpaces {
     ) {
       this.#change();
     }
+    const user = words[CPL] === 3;
     const smap = (cr4 & CR4.SMAP) !== 0 && (words[RFLAGS] & FLAG.AC) === 0;
-    const access = accessClass(words[CPL] === 3, (cr0 & CR0.WP) !== 0, (cr4 & CR4.SMEP) !== 0, smap);
+    this.request = (user ? REQUEST_USER : 0) | (smap ? REQUEST_SMAP : 0);
+    const access = accessClass(user, (cr0 & CR0.WP) !== 0, (cr4 & CR4.SMEP) !== 0, smap);
     const number = (this.#mode << 4) | access;
     const id = this.#space.ids[number];
     words[CONTEXT] = id !== 0 ? id : this.#contexts.allocate(this.#space, number);

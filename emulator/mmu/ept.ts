@@ -14,8 +14,10 @@ const DIRTY = 1 << 9;
 const PAGE = 1 << 7;
 const MAPS_PAGE_LEVEL = 1;
 
-/** A cached mapping may be written without setting a dirty flag first. */
+/** A cached mapping may be written without setting a dirty flag first: the highest bit of its permissions. */
 const WRITE_NOW = 8;
+/** What a write needs of a cached mapping. */
+export const NEED_WRITE = WRITE | WRITE_NOW;
 
 /**
  * Reserved bits 11:0 by level, for entries that reference a structure and for those that map a page.
@@ -26,7 +28,7 @@ const RESERVED_REFERENCE = [0, 0, 0x78, 0x78, 0xf8];
 const RESERVED_PAGE = [0, 0, 0x1f_f000, 0x3fff_f000, 0];
 
 /** The cache: direct-mapped, words guest page, generation, host page, permissions | {@link WRITE_NOW}. */
-const CACHE_ENTRIES = 2048;
+const CACHE_ENTRIES = 4096;
 const CACHE_WORDS = 4;
 
 /** Memory types 2, 3 and 7 are reserved. @see SDM "EPT Misconfigurations", 29.3.3.1 */
@@ -37,6 +39,8 @@ export class SecondLevelWalker {
   /** Result of {@link translate}: the host-physical address of the page. */
   hostLo = 0;
   hostHi = 0;
+  /** The qualification bits of an access to a guest paging-structure entry while translating a linear address. */
+  entryAccess: number = READ;
   /** The mapping can be written now: permitted, and its dirty flag needs no update. */
   writeNow = false;
   /** Bits 5:3 of the leaf: kept for views; memory types have no effect. */
@@ -69,10 +73,6 @@ export class SecondLevelWalker {
     this.#reservedHi = 0xf_ffff & ~((1 << (physicalAddressBits - 32)) - 1);
   }
 
-  get usesAccessedAndDirtyFlags(): boolean {
-    return this.#flags;
-  }
-
   /**
    * @param generation tag of cached mappings; a new one forgets them.
    * @see SDM "Extended-Page-Table Pointer (EPTP)", 25.6.11
@@ -83,46 +83,29 @@ export class SecondLevelWalker {
     this.#rootHi = eptpHi & 0xf_ffff;
     this.#flags = (eptpLo & (1 << 6)) !== 0;
     this.#generation = generation;
-  }
-
-  /** The qualification bits of an access to a guest paging-structure entry while translating a linear address. */
-  get entryAccess(): number {
-    return this.#flags ? READ | WRITE : READ;
+    this.entryAccess = this.#flags ? READ | WRITE : READ;
   }
 
   /**
-   * Translates the page of a guest-physical address for an access (bits as in the exit qualification). False is an EPT
-   * violation or misconfiguration.
+   * The cached host-physical page of a guest-physical address, or -1: then {@link translate} finds it. `need` is an
+   * access as in the exit qualification, with {@link NEED_WRITE} for writes.
    */
-  translate(lo: number, hi: number, access: number): boolean {
+  lookUp(lo: number, hi: number, need: number): number {
     const page = (lo >>> 12) | (hi << 20);
     const at = (page & (CACHE_ENTRIES - 1)) * CACHE_WORDS;
     const cache = this.#cache;
-    const need = (access & WRITE) !== 0 ? access | WRITE_NOW : access;
-    if (
-      cache[at] === page &&
-      cache[at + 1] === this.#generation &&
-      (cache[at + 3] & need) === need &&
-      hi >>> 12 === 0
-    ) {
-      if (!this.#passive) {
-        const host = cache[at + 2];
-        this.hostLo = host << 12;
-        this.hostHi = host >>> 20;
-        this.writeNow = (cache[at + 3] & WRITE_NOW) !== 0;
-        return true;
-      }
-    }
-    return this.#walk(lo, hi, access, page, at);
+    if (cache[at] !== page || cache[at + 1] !== this.#generation || hi >>> 12 !== 0) return -1;
+    const permissions = cache[at + 3];
+    if ((permissions & need) !== need) return -1;
+    this.writeNow = permissions >= WRITE_NOW;
+    return cache[at + 2];
   }
 
-  /** Forgets the cached mapping of one page, as an EPT violation does. */
-  forget(lo: number, hi: number): void {
-    const page = (lo >>> 12) | (hi << 20);
-    this.#cache[(page & (CACHE_ENTRIES - 1)) * CACHE_WORDS + 1] = 0;
-  }
-
-  #walk(lo: number, hi: number, access: number, page: number, at: number): boolean {
+  /**
+   * Translates the page of a guest-physical address for an access (bits as in the exit qualification), through the
+   * structures. False is an EPT violation or misconfiguration.
+   */
+  translate(lo: number, hi: number, access: number): boolean {
     const entries = this.#entries;
     let tableLo = this.#rootLo;
     let tableHi = this.#rootHi;
@@ -145,6 +128,7 @@ export class SecondLevelWalker {
       if (this.#isMisconfigured(eLo, eHi, level, mapsPage)) {
         this.misconfiguration = true;
         this.qualification = 0;
+        this.forget(lo, hi);
         return false;
       }
       permissions &= eLo;
@@ -162,10 +146,16 @@ export class SecondLevelWalker {
         this.memoryType = (eLo >>> 3) & 7;
         this.#useFlags(level, access, allAccessed);
         this.writeNow = (permissions & WRITE) !== 0 && (!this.#flags || (this.entryLo[level] & DIRTY) !== 0);
-        if (!this.#passive && hi >>> 12 === 0 && tableHi >>> 12 === 0) this.#remember(at, page, permissions);
+        if (!this.#passive && hi >>> 12 === 0 && tableHi >>> 11 === 0) this.#remember(lo, hi, permissions);
         return true;
       }
     }
+  }
+
+  /** Forgets the cached mapping of one page, as an EPT violation does. */
+  forget(lo: number, hi: number): void {
+    const page = (lo >>> 12) | (hi << 20);
+    this.#cache[(page & (CACHE_ENTRIES - 1)) * CACHE_WORDS + 1] = 0;
   }
 
   /** @see SDM "EPT Misconfigurations", 29.3.3.1 */
@@ -197,7 +187,9 @@ export class SecondLevelWalker {
     }
   }
 
-  #remember(at: number, page: number, permissions: number): void {
+  #remember(lo: number, hi: number, permissions: number): void {
+    const page = (lo >>> 12) | (hi << 20);
+    const at = (page & (CACHE_ENTRIES - 1)) * CACHE_WORDS;
     const cache = this.#cache;
     cache[at] = page;
     cache[at + 1] = this.#generation;

@@ -12,7 +12,8 @@ import { EPT_ACCESS, EPT_TRANSLATED, MemoryFault, PAGE_FAULT } from './fault.ts'
 import { HostEntries } from './hostEntries.ts';
 import { PAGING } from './pagingMode.ts';
 import type { PhysicalMemory } from './physicalMemory.ts';
-import { ACCESS, PageWalker, UNTRANSLATED } from './walk.ts';
+import { ACCESS } from './rights.ts';
+import { PageWalker, UNTRANSLATED } from './walk.ts';
 
 /** The registers that a translation depends on: those of the running program, or of one that waits in a VMCS. */
 export interface TranslationContext {
@@ -152,9 +153,8 @@ export class Inspector {
     const complete = host >= 0 || (inSecondLevel && (fault.qualification & EPT_TRANSLATED) !== 0);
     const entries: WalkEntry[] = mode === PAGING.PAE ? [this.#pdpteRegister(linear)] : [];
     if (host !== UNTRANSLATED.NON_CANONICAL) {
-      // A walk that failed in the second dimension of an entry has not read that entry.
-      const last = inSecondLevel && !complete ? walker.level + 1 : walker.level;
-      for (let level = walker.top; level >= Math.max(last, 1); level--) entries.push(this.#guestEntry(level));
+      for (let level = walker.top; level >= Math.max(walker.level, 1); level--)
+        entries.push(this.#guestEntry(level));
     }
     const { guestPhysical } = complete ? walker : fault;
     return {
@@ -187,7 +187,7 @@ export class Inspector {
   #walk(linear: bigint): number {
     const lo = Number(BigInt.asIntN(32, linear));
     const hi = Number(BigInt.asIntN(32, linear >> 32n));
-    return this.#walker.walk(lo, hi, ACCESS.READ, false, false);
+    return this.#walker.walk(lo, hi, ACCESS.READ);
   }
 
   #translateSecond(address: number): number | undefined {

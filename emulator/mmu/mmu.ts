@@ -15,9 +15,10 @@ import { MemoryFault } from './fault.ts';
 import { HostEntries } from './hostEntries.ts';
 import { Inspector, type WalkReport } from './inspect.ts';
 import { MemoryAccess, type MmioWindow, type Place } from './memoryAccess.ts';
-import { PAGE_SLOW_WRITE, type PhysicalMemory } from './physicalMemory.ts';
+import { PAGE_ABSENT, PAGE_SLOW_WRITE, type PhysicalMemory } from './physicalMemory.ts';
+import { ACCESS, type Access, REQUEST_SMAP, REQUEST_USER } from './rights.ts';
 import { Tlb } from './tlb.ts';
-import { ACCESS, type Access, PageWalker, UNTRANSLATED } from './walk.ts';
+import { PageWalker, UNTRANSLATED } from './walk.ts';
 
 /** How a slow path of generated code ended. */
 export const SLOW = {
@@ -57,7 +58,6 @@ export interface MmuParts {
 const ADDRESS = OFFSET.ACCESS_ADDRESS >> 2;
 const VALUE = OFFSET.ACCESS_VALUE >> 2;
 const CONTEXT = OFFSET.CONTEXT >> 2;
-const CPL = OFFSET.CPL >> 2;
 const CR4_LOW = OFFSET.CR4 >> 2;
 const RFLAGS = OFFSET.RFLAGS >> 2;
 const CS_ACCESS_RIGHTS = (OFFSET.SEG_ACCESS_RIGHTS >> 2) + CS;
@@ -166,11 +166,8 @@ export class Mmu {
    * a code of {@link UNTRANSLATED}.
    */
   translate(lo: number, hi: number, access: Access, privilege: PrivilegeCode): number {
-    const words = this.#words;
-    const user = privilege === PRIVILEGE.CURRENT ? words[CPL] === 3 : privilege === PRIVILEGE.USER;
-    const lifted = privilege !== PRIVILEGE.IMPLICIT_SUPERVISOR && (words[RFLAGS] & FLAG.AC) !== 0;
-    const smap = (words[CR4_LOW] & CR4.SMAP) !== 0 && !lifted;
-    const host = this.#walker.walk(lo, hi, access, user, smap);
+    const request = privilege === PRIVILEGE.CURRENT ? this.spaces.request : this.#request(privilege);
+    const host = this.#walker.walk(lo, hi, request | access);
     if (host < 0 && host !== UNTRANSLATED.WINDOW) this.spaces.failed(host, lo, hi);
     return host;
   }
@@ -205,9 +202,10 @@ export class Mmu {
         return SLOW.FAULT;
       this.#access.readSplit(this.#first, before, this.#second, size);
     } else {
-      if (!this.#locate(this.#first, lo, hi, access, PRIVILEGE.CURRENT)) return SLOW.FAULT;
+      const place = this.#first;
+      if (!this.#locate(place, lo, hi, access, PRIVILEGE.CURRENT)) return SLOW.FAULT;
       this.#fill(lo, hi, access);
-      this.#access.read(this.#first, size);
+      this.#access.read(place, size);
     }
     words[VALUE] = this.#access.lo;
     words[VALUE + 1] = this.#access.hi;
@@ -225,8 +223,9 @@ export class Mmu {
         return SLOW.FAULT;
       this.#access.writeSplit(this.#first, before, this.#second, size, words[VALUE], words[VALUE + 1]);
     } else {
-      if (!this.#locate(this.#first, lo, hi, ACCESS.WRITE, PRIVILEGE.CURRENT)) return SLOW.FAULT;
-      this.#access.write(this.#first, size, words[VALUE], words[VALUE + 1]);
+      const place = this.#first;
+      if (!this.#locate(place, lo, hi, ACCESS.WRITE, PRIVILEGE.CURRENT)) return SLOW.FAULT;
+      this.#access.write(place, size, words[VALUE], words[VALUE + 1]);
       this.#fill(lo, hi, ACCESS.WRITE);
     }
     return this.#done();
@@ -333,6 +332,13 @@ export class Mmu {
 
   // Inside
 
+  #request(privilege: PrivilegeCode): number {
+    if (privilege === PRIVILEGE.USER) return REQUEST_USER;
+    const words = this.#words;
+    const lifted = privilege === PRIVILEGE.SUPERVISOR && (words[RFLAGS] & FLAG.AC) !== 0;
+    return (words[CR4_LOW] & CR4.SMAP) !== 0 && !lifted ? REQUEST_SMAP : 0;
+  }
+
   #in64BitMode(): boolean {
     return (this.#words[EFER_LOW] & LMA) !== 0 && (this.#words[CS_ACCESS_RIGHTS] & AR.L) !== 0;
   }
@@ -401,19 +407,18 @@ export class Mmu {
   /** Caches the translation that `#first` has. Write entries need an unmarked page of RAM and a dirty flag set. */
   #fill(lo: number, hi: number, access: Access): void {
     const { host } = this.#first;
-    if (host < 0 || !this.physical.isRam(host, 1)) return;
-    const walker = this.#walker;
-    const page = Math.floor(host / 4096);
+    const { physical, tlb } = this;
+    if (host < 0 || host >= physical.ramBytes) return;
+    const page = host >>> 12;
+    const flags = physical.pageFlags[page];
+    if ((flags & PAGE_ABSENT) !== 0) return;
+    const { pageShift, writeNow } = this.#walker;
     const context = this.#words[CONTEXT];
-    const high = this.#longMode() ? hi : 0;
-    if (walker.pageShift !== 12) this.tlb.noteLargePage(lo, walker.pageShift);
-    this.tlb.fillRead(lo, high, context, page);
-    if (
-      (access === ACCESS.WRITE || walker.writeNow) &&
-      (this.physical.pageFlags[page] & PAGE_SLOW_WRITE) === 0
-    ) {
-      this.physical.noteWriteEntry(page);
-      this.tlb.fillWrite(lo, high, context, page);
+    if (pageShift !== 12) tlb.noteLargePage(lo, pageShift);
+    tlb.fillRead(lo, hi, context, page);
+    if ((access === ACCESS.WRITE || writeNow) && (flags & PAGE_SLOW_WRITE) === 0) {
+      physical.noteWriteEntry(page);
+      tlb.fillWrite(lo, hi, context, page);
     }
   }
 

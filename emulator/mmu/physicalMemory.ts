@@ -75,6 +75,8 @@ export class PhysicalMemory {
   isRam(hpa: number, size: number): boolean {
     const end = hpa + size;
     if (hpa < 0 || end > this.ramBytes) return false;
+    // One page: the hot case.
+    if ((hpa & 0xfff) + size <= 4096) return (this.pageFlags[hpa >>> 12] & PAGE_ABSENT) === 0;
     for (let page = Math.floor(hpa / 4096); page * 4096 < end; page++) {
       if (this.pageFlags[page] & PAGE_ABSENT) return false;
     }
@@ -119,7 +121,7 @@ export class PhysicalMemory {
   write(hpa: number, size: number, lo: number, hi: number): void {
     if (!this.isRam(hpa, size)) return;
     this.notifyWrite(hpa, size);
-    if (this.pageFlags[Math.floor(hpa / 4096)] & PAGE_ROM) return;
+    if (this.pageFlags[hpa >>> 12] & PAGE_ROM) return;
     const offset = RAM_OFFSET + hpa;
     if (size === 8) {
       this.#view.setUint32(offset, lo, true);
@@ -135,7 +137,7 @@ export class PhysicalMemory {
 
   copyIn(hpa: number, bytes: Uint8Array): void {
     this.#chunks(hpa, bytes.length, (at, done, length) => {
-      if (!this.isRam(at, length) || this.pageFlags[Math.floor(at / 4096)] & PAGE_ROM) return;
+      if (!this.isRam(at, length) || this.pageFlags[at >>> 12] & PAGE_ROM) return;
       this.notifyWrite(at, length);
       this.#u8.set(bytes.subarray(done, done + length), RAM_OFFSET + at);
     });
@@ -152,10 +154,10 @@ export class PhysicalMemory {
 
   // The write gate
 
-  /** Announces that `length` bytes from `hpa` on are about to change. */
+  /** Announces that `length` bytes of memory from `hpa` on are about to change. */
   notifyWrite(hpa: number, length: number): void {
-    const last = Math.floor((hpa + length - 1) / 4096);
-    for (let page = Math.floor(hpa / 4096); page <= last; page++) {
+    const last = (hpa + length - 1) >>> 12;
+    for (let page = hpa >>> 12; page <= last; page++) {
       if ((this.pageFlags[page] & LISTENED) === 0) continue;
       const start = Math.max(hpa, page * 4096);
       this.#announce(page, start, Math.min(hpa + length, (page + 1) * 4096) - start);

@@ -66,14 +66,12 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 30, arbitrary: fc.record({ kind: fc.constant('access' as const), page, write: fc.boolean() }) },
   {
     weight: 5,
-    arbitrary: fc
-      .tuple(pcid, page, rights, fc.constantFrom(...FRAMES))
-      .map(([id, number, bits, frame]) => ({
-        kind: 'map' as const,
-        pcid: id,
-        page: number,
-        value: bits && bits | frame,
-      })),
+    arbitrary: fc.tuple(pcid, page, rights, fc.constantFrom(...FRAMES)).map(([id, number, bits, frame]) => ({
+      kind: 'map' as const,
+      pcid: id,
+      page: number,
+      value: bits && bits | frame,
+    })),
   },
   {
     weight: 3,

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { RAM_OFFSET } from '../state/layout.ts';
 import { CR0, CR4, EFER, FLAG } from '../state/registers.ts';
 import { PRIVILEGE } from './mmu.ts';
+import { ACCESS } from './rights.ts';
 import { type TestMachine, testMachine } from './testing/machine.ts';
 import {
   type ModelAccess,
@@ -12,7 +13,7 @@ import {
   type ModelResult,
   translateByTheManual,
 } from './testing/pagingModel.ts';
-import { ACCESS, UNTRANSLATED } from './walk.ts';
+import { UNTRANSLATED } from './walk.ts';
 
 const PAGES = 64;
 const RAM = PAGES * 4096;

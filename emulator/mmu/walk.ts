@@ -8,14 +8,11 @@
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CR0, CR4, EFER } from '../state/registers.ts';
-import type { SecondLevelWalker } from './ept.ts';
+import { NEED_WRITE, type SecondLevelWalker } from './ept.ts';
 import { EPT_ACCESS, EPT_LINEAR_VALID, EPT_TRANSLATED, type MemoryFault, PAGE_FAULT } from './fault.ts';
 import type { HostEntries } from './hostEntries.ts';
 import { PAGING, type PagingControls, type PagingMode, pagingMode } from './pagingMode.ts';
-
-/** The kind of an access. */
-export const ACCESS = { READ: 0, WRITE: 1, EXECUTE: 2 } as const;
-export type Access = (typeof ACCESS)[keyof typeof ACCESS];
+import { ACCESS, PERMITTED, REQUEST_USER, rightsIndex } from './rights.ts';
 
 /** What a translation gives instead of an address. */
 export const UNTRANSLATED = {
@@ -34,15 +31,21 @@ export interface GuestPhysicalRange {
 
 // Bits of a paging-structure entry that all modes share.
 const P = 1 << 0;
-const RW = 1 << 1;
-const US = 1 << 2;
 const A = 1 << 5;
 const D = 1 << 6;
 const PS = 1 << 7;
 
+/** The same for cached mappings. */
+const FINAL_NEED = [EPT_ACCESS.READ, NEED_WRITE, EPT_ACCESS.FETCH];
+/** The bits of a request that {@link PERMITTED} knows. */
+const REQUEST = 0xf;
+/** Error code of an entry with a reserved bit set. */
+const RESERVED_BIT = PAGE_FAULT.PRESENT | PAGE_FAULT.RESERVED;
 const TWO_32 = 0x1_0000_0000;
 /** Access bits of an EPT violation by {@link ACCESS}. */
 const FINAL_ACCESS = [EPT_ACCESS.READ, EPT_ACCESS.WRITE, EPT_ACCESS.FETCH];
+/** Part of a request inside this file: note the path in the arrays. */
+const RECORD = 1 << 4;
 /** Reserved bits 29:13 and 20:13 of an entry that maps a page, by level. */
 const RESERVED_PAGE = [0, 0, 0x001f_e000, 0x3fff_e000, PS, PS];
 
@@ -57,9 +60,10 @@ export class PageWalker {
   /** Size of the page as a power of two; 12 without paging. */
   pageShift = 12;
   /** The guest-physical address. */
-  guestPhysical = 0;
+  guestLo = 0;
+  guestHi = 0;
 
-  // The path of the last walk, by level (5 down to 1), for flag updates and the debugger's view.
+  // The path of the last walk that was recorded, by level (5 down to 1), for flag updates and the debugger's view.
   readonly entryGuestLo = new Int32Array(6);
   readonly entryGuestHi = new Int32Array(6);
   readonly entryHostLo = new Int32Array(6);
@@ -82,8 +86,7 @@ export class PageWalker {
   #baseHi = 0;
   #reservedHi = 0;
   #pse = false;
-  #writeProtect = false;
-  #smep = false;
+  #rights = 0;
   #fetchFlag = 0;
 
   /**
@@ -124,45 +127,40 @@ export class PageWalker {
     this.#baseHi = mode >= PAGING.LEVEL_4 ? cr3Hi & 0xf_ffff : 0;
     this.#reservedHi = nxe ? reservedAddress : reservedAddress | 0x8000_0000;
     this.#pse = (cr4 & CR4.PSE) !== 0;
-    this.#writeProtect = (cr0 & CR0.WP) !== 0;
-    this.#smep = (cr4 & CR4.SMEP) !== 0;
-    this.#fetchFlag = nxe || this.#smep ? PAGE_FAULT.FETCH : 0;
+    const smep = (cr4 & CR4.SMEP) !== 0;
+    this.#rights = rightsIndex((cr0 & CR0.WP) !== 0, smep);
+    this.#fetchFlag = nxe || smep ? PAGE_FAULT.FETCH : 0;
   }
 
   /**
-   * Translates for an access. Gives the host-physical address, or a code of {@link UNTRANSLATED} with the reason in
-   * the fault.
-   *
-   * @param smap whether this supervisor access may not touch user pages (CR4.SMAP, unless RFLAGS.AC lifts it).
+   * Translates for a request: a kind of access with REQUEST_USER or REQUEST_SMAP (see rights.ts). Gives the
+   * host-physical address, or a code of {@link UNTRANSLATED} with the reason in the fault.
    */
-  walk(lo: number, hi: number, access: Access, user: boolean, smap: boolean): number {
+  walk(lo: number, hi: number, access: number): number {
+    const request = this.#passive ? access | RECORD : access;
     switch (this.mode) {
-      case PAGING.NONE:
-        this.pageShift = 12;
-        this.top = 0;
-        this.level = 0;
-        this.writeNow = true;
-        return this.#finish(lo, 0, lo, 0, access);
-      case PAGING.BITS_32:
-        return this.#walk32(lo, access, user, smap);
+      case PAGING.LEVEL_4:
+        if (hi >> 15 !== 0 && hi >> 15 !== -1) return this.#nonCanonical(lo, hi);
+        return this.#walkLevels(lo, hi, this.#baseLo, this.#baseHi, 4, request);
+      case PAGING.LEVEL_5:
+        if (hi >> 24 !== 0 && hi >> 24 !== -1) return this.#nonCanonical(lo, hi);
+        return this.#walkLevels(lo, hi, this.#baseLo, this.#baseHi, 5, request);
       case PAGING.PAE: {
         const at = this.#pdpteIndex + ((lo >>> 30) << 1);
         const pdpteLo = this.#pdptes[at];
         this.top = 2;
         this.level = 3;
-        if ((pdpteLo & P) === 0) return this.#pageFault(lo, 0, access, user, 0);
-        return this.#walkLevels(lo, 0, pdpteLo & ~0xfff, this.#pdptes[at + 1], 2, access, user, smap);
+        if ((pdpteLo & P) === 0) return this.#pageFault(lo, 0, request, 0);
+        return this.#walkLevels(lo, 0, pdpteLo & ~0xfff, this.#pdptes[at + 1], 2, request);
       }
-      case PAGING.LEVEL_4: {
-        const sign = hi >> 15;
-        if (sign !== 0 && sign !== -1) return this.#nonCanonical(lo, hi);
-        return this.#walkLevels(lo, hi, this.#baseLo, this.#baseHi, 4, access, user, smap);
-      }
-      default: {
-        const sign = hi >> 24;
-        if (sign !== 0 && sign !== -1) return this.#nonCanonical(lo, hi);
-        return this.#walkLevels(lo, hi, this.#baseLo, this.#baseHi, 5, access, user, smap);
-      }
+      case PAGING.BITS_32:
+        return this.#walk32(lo, this.#baseLo, request);
+      default:
+        this.pageShift = 12;
+        this.top = 0;
+        this.level = 0;
+        this.writeNow = true;
+        return this.#finish(lo, 0, lo, 0, request);
     }
   }
 
@@ -171,173 +169,167 @@ export class PageWalker {
    *
    * @see SDM "4-Level Paging and 5-Level Paging", 4.5; "PAE Paging", 4.4
    */
-  #walkLevels(
-    lo: number,
-    hi: number,
-    baseLo: number,
-    baseHi: number,
-    top: number,
-    access: Access,
-    user: boolean,
-    smap: boolean,
-  ): number {
+  #walkLevels(lo: number, hi: number, baseLo: number, baseHi: number, top: number, request: number): number {
     const second = this.#second;
+    const entries = this.#entries;
     const twoDimensional = second.enabled;
+    const entryAccess = second.entryAccess;
+    const entryNeed = entryAccess === EPT_ACCESS.READ ? entryAccess : entryAccess | NEED_WRITE;
+    const reservedHi = this.#reservedHi;
     let tableLo = baseLo;
     let tableHi = baseHi;
-    let all = RW | US | A;
+    let all = -1;
     let anyHi = 0;
-    this.top = top;
-    for (let level = top; ; level--) {
-      this.level = level;
-      const index =
-        level === 1
-          ? lo >>> 12
-          : level === 2
-            ? lo >>> 21
-            : level === 3
-              ? (lo >>> 30) | (hi << 2)
-              : level === 4
-                ? hi >>> 7
-                : hi >>> 16;
+    let shift = 9 * top + 3;
+    for (let level = top; ; level--, shift -= 9) {
+      // Bits 31:0 of the linear address shifted right; from bit 32 on it is the high half that counts.
+      const index = shift >= 32 ? hi >>> (shift - 32) : shift === 30 ? (lo >>> 30) | (hi << 2) : lo >>> shift;
       const guestLo = tableLo | ((index & 511) << 3);
       let hostLo = guestLo;
       let hostHi = tableHi;
       if (twoDimensional) {
-        if (!second.translate(guestLo, tableHi, second.entryAccess)) {
-          return this.#secondLevelFault(lo, hi, guestLo, tableHi, EPT_LINEAR_VALID);
+        const page = second.lookUp(guestLo, tableHi, entryNeed);
+        if (page >= 0) {
+          hostLo = (page << 12) | (guestLo & 0xfff);
+          hostHi = page >>> 20;
+        } else {
+          if (!second.translate(guestLo, tableHi, entryAccess)) {
+            return this.#entryFault(lo, hi, guestLo, tableHi, top, level);
+          }
+          hostLo = second.hostLo | (guestLo & 0xfff);
+          hostHi = second.hostHi;
         }
-        hostLo = second.hostLo | (guestLo & 0xfff);
-        hostHi = second.hostHi;
       }
-      const entryLo = this.#entries.read(hostLo, hostHi);
-      const entryHi = this.#entries.high;
-      this.entryGuestLo[level] = guestLo;
-      this.entryGuestHi[level] = tableHi;
-      this.entryHostLo[level] = hostLo;
-      this.entryHostHi[level] = hostHi;
-      this.entryLo[level] = entryLo;
-      this.entryHi[level] = entryHi;
-      if ((entryLo & P) === 0) return this.#pageFault(lo, hi, access, user, 0);
-      if ((entryHi & this.#reservedHi) !== 0) return this.#reservedBitFault(lo, hi, access, user);
-      const large = level !== 1 && (entryLo & PS) !== 0;
-      if (large && (entryLo & RESERVED_PAGE[level]) !== 0)
-        return this.#reservedBitFault(lo, hi, access, user);
+      const entryLo = entries.read(hostLo, hostHi);
+      const entryHi = entries.high;
+      if ((request & RECORD) !== 0)
+        this.#record(top, level, guestLo, tableHi, hostLo, hostHi, entryLo, entryHi);
+      if ((entryLo & P) === 0) return this.#pageFault(lo, hi, request, 0);
+      if ((entryHi & reservedHi) !== 0) return this.#pageFault(lo, hi, request, RESERVED_BIT);
       all &= entryLo;
       anyHi |= entryHi;
       tableLo = entryLo & ~0xfff;
       tableHi = entryHi & 0xf_ffff;
-      if (level === 1 || large) {
-        const shift = level === 1 ? 12 : level === 2 ? 21 : 30;
+      if (level !== 1) {
+        if ((entryLo & PS) === 0) continue;
+        if ((entryLo & RESERVED_PAGE[level]) !== 0) return this.#pageFault(lo, hi, request, RESERVED_BIT);
         const low = (1 << shift) - 1;
-        this.pageShift = shift;
-        return this.#useLeaf(
-          lo,
-          hi,
-          (tableLo & ~low) | (lo & low),
-          tableHi,
-          all,
-          anyHi < 0,
-          access,
-          user,
-          smap,
-          8,
-        );
+        tableLo = (tableLo & ~low) | (lo & low & ~0xfff);
       }
+      const rights = ((all >> 1) & 3) | ((anyHi >>> 31) << 2);
+      const permitted = this.#rights + (request & REQUEST);
+      if (((PERMITTED[permitted] >> rights) & 1) === 0) return this.#pageFault(lo, hi, request, P);
+      this.pageShift = shift;
+      const dirty = (request & 3) === ACCESS.WRITE ? D : 0;
+      if ((all & A) === 0 || (entryLo & dirty) !== dirty) {
+        if ((request & RECORD) === 0) return this.#walkLevels(lo, hi, baseLo, baseHi, top, request | RECORD);
+        if (!this.#passive) return this.#finishWithFlags(lo, hi, tableLo | (lo & 0xfff), tableHi, request, 8);
+      }
+      const host = this.#finish(lo, hi, tableLo | (lo & 0xfff), tableHi, request);
+      this.writeNow &&=
+        (entryLo & D) !== 0 && ((PERMITTED[(permitted & ~3) | ACCESS.WRITE] >> rights) & 1) !== 0;
+      return host;
     }
   }
 
   /** @see SDM "32-Bit Paging", 4.3 */
-  #walk32(lo: number, access: Access, user: boolean, smap: boolean): number {
+  #walk32(lo: number, base: number, request: number): number {
     const second = this.#second;
-    let table = this.#baseLo;
-    let all = RW | US | A;
-    this.top = 2;
+    let table = base;
+    let all = -1;
     for (let level = 2; ; level--) {
-      this.level = level;
       const guestLo = table | ((level === 2 ? lo >>> 22 : (lo >>> 12) & 1023) << 2);
       let hostLo = guestLo;
       let hostHi = 0;
       if (second.enabled) {
-        if (!second.translate(guestLo, 0, second.entryAccess)) {
-          return this.#secondLevelFault(lo, 0, guestLo, 0, EPT_LINEAR_VALID);
-        }
+        if (!second.translate(guestLo, 0, second.entryAccess))
+          return this.#entryFault(lo, 0, guestLo, 0, 2, level);
         hostLo = second.hostLo | (guestLo & 0xfff);
         hostHi = second.hostHi;
       }
       const entry = this.#entries.read32(hostLo, hostHi);
-      this.entryGuestLo[level] = guestLo;
-      this.entryGuestHi[level] = 0;
-      this.entryHostLo[level] = hostLo;
-      this.entryHostHi[level] = hostHi;
-      this.entryLo[level] = entry;
-      this.entryHi[level] = 0;
-      if ((entry & P) === 0) return this.#pageFault(lo, 0, access, user, 0);
+      if ((request & RECORD) !== 0) this.#record(2, level, guestLo, 0, hostLo, hostHi, entry, 0);
+      if ((entry & P) === 0) return this.#pageFault(lo, 0, request, 0);
       all &= entry;
       table = entry & ~0xfff;
-      if (level === 1) {
-        this.pageShift = 12;
-        return this.#useLeaf(lo, 0, table | (lo & 0xfff), 0, all, false, access, user, smap, 4);
-      }
-      if (this.#pse && (entry & PS) !== 0) {
-        if ((entry & this.#reserved4M) !== 0) return this.#reservedBitFault(lo, 0, access, user);
-        const addressLo = (entry & 0xffc0_0000) | (lo & 0x3f_ffff);
+      let pageHi = 0;
+      this.pageShift = 12;
+      if (level === 2) {
+        if (!this.#pse || (entry & PS) === 0) continue;
+        if ((entry & this.#reserved4M) !== 0) return this.#pageFault(lo, 0, request, RESERVED_BIT);
+        table = (entry & 0xffc0_0000) | (lo & 0x3f_f000);
+        pageHi = (entry >>> 13) & 0xff;
         this.pageShift = 22;
-        return this.#useLeaf(lo, 0, addressLo, (entry >>> 13) & 0xff, all, false, access, user, smap, 4);
       }
+      const rights = (all >> 1) & 3;
+      const permitted = this.#rights + (request & REQUEST);
+      if (((PERMITTED[permitted] >> rights) & 1) === 0) return this.#pageFault(lo, 0, request, P);
+      const dirty = (request & 3) === ACCESS.WRITE ? D : 0;
+      if ((all & A) === 0 || (entry & dirty) !== dirty) {
+        if ((request & RECORD) === 0) return this.#walk32(lo, base, request | RECORD);
+        if (!this.#passive) return this.#finishWithFlags(lo, 0, table | (lo & 0xfff), pageHi, request, 4);
+      }
+      const host = this.#finish(lo, 0, table | (lo & 0xfff), pageHi, request);
+      this.writeNow &&=
+        (entry & D) !== 0 && ((PERMITTED[(permitted & ~3) | ACCESS.WRITE] >> rights) & 1) !== 0;
+      return host;
     }
   }
 
+  #record(
+    top: number,
+    level: number,
+    guestLo: number,
+    guestHi: number,
+    hostLo: number,
+    hostHi: number,
+    entryLo: number,
+    entryHi: number,
+  ): void {
+    this.top = top;
+    this.level = level;
+    this.entryGuestLo[level] = guestLo;
+    this.entryGuestHi[level] = guestHi;
+    this.entryHostLo[level] = hostLo;
+    this.entryHostHi[level] = hostHi;
+    this.entryLo[level] = entryLo;
+    this.entryHi[level] = entryHi;
+  }
+
   /**
-   * The structures give a translation: checks the rights, then sets accessed and dirty flags.
+   * The end of a recorded walk that has accessed or dirty flags to set. They are set once nothing can fail any more.
    *
-   * @see SDM "Access Rights", 4.6; "Accessed and Dirty Flags", 4.8
+   * @see SDM "Accessed and Dirty Flags", 4.8
    */
-  #useLeaf(
+  #finishWithFlags(
     lo: number,
     hi: number,
     guestLo: number,
     guestHi: number,
-    all: number,
-    executeDisable: boolean,
-    access: Access,
-    user: boolean,
-    smap: boolean,
+    request: number,
     entrySize: 4 | 8,
   ): number {
-    const userPage = (all & US) !== 0;
-    let writable = (all & RW) !== 0;
-    let allowed: boolean;
-    if (user) {
-      allowed = userPage;
-    } else {
-      writable ||= !this.#writeProtect;
-      allowed = !userPage || !(access === ACCESS.EXECUTE ? this.#smep : smap);
-    }
-    if (access === ACCESS.WRITE) allowed &&= writable;
-    else if (access === ACCESS.EXECUTE) allowed &&= !executeDisable;
-    if (!allowed) return this.#pageFault(lo, hi, access, user, PAGE_FAULT.PRESENT);
-
     const leaf = this.level;
-    const setDirty = access === ACCESS.WRITE && (this.entryLo[leaf] & D) === 0;
-    if (((all & A) === 0 || setDirty) && !this.#passive) {
-      if (!this.#mayUpdate(lo, hi, leaf, setDirty)) return UNTRANSLATED.SECOND_LEVEL_FAULT;
-      const host = this.#finish(lo, hi, guestLo, guestHi, access);
-      if (host >= 0 || host === UNTRANSLATED.WINDOW) this.#update(leaf, setDirty, entrySize);
-      this.writeNow &&= writable && (this.entryLo[leaf] & D) !== 0;
-      return host;
+    const write = (request & 3) === ACCESS.WRITE;
+    if (!this.#mayUpdate(lo, hi, leaf, write)) return UNTRANSLATED.SECOND_LEVEL_FAULT;
+    const host = this.#finish(lo, hi, guestLo, guestHi, request);
+    if (host < 0 && host !== UNTRANSLATED.WINDOW) return host;
+    for (let level = this.top; level >= leaf; level--) {
+      const bits = flagsOf(level, leaf, write);
+      if ((this.entryLo[level] & bits) === bits) continue;
+      this.#entries.set(this.entryHostLo[level], this.entryHostHi[level], bits, entrySize);
     }
-    const host = this.#finish(lo, hi, guestLo, guestHi, access);
-    this.writeNow &&= writable && (this.entryLo[leaf] & D) !== 0;
+    // A load leaves it to the first store to find out.
+    this.writeNow &&= write;
     return host;
   }
 
   /** Whether the second level lets the flags of the path be written. */
-  #mayUpdate(lo: number, hi: number, leaf: number, setDirty: boolean): boolean {
+  #mayUpdate(lo: number, hi: number, leaf: number, write: boolean): boolean {
     const second = this.#second;
     if (!second.enabled) return true;
     for (let level = this.top; level >= leaf; level--) {
-      const bits = A | (setDirty && level === leaf ? D : 0);
+      const bits = flagsOf(level, leaf, write);
       if ((this.entryLo[level] & bits) === bits) continue;
       const guestLo = this.entryGuestLo[level];
       const guestHi = this.entryGuestHi[level];
@@ -349,64 +341,68 @@ export class PageWalker {
     return true;
   }
 
-  #update(leaf: number, setDirty: boolean, entrySize: 4 | 8): void {
-    for (let level = this.top; level >= leaf; level--) {
-      const bits = A | (setDirty && level === leaf ? D : 0);
-      if ((this.entryLo[level] & bits) === bits) continue;
-      this.entryLo[level] |= bits;
-      this.#entries.set(this.entryHostLo[level], this.entryHostHi[level], bits, entrySize);
-    }
-  }
-
   /** Translates the guest-physical address. */
-  #finish(lo: number, hi: number, guestLo: number, guestHi: number, access: Access): number {
+  #finish(lo: number, hi: number, guestLo: number, guestHi: number, request: number): number {
     const second = this.#second;
-    this.guestPhysical = guestHi * TWO_32 + (guestLo >>> 0);
+    const mask = this.#entries.addressMask;
+    this.guestLo = guestLo;
+    this.guestHi = guestHi;
     if (!second.enabled) {
       this.writeNow = true;
-      return guestHi * TWO_32 + ((guestLo & this.#entries.addressMask) >>> 0);
+      return address(guestLo & mask, guestHi);
     }
-    if (!second.translate(guestLo, guestHi, FINAL_ACCESS[access])) {
-      const { window } = this;
-      if (
-        window &&
-        !second.misconfiguration &&
-        this.guestPhysical >= window.start &&
-        this.guestPhysical < window.end
-      ) {
-        this.writeNow = false;
-        return UNTRANSLATED.WINDOW;
-      }
+    const page = second.lookUp(guestLo, guestHi, FINAL_NEED[request & 3]);
+    if (page >= 0) {
+      this.writeNow = second.writeNow;
+      return address(((page << 12) | (guestLo & 0xfff)) & mask, page >>> 20);
+    }
+    if (!second.translate(guestLo, guestHi, FINAL_ACCESS[request & 3])) {
+      this.writeNow = false;
+      if (this.#isInWindow()) return UNTRANSLATED.WINDOW;
       return this.#secondLevelFault(lo, hi, guestLo, guestHi, EPT_LINEAR_VALID | EPT_TRANSLATED);
     }
     this.writeNow = second.writeNow;
-    return second.hostHi * TWO_32 + (((second.hostLo | (guestLo & 0xfff)) & this.#entries.addressMask) >>> 0);
+    return address((second.hostLo | (guestLo & 0xfff)) & mask, second.hostHi);
+  }
+
+  #isInWindow(): boolean {
+    const { window, guestPhysical } = this;
+    if (!window || this.#second.misconfiguration) return false;
+    return guestPhysical >= window.start && guestPhysical < window.end;
   }
 
   /** Turns {@link UNTRANSLATED.WINDOW} of the last walk into the EPT violation that it stands for. */
   refuseWindow(lo: number, hi: number): number {
-    const guestHi = Math.floor(this.guestPhysical / TWO_32);
-    return this.#secondLevelFault(lo, hi, this.guestPhysical | 0, guestHi, EPT_LINEAR_VALID | EPT_TRANSLATED);
+    return this.#secondLevelFault(lo, hi, this.guestLo, this.guestHi, EPT_LINEAR_VALID | EPT_TRANSLATED);
+  }
+
+  /** The guest-physical address of the last walk that reached one. */
+  get guestPhysical(): number {
+    return address(this.guestLo, this.guestHi);
   }
 
   // Failures
 
   /** @see SDM "Page-Fault Exceptions", 4.7 */
-  #pageFault(lo: number, hi: number, access: Access, user: boolean, code: number): number {
+  #pageFault(lo: number, hi: number, request: number, code: number): number {
     const fault = this.#fault;
+    const access = request & 3;
     fault.kind = 'page';
     fault.linearLo = lo;
     fault.linearHi = hi;
     fault.errorCode =
       code |
       (access === ACCESS.WRITE ? PAGE_FAULT.WRITE : 0) |
-      (user ? PAGE_FAULT.USER : 0) |
+      ((request & REQUEST_USER) !== 0 ? PAGE_FAULT.USER : 0) |
       (access === ACCESS.EXECUTE ? this.#fetchFlag : 0);
     return UNTRANSLATED.PAGE_FAULT;
   }
 
-  #reservedBitFault(lo: number, hi: number, access: Access, user: boolean): number {
-    return this.#pageFault(lo, hi, access, user, PAGE_FAULT.PRESENT | PAGE_FAULT.RESERVED);
+  /** The second level has no translation for an entry, which is not read. */
+  #entryFault(lo: number, hi: number, guestLo: number, guestHi: number, top: number, level: number): number {
+    this.top = top;
+    this.level = level + 1;
+    return this.#secondLevelFault(lo, hi, guestLo, guestHi, EPT_LINEAR_VALID);
   }
 
   #nonCanonical(lo: number, hi: number): number {
@@ -423,9 +419,19 @@ export class PageWalker {
     fault.kind = 'second-level';
     fault.linearLo = lo;
     fault.linearHi = hi;
-    fault.guestPhysical = guestHi * TWO_32 + (guestLo >>> 0);
+    fault.guestPhysical = address(guestLo, guestHi);
     fault.misconfiguration = this.#second.misconfiguration;
     fault.qualification = this.#second.qualification | bits;
     return UNTRANSLATED.SECOND_LEVEL_FAULT;
   }
+}
+
+/** The flags that the entry of `level` needs on a path that ends at `leaf`. */
+function flagsOf(level: number, leaf: number, write: boolean): number {
+  return level === leaf && write ? A | D : A;
+}
+
+/** A physical address as a number; the common case stays a small integer. */
+function address(lo: number, hi: number): number {
+  return hi === 0 ? lo >>> 0 : hi * TWO_32 + (lo >>> 0);
 }
