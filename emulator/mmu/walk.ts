@@ -164,6 +164,14 @@ export class PageWalker {
     }
   }
 
+  /** Reads at a guest-physical address for no linear address: bit 7 of an EPT violation's qualification stays 0. */
+  walkGuestPhysical(lo: number, hi: number): number {
+    const second = this.#second;
+    if (!second.enabled) return address(lo & this.#entries.addressMask, hi);
+    if (!second.translate(lo, hi, EPT_ACCESS.READ)) return this.#secondLevelFault(0, 0, lo, hi, 0);
+    return address((second.hostLo | (lo & 0xfff)) & this.#entries.addressMask, second.hostHi);
+  }
+
   /**
    * PAE, 4-level and 5-level paging.
    *
