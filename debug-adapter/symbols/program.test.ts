@@ -1,7 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildKernel, openProgram, outputOf, SOURCES } from '../../test/support/symbolPrograms.ts';
+import {
+  buildKernel,
+  openProgram,
+  outputOf,
+  SOURCES,
+  temporaryPath,
+} from '../../test/support/symbolPrograms.ts';
 import { missing } from '../../test/support/tools.ts';
 import type { ProgramSymbols } from './program.ts';
 
@@ -315,5 +321,122 @@ describe.skipIf(missing('gcc'))('a load bias', () => {
       bias,
     );
     expect(moved.addressToLine(a.address)).toBeUndefined();
+  });
+});
+
+describe.skipIf(missing('gcc', 'objcopy'))('source paths', () => {
+  it('that are relative are resolved from the folder of the program', () => {
+    const program = openProgram(buildKernel('-O0', `-ffile-prefix-map=${process.cwd()}=.`));
+    const kernel = temporaryPath(relative(process.cwd(), KERNEL));
+    expect(program.sources()).toContain(kernel);
+    expect(program.sources()).toContain(temporaryPath(relative(process.cwd(), BOOT)));
+    const [location] = program.lineToAddresses(kernel, lineOf(KERNEL, 'total += clamp'));
+    expect(program.addressToLine(location.address)?.path).toBe(kernel);
+    expect(program.sources().filter((source) => source.startsWith(SOURCES))).toEqual([]);
+  });
+
+  it('of a program built on Windows are found in any spelling', () => {
+    const program = openProgram(buildKernel('-O0', `-fdebug-prefix-map=${SOURCES}=C:\\kernel\\src/`));
+    expect(program.sources()).toContain('C:\\kernel\\src\\kernel.c');
+    const line = lineOf(KERNEL, 'total += clamp');
+    expect(program.lineToAddresses('c:/Kernel/SRC/kernel.c', line)).toHaveLength(1);
+    expect(program.lineToAddresses('C:\\kernel\\src\\..\\src\\kernel.c', line)).toHaveLength(1);
+    expect(program.lineToAddresses('SRC/Kernel.c', line)).toHaveLength(1);
+    expect(program.lineToAddresses('/kernel/src/kernel.c', line)).toEqual([]);
+  });
+});
+
+describe.skipIf(missing('gcc', 'objcopy'))('a program without .debug_aranges', () => {
+  it.each([['-gdwarf-5'], ['-gdwarf-4']])('built with %s has the same answers', (option) => {
+    const path = buildKernel('-O2', option);
+    const without = temporaryPath('noAranges.elf');
+    outputOf('objcopy', '--remove-section=.debug_aranges', path, without);
+    const [program, other] = [openProgram(path), openProgram(without)];
+    for (const address of codeAddresses(path)) {
+      expect(other.addressToLine(address)).toEqual(program.addressToLine(address));
+      expect(other.functionAt(address)).toEqual(program.functionAt(address));
+    }
+  });
+});
+
+describe.skipIf(missing('as', 'ld'))('the end of a prologue', () => {
+  it('that the compiler marks is where a breakpoint on the function stops', () => {
+    const [source, object, path] = ['s', 'o', 'elf'].map((extension) =>
+      temporaryPath(`prologue.${extension}`),
+    );
+    writeFileSync(
+      source,
+      `.file 1 "/src/marked.c"
+       .text
+       .globl marked
+       .type marked, @function
+       marked:
+       .loc 1 10 1
+       push %rbp
+       .loc 1 10 5
+       mov %rsp, %rbp
+       .loc 1 12 3 prologue_end
+       nop
+       .loc 1 13 3
+       ret
+       .size marked, . - marked
+       end:
+       .section .debug_abbrev
+       .byte 1, 0x11, 1, 0x10, 0x17, 0x11, 1, 0x12, 7, 0, 0
+       .byte 2, 0x2e, 0, 3, 8, 0x11, 1, 0x12, 7, 0, 0, 0
+       .section .debug_info
+       .long info_end - . - 4
+       .short 4
+       .long 0
+       .byte 8, 1
+       .long 0
+       .quad marked, end - marked
+       .byte 2
+       .string "marked"
+       .quad marked, end - marked
+       .byte 0
+       info_end:
+       .section .debug_line
+      `,
+    );
+    outputOf('as', '-o', object, source);
+    outputOf('ld', '-o', path, '-e', 'marked', object);
+    const program = openProgram(path);
+    const [{ function: marked }] = program.functionsByName('marked');
+    expect(program.problems).toEqual([]);
+    expect((marked?.body ?? 0n) - (marked?.entry ?? 0n)).toBe(4n);
+    const [location] = program.lineToAddresses('/src/marked.c', 10);
+    expect([location.address, location.line]).toEqual([marked?.body, 12]);
+  });
+});
+
+describe.skipIf(missing('gcc', 'gdb'))('the addresses of a line', () => {
+  it.each([
+    ['-gdwarf-5', '-O0'],
+    ['-gdwarf-4', '-O0'],
+    ['-m32', '-O0'],
+  ])('with %s %s are those where gdb stops', (...options) => {
+    const path = buildKernel(...options);
+    const program = openProgram(path);
+    for (const file of ['kernel.c', 'other.c', 'inlined.h']) {
+      const count = readFileSync(join(SOURCES, file), 'utf8').split('\n').length - 1;
+      const commands = ['set breakpoint pending off', 'set confirm off'];
+      for (let line = 1; line <= count; line++)
+        commands.push(`echo @@${line}\\n`, `break ${file}:${line}`, 'info breakpoints', 'delete');
+      const output = outputOf(
+        'gdb',
+        '-nx',
+        '-q',
+        '-batch',
+        ...commands.flatMap((command) => ['-ex', command]),
+        path,
+      );
+      for (const part of output.split('@@').slice(1)) {
+        const line = Number.parseInt(part, 10);
+        const expected = [...part.matchAll(/ (0x[0-9a-f]{8,16}) in /g)].map((match) => BigInt(match[1]));
+        const found = program.lineToAddresses(join(SOURCES, file), line).map(({ address }) => address);
+        expect({ file, line, found }).toEqual({ file, line, found: expected });
+      }
+    }
   });
 });

@@ -174,8 +174,9 @@ export class Dwarf {
         if (unit.header.offset === offset) add(unit, start, end);
       }),
     );
+    const rangeless: Unit[] = [];
     for (const unit of units) {
-      if (known.has(unit.index)) continue;
+      if (known.has(unit.index) || unit.isTypeUnit) continue;
       this.attempt(() => {
         const { root } = unit;
         if (root.splitName !== NO_STRING) {
@@ -189,14 +190,31 @@ export class Dwarf {
         }
         if (root.ranges) readRangeList(unit, root.ranges, (start, end) => add(unit, start, end));
         else if (root.lowPc < root.highPc) add(unit, root.lowPc, root.highPc);
-        if (known.has(unit.index) || root.lineTable < 0) return;
-        const lines = this.lines(unit);
-        if (!lines) return;
-        const { starts, ends } = lines.sequences;
-        for (let i = 0; i < starts.length; i++) add(unit, starts[i], ends[i]);
+        if (!known.has(unit.index) && root.lineTable >= 0) rangeless.push(unit);
       });
     }
+    this.addLineSequences(rangeless, known, add);
     return list.index();
+  }
+
+  /** Units that do not tell their ranges have those of their line tables, unless it is that of another unit. */
+  private addLineSequences(
+    rangeless: readonly Unit[],
+    known: ReadonlySet<number>,
+    add: (unit: Unit, start: Address, end: Address) => void,
+  ): void {
+    if (rangeless.length === 0) return;
+    const taken = new Set<number>();
+    for (const unit of this.units)
+      if (known.has(unit.index)) this.attempt(() => taken.add(unit.root.lineTable));
+    for (const unit of rangeless) {
+      if (taken.has(unit.root.lineTable)) continue;
+      taken.add(unit.root.lineTable);
+      const lines = this.lines(unit);
+      if (!lines) continue;
+      const { starts, ends } = lines.sequences;
+      for (let i = 0; i < starts.length; i++) add(unit, starts[i], ends[i]);
+    }
   }
 
   private buildFileIndex(): Map<number, number[]> {
@@ -204,6 +222,7 @@ export class Dwarf {
     const index = new Map<number, number[]>();
     const seen = new Set<UnitFiles>();
     for (const unit of this.units) {
+      if (unit.isTypeUnit) continue;
       const files = this.files(unit);
       // Partial units share a table with the unit that has the code.
       if (!files || seen.has(files)) continue;

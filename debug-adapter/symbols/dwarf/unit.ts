@@ -178,6 +178,10 @@ export class Unit {
     this.tables = tables;
   }
 
+  get isTypeUnit(): boolean {
+    return this.header.unitType === DW_UT_type || this.header.unitType === DW_UT_split_type;
+  }
+
   /** A cursor of its own for a walk through the unit. */
   dieReader(): DieReader {
     const { header, sections } = this;
