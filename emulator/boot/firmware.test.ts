@@ -3,7 +3,7 @@ import { BootMemory } from '../../test/support/bootMemory.ts';
 import { firmwareSegments } from './firmware.ts';
 
 describe('what firmware leaves in memory', () => {
-  const { segments, rsdpAddress } = firmwareSegments(1);
+  const { segments, rsdpAddress } = firmwareSegments(64 * 1024 * 1024, 1);
   const memory = new BootMemory({ segments });
 
   it('the BIOS data area names COM1, the EBDA, 639 KiB of base memory and the text screen', () => {

@@ -1,9 +1,10 @@
 /**
- * What firmware leaves in memory for a system that it boots: the BIOS data area, the extended BIOS data area and the
- * ACPI tables.
+ * What firmware leaves in memory for a system that it boots: interrupt vectors and services of a BIOS, the BIOS data
+ * areas and the ACPI tables.
  */
 import { LOW_MEMORY, PORTS } from '../machine/layout.ts';
 import { acpiTables } from './acpi.ts';
+import { biosServices, EQUIPMENT_WORD } from './biosServices.ts';
 import type { BootSegment } from './bootPlan.ts';
 import { StructureWriter } from './bytes.ts';
 
@@ -19,16 +20,13 @@ const CRTC_PORT = 0x63;
 const VIDEO_LAST_ROW = 0x84;
 const CHARACTER_HEIGHT = 0x85;
 
-/** One serial port, 80x25 colour display, coprocessor. */
-const EQUIPMENT_WORD = 0x0222;
-
 export interface Firmware {
   readonly segments: readonly BootSegment[];
   /** Physical address of the ACPI root system description pointer. */
   readonly rsdpAddress: number;
 }
 
-export function firmwareSegments(cpus: number): Firmware {
+export function firmwareSegments(memoryBytes: number, cpus: number): Firmware {
   const { biosData, ebda, bios } = LOW_MEMORY;
   const data = new StructureWriter(biosData.length)
     .u16(COM1_PORT, PORTS.com1.base)
@@ -44,11 +42,14 @@ export function firmwareSegments(cpus: number): Firmware {
   // Its first byte is its size in kilobytes.
   const extendedData = new StructureWriter(ebda.length).u8(0, ebda.length / 1024);
   const tables = acpiTables(bios.base, cpus);
+  const services = biosServices(memoryBytes);
   return {
     segments: [
+      segment('interrupt vectors', 0, services.vectors),
       segment('BIOS data area', biosData.base, data.bytes),
       segment('extended BIOS data area', ebda.base, extendedData.bytes),
       segment('ACPI tables', bios.base, tables.bytes),
+      segment('BIOS', bios.base + bios.length - services.rom.length, services.rom),
     ],
     rsdpAddress: tables.rsdpAddress,
   };

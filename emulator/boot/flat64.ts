@@ -23,7 +23,7 @@ const INITRD_MAX = 0x7fff_ffff;
 
 export function planFlat64(image: NamedBytes, elf: ElfImage, options: BootOptions): BootPlan {
   const plan = new MemoryPlan(image.name, options.memoryBytes);
-  const firmware = firmwareSegments(options.cpus);
+  const firmware = firmwareSegments(options.memoryBytes, options.cpus);
   plan.addFirmware(firmware.segments);
   for (const { index, physicalAddress, bytes, memorySize } of elf.segments) {
     plan.claim(`segment ${index}`, physicalAddress, bytes, memorySize);

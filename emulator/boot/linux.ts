@@ -91,7 +91,7 @@ export function planLinux(image: NamedBytes, options: BootOptions): BootPlan {
     );
   }
   const plan = new MemoryPlan(image.name, options.memoryBytes);
-  const firmware = firmwareSegments(options.cpus);
+  const firmware = firmwareSegments(options.memoryBytes, options.cpus);
   plan.addFirmware(firmware.segments);
   plan.claim('kernel', header.loadAddress, header.kernel, Math.max(header.initSize, header.kernel.length));
 

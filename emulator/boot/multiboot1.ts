@@ -68,7 +68,7 @@ export function planMultiboot1(image: NamedBytes, header: MultibootHeader, optio
     );
   }
   const plan = new MemoryPlan(image.name, options.memoryBytes);
-  plan.addFirmware(firmwareSegments(options.cpus).segments);
+  plan.addFirmware(firmwareSegments(options.memoryBytes, options.cpus).segments);
   const entry =
     (header.flags & HEADER_ADDRESS_FIELDS) !== 0
       ? loadByAddressFields(plan, image, header)
