@@ -2,6 +2,9 @@
  * The real-time clock and CMOS memory: a Motorola MC146818 with 128 bytes, at ports 0x70 (index) and 0x71 (data). The
  * date follows from the start time of the run and the virtual clock; nothing ticks unless an interrupt is enabled.
  *
+ * DEVIATION(rtc-calendar): the day of the week follows from the date and the format bits of register B change only how
+ * a running date is shown; on the chip both are whatever was written. An update takes no time.
+ *
  * @see Motorola, MC146818A Real-Time Clock Plus RAM; the meaning of the bytes above 0x0d is the PC BIOS'
  */
 import type { Alarm, Clock } from '../base/clock.ts';

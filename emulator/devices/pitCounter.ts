@@ -2,6 +2,8 @@
  * One counter of the 8254. Time is the number of CLK pulses since power-on; "elapsed" is the number of pulses since
  * the counting element was loaded. A count that is written is loaded by the pulse after it.
  *
+ * DEVIATION(pit-illegal-count): a count of 1 in modes 2 and 3, which the datasheet forbids, keeps OUT high.
+ *
  * @see Intel, 8254 Programmable Interval Timer, "Mode Definitions" and "Operation Common to All Modes"
  */
 import type { SavedState } from '../base/savedState.ts';
