@@ -274,6 +274,25 @@ describe.skipIf(missing('gcc', 'gdb', 'readelf'))('unwinding', () => {
     expect(program.symbolAt((caller?.values[RIP] as bigint) - 1n)?.name).toBe('on_signal');
   });
 
+  it('32-bit code takes words of 4 bytes and the registers of i386', () => {
+    const program = openProgram(buildKernel('-O0', '-m32'));
+    const [{ function: check }] = program.functionsByName('check');
+    // After "push %ebp; mov %esp, %ebp": the saved ebp is on top, the return address above it.
+    const frame = registersOf({ rip: check?.body ?? 0n, rsp: 0x7000n, rbp: 0x8000n, rsi: 0x11n, rax: 0x22n });
+    const words = new Map([
+      [0x8000n, 0x9000],
+      [0x8004n, 0xc010_0123],
+    ]);
+    const caller = program.unwind(frame, (address, size) => {
+      const bytes = new Uint8Array(size);
+      new DataView(bytes.buffer).setUint32(0, words.get(address) ?? 0, true);
+      return size === 4 ? bytes : undefined;
+    });
+    const register = (name: RegisterName) => caller?.values[X86_64_REGISTERS.indexOf(name)];
+    expect([register('rip'), register('rsp'), register('rbp')]).toEqual([0xc010_0123n, 0x8008n, 0x9000n]);
+    expect([register('rsi'), register('rax')]).toEqual([0x11n, undefined]);
+  });
+
   it('ends where the program says that nobody called', () => {
     const program = openProgram(buildKernel('-O2'));
     const [start] = program.symbolsByName('_start');

@@ -9,10 +9,8 @@ export const ELFCLASS32 = 1;
 export const ELFCLASS64 = 2;
 export const ELFDATA2LSB = 1;
 
-export const ET_REL = 1;
 export const ET_EXEC = 2;
 export const ET_DYN = 3;
-export const ET_CORE = 4;
 
 export const EM_386 = 3;
 export const EM_X86_64 = 62;
@@ -22,7 +20,6 @@ export const PN_XNUM = 0xffff;
 export const SHN_XINDEX = 0xffff;
 
 export const SHN_UNDEF = 0;
-export const SHN_LORESERVE = 0xff00;
 export const SHN_ABS = 0xfff1;
 export const SHN_COMMON = 0xfff2;
 
@@ -33,7 +30,6 @@ export const SHT_DYNSYM = 11;
 export const SHT_SYMTAB_SHNDX = 18;
 
 export const SHF_ALLOC = 0x2;
-export const SHF_EXECINSTR = 0x4;
 export const SHF_TLS = 0x400;
 export const SHF_COMPRESSED = 0x800;
 
@@ -47,7 +43,6 @@ export const STT_FILE = 4;
 export const STT_TLS = 6;
 export const STT_GNU_IFUNC = 10;
 
-export const STB_LOCAL = 0;
 export const STB_GLOBAL = 1;
 export const STB_WEAK = 2;
 export const STB_GNU_UNIQUE = 10;

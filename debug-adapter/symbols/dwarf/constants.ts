@@ -5,9 +5,7 @@
  */
 
 // Unit types, section 7.5.1
-export const DW_UT_compile = 0x01;
 export const DW_UT_type = 0x02;
-export const DW_UT_partial = 0x03;
 export const DW_UT_skeleton = 0x04;
 export const DW_UT_split_compile = 0x05;
 export const DW_UT_split_type = 0x06;
@@ -23,13 +21,11 @@ export const DW_TAG_reference_type = 0x10;
 export const DW_TAG_compile_unit = 0x11;
 export const DW_TAG_structure_type = 0x13;
 export const DW_TAG_subroutine_type = 0x15;
-export const DW_TAG_typedef = 0x16;
 export const DW_TAG_union_type = 0x17;
 export const DW_TAG_unspecified_parameters = 0x18;
 export const DW_TAG_inlined_subroutine = 0x1d;
 export const DW_TAG_module = 0x1e;
 export const DW_TAG_subrange_type = 0x21;
-export const DW_TAG_base_type = 0x24;
 export const DW_TAG_catch_block = 0x25;
 export const DW_TAG_const_type = 0x26;
 export const DW_TAG_subprogram = 0x2e;
@@ -39,7 +35,6 @@ export const DW_TAG_volatile_type = 0x35;
 export const DW_TAG_restrict_type = 0x37;
 export const DW_TAG_interface_type = 0x38;
 export const DW_TAG_namespace = 0x39;
-export const DW_TAG_unspecified_type = 0x3b;
 export const DW_TAG_partial_unit = 0x3c;
 export const DW_TAG_rvalue_reference_type = 0x42;
 export const DW_TAG_atomic_type = 0x47;
@@ -48,7 +43,6 @@ export const DW_TAG_atomic_type = 0x47;
 export const DW_AT_sibling = 0x01;
 export const DW_AT_location = 0x02;
 export const DW_AT_name = 0x03;
-export const DW_AT_byte_size = 0x0b;
 export const DW_AT_stmt_list = 0x10;
 export const DW_AT_low_pc = 0x11;
 export const DW_AT_high_pc = 0x12;
@@ -61,7 +55,6 @@ export const DW_AT_count = 0x37;
 export const DW_AT_decl_file = 0x3a;
 export const DW_AT_decl_line = 0x3b;
 export const DW_AT_declaration = 0x3c;
-export const DW_AT_encoding = 0x3e;
 export const DW_AT_external = 0x3f;
 export const DW_AT_specification = 0x47;
 export const DW_AT_type = 0x49;

@@ -100,6 +100,7 @@ export class DieReader {
       if (form === DW_FORM_implicit_const) {
         this.forms[i] = form;
         this.values[i] = constants?.[i] ?? 0;
+        this.lengths[i] = 0;
         continue;
       }
       formReader.read(form);

@@ -131,7 +131,8 @@ export function isAddressIndex(form: number): boolean {
 /**
  * Decodes values at a reader's position. After `read`, `value` holds by class of the form:
  * address: Address · index (strx, addrx, rnglistx, loclistx): the index · constant: the number (exact
- * within ±2^53; data16: its position) · string: StringRef · block, exprloc: position, with `length` ·
+ * within ±2^53; data16: its position) · string: StringRef · block, exprloc: position, with `length` (0 for
+ * all others) ·
  * flag: 0 or 1 · reference: offset in the section (ref_sig8: position of the signature) · section offset.
  * References and strings in a supplementary file, which we do not read, are NO_STRING.
  */
@@ -164,6 +165,7 @@ export class FormReader {
   read(form: number): void {
     const { reader } = this;
     this.form = form;
+    this.length = 0;
     switch (form) {
       case DW_FORM_addr:
         this.value = reader.address(this.encoding.addressSize);

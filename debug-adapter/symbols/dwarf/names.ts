@@ -115,10 +115,16 @@ function isElsewhere(die: DieReader): boolean {
   return die.formOf(DW_AT_abstract_origin) === DW_FORM_ref_addr;
 }
 
-/** Whether the location is one address: DW_OP_addr and nothing else. */
+/** Whether the location is one address: DW_OP_addr or DW_OP_addrx and nothing else. */
 function hasFixedAddress(unit: Unit, die: DieReader): boolean {
   const i = die.find(DW_AT_location);
-  if (die.lengths[i] === 0) return false;
-  const opcode = unit.sections.get('info').bytes[die.values[i]];
-  return (opcode === DW_OP_addr && die.lengths[i] === 1 + unit.header.addressSize) || opcode === DW_OP_addrx;
+  const length = die.lengths[i];
+  if (length === 0) return false;
+  const { bytes } = unit.sections.get('info');
+  const start = die.values[i];
+  if (bytes[start] === DW_OP_addr) return length === 1 + unit.header.addressSize;
+  if (bytes[start] !== DW_OP_addrx) return false;
+  let end = start + 1;
+  while (bytes[end] >= 0x80) end++;
+  return end + 1 === start + length;
 }

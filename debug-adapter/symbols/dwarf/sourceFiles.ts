@@ -3,16 +3,13 @@ import type { FileLists } from './lineHeader.ts';
 import { type DwarfSections, NO_STRING, type StringRef } from './sections.ts';
 import type { Unit } from './unit.ts';
 
-/** No file: what a line table does not name. */
-export const NO_FILE = 0;
-
 interface Folder {
   readonly path: string;
   readonly byRef: Map<StringRef, number>;
 }
 
 /**
- * The source files of a program, numbered from 1 over all units. A kernel names ten thousand files a
+ * The source files of a program, numbered from 1 over all units; 0 is no file. A kernel names ten thousand files a
  * hundred times each: strings that share a place in the file are resolved once.
  *
  * @see DWARF 5, section 6.2.4 "The Line Number Program Header" (directories, file_names)
