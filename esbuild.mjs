@@ -9,7 +9,7 @@ const COMMONJS_IN_ESM = [
   "import { dirname as dirname$hvm } from 'node:path';",
   "import { fileURLToPath as fileURLToPath$hvm } from 'node:url';",
   'const require = createRequire$hvm(import.meta.url);',
-  'const __dirname = dirname$hvm(fileURLToPath(import.meta.url));',
+  'const __dirname = dirname$hvm(fileURLToPath$hvm(import.meta.url));',
 ].join('\n');
 
 const NODE = { platform: 'node', format: 'esm', banner: { js: COMMONJS_IN_ESM } };
