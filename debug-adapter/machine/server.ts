@@ -13,18 +13,21 @@ import { targetScope } from './targetScope.ts';
 
 export type TargetFactory = (config: MachineConfig, host: DebugTargetHost) => DebugTarget;
 
-/** Serves machines that `createTarget` makes. `schedule` yields to the event loop, so that calls are answered. */
+/** What the thread gives to every machine. */
+export type MachineEnvironment = Pick<DebugTargetHost, 'interpreter' | 'now' | 'schedule'>;
+
+/** Serves machines that `createTarget` makes. */
 export function serveMachine(
   port: MachinePort,
   createTarget: TargetFactory,
-  schedule: (callback: () => void) => void,
+  environment: MachineEnvironment,
 ): void {
   const send = (message: ReplyMessage): void => port.post(message);
   const emit = (event: MachineEvent): void => send({ kind: 'event', ...event });
   const rules = new BreakpointRules({
     message: (breakpoint, text, failed) => emit({ event: 'message', breakpoint, text, failed }),
   });
-  const serial = new SerialBatch((bytes) => emit({ event: 'serialOutput', bytes }), schedule);
+  const serial = new SerialBatch((bytes) => emit({ event: 'serialOutput', bytes }), environment.schedule);
   let target: DebugTarget | undefined;
 
   /** A machine that was replaced must not be heard any more. */
@@ -33,8 +36,10 @@ export function serveMachine(
     rules.resetCounts();
     const isCurrent = () => made === target;
     const made: DebugTarget = createTarget(config, {
-      schedule,
-      serialOutput: (bytes) => isCurrent() && serial.add(bytes),
+      ...environment,
+      serialOutput: (bytes) => {
+        if (isCurrent()) serial.add(bytes);
+      },
       log: (level, component, message) => emit({ event: 'log', level, component, message }),
       stopsAt: (reached, vcpu) => rules.stopping(reached, () => targetScope(made, vcpu)),
       stopped(stop) {

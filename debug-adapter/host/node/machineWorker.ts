@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { createDebugTarget } from '../../../emulator/index.ts';
 import { serveMachine } from '../../machine/server.ts';
+import { loadInterpreter } from './interpreter.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('this is the script of a worker thread');
@@ -13,5 +14,5 @@ serveMachine(
     close: () => port.close(),
   },
   createDebugTarget,
-  setImmediate,
+  { interpreter: loadInterpreter(), now: () => performance.now(), schedule: setImmediate },
 );

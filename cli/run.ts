@@ -1,0 +1,187 @@
+/** `hvm run`: boots an image with its serial port on the terminal, in this thread. */
+import { resolve } from 'node:path';
+import { openOutput, readFile } from '../debug-adapter/host/node/files.ts';
+import { loadInterpreter } from '../debug-adapter/host/node/interpreter.ts';
+import { FileError, readMachineConfig } from '../debug-adapter/launch/image.ts';
+import { LaunchError } from '../debug-adapter/launch/validate.ts';
+import type { LaunchOptions } from '../debug-adapter/launchConfig.ts';
+import { exitLine } from '../debug-adapter/trace/exitLine.ts';
+import {
+  createDebugTarget,
+  type DebugTarget,
+  type MachineConfig,
+  type StopEvent,
+  UserError,
+} from '../emulator/index.ts';
+import { parseRunArguments, UsageError } from './arguments.ts';
+import { exitTable, LiveTable } from './exitTable.ts';
+import { runHelp } from './help.ts';
+import { type Outcome, outcomeOf, STATUS } from './runStatus.ts';
+import { connectInput, serialOutput } from './serialConsole.ts';
+import { TextMatcher } from './textMatcher.ts';
+
+/** Exits fetched at a time for the trace. */
+const TRACE_CHUNK = 1000;
+const TABLE_INTERVAL = 250;
+
+/** Runs and gives the exit status. */
+export async function run(args: readonly string[]): Promise<number> {
+  try {
+    const options = parseRunArguments(args);
+    if (options === 'help') {
+      process.stdout.write(runHelp());
+      return STATUS.OK;
+    }
+    const config = await readMachineConfig(options, process.cwd(), { read: readFile });
+    const { status, message } = await new Run(options, config).finish();
+    if (message !== '') process.stderr.write(`${message}\n`);
+    return status;
+  } catch (error) {
+    if (
+      !(
+        error instanceof UsageError ||
+        error instanceof LaunchError ||
+        error instanceof FileError ||
+        error instanceof UserError
+      )
+    )
+      throw error;
+    process.stderr.write(`hvm: ${error.message}\n`);
+    return STATUS.USAGE;
+  }
+}
+
+class Run {
+  readonly #options: LaunchOptions;
+  readonly #target: DebugTarget;
+  readonly #started: number;
+  readonly #files: { close(): Promise<void> }[] = [];
+  readonly #serial: ReturnType<typeof serialOutput>;
+  readonly #matcher: TextMatcher | undefined;
+  readonly #trace: { write(text: string): void } | undefined;
+  readonly #table: LiveTable | undefined;
+  #traced = 0;
+  #tableShown = 0;
+  /** Why the machine was paused from here. */
+  #ending: Outcome | undefined;
+  #done: (outcome: Outcome) => void = () => undefined;
+
+  constructor(options: LaunchOptions, config: MachineConfig) {
+    this.#options = options;
+    const { exitOn, traceExits, watchExits } = options;
+    const serialFile =
+      typeof options.serial === 'object' ? this.#open(options.serial.file as string) : undefined;
+    this.#serial = serialOutput(
+      serialFile ?? process.stdout,
+      serialFile === undefined && process.stdout.isTTY === true,
+    );
+    this.#matcher = exitOn ? new TextMatcher(exitOn) : undefined;
+    this.#trace = traceExits === undefined ? undefined : this.#open(traceExits);
+    this.#table =
+      watchExits && process.stderr.isTTY ? new LiveTable((text) => process.stderr.write(text)) : undefined;
+    this.#target = createDebugTarget(config, {
+      interpreter: loadInterpreter(),
+      now: () => performance.now(),
+      schedule: (callback) => setImmediate(() => this.#betweenBatches(callback)),
+      serialOutput: (bytes) => this.#serialBytes(bytes),
+      stopped: (stop) => this.#stopped(stop),
+      log: () => undefined,
+    });
+    this.#started = performance.now();
+  }
+
+  /** Runs to the end. */
+  async finish(): Promise<Outcome> {
+    const { timeout, maxInstructions } = this.#options;
+    const end = new Promise<Outcome>((done) => {
+      this.#done = done;
+    });
+    const timer =
+      timeout === undefined
+        ? undefined
+        : setTimeout(() => this.#end({ status: STATUS.LIMIT, message: '' }), timeout * 1000);
+    const interrupted = (): void => this.#end({ status: STATUS.INTERRUPTED, message: '' });
+    process.once('SIGINT', interrupted);
+    process.once('SIGTERM', interrupted);
+    process.stdout.on('error', interrupted);
+    const disconnect = connectInput(
+      process.stdin,
+      (bytes) => this.#target.serialInput(bytes),
+      interrupted,
+      () => undefined,
+    );
+    this.#target.run(maxInstructions === undefined ? {} : { limit: maxInstructions });
+    const outcome = await end;
+    disconnect();
+    clearTimeout(timer);
+    this.#serial.flush();
+    this.#takeExits();
+    this.#report();
+    await Promise.all(this.#files.map((file) => file.close()));
+    return outcome;
+  }
+
+  #open(path: string): { write(data: string | Uint8Array): void } {
+    const full = resolve(path);
+    try {
+      const file = openOutput(full);
+      this.#files.push(file);
+      return file;
+    } catch (error) {
+      throw error instanceof FileError ? new FileError(`Cannot write ${full}: ${error.message}.`) : error;
+    }
+  }
+
+  #betweenBatches(goOn: () => void): void {
+    this.#serial.flush();
+    this.#takeExits();
+    if (this.#table && performance.now() - this.#tableShown > TABLE_INTERVAL) {
+      this.#tableShown = performance.now();
+      this.#table.show(exitTable(this.#target.statistics(), performance.now() - this.#started));
+    }
+    goOn();
+  }
+
+  #serialBytes(bytes: Uint8Array): void {
+    // What follows the text that was waited for is not part of the run.
+    if (this.#ending) return;
+    for (const byte of bytes) {
+      this.#serial.write(byte);
+      if (this.#matcher?.add(byte)) this.#end({ status: STATUS.OK, message: '' });
+    }
+  }
+
+  #end(outcome: Outcome): void {
+    this.#ending ??= outcome;
+    this.#target.pause();
+  }
+
+  #stopped(stop: StopEvent): void {
+    this.#done(stop.reason === 'pause' && this.#ending ? this.#ending : outcomeOf(stop));
+  }
+
+  #takeExits(): void {
+    if (this.#trace === undefined) return;
+    for (;;) {
+      const { records } = this.#target.exits(this.#traced, TRACE_CHUNK);
+      if (records.length === 0) return;
+      this.#trace.write(records.map(exitLine).join(''));
+      this.#traced = records[records.length - 1].number + 1;
+    }
+  }
+
+  #report(): void {
+    const { stats, watchExits } = this.#options;
+    const milliseconds = performance.now() - this.#started;
+    const statistics = this.#target.statistics();
+    if (watchExits) {
+      const lines = exitTable(statistics, milliseconds);
+      if (this.#table) this.#table.show(lines);
+      else process.stderr.write(`${lines.join('\n')}\n`);
+    }
+    if (stats === undefined) return;
+    const seconds = milliseconds / 1000;
+    const mips = statistics.instructions / seconds / 1e6;
+    this.#open(stats).write(`${JSON.stringify({ ...statistics, seconds, mips }, undefined, 2)}\n`);
+  }
+}

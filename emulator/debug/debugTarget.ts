@@ -1,0 +1,232 @@
+/** The debug target of a machine: run control, registers, memory, the VMCS and the log of VM exits in one. */
+import { UserError } from '../base/errors.ts';
+import type { MachineConfig } from '../machine/config.ts';
+import { VMX_OPERATION } from '../state/registers.ts';
+import { EXIT_REASONS } from '../vmx/exitReasons.ts';
+import { fieldByEncoding, fieldExists } from '../vmx/vmcsLayout.ts';
+import { Vmx } from '../vmx/vmx.ts';
+import { BreakpointTable } from './breakpointTable.ts';
+import { bytesFor, disassemble } from './disassembler.ts';
+import { placeOfField, writePlace } from './guestState.ts';
+import type { DebugTargetHost } from './host.ts';
+import { MemoryView } from './memoryView.ts';
+import { ProcessorView } from './processorView.ts';
+import { RunControl } from './runControl.ts';
+import { System } from './system.ts';
+import type {
+  BreakpointRequest,
+  DebugAddress,
+  DebugTarget,
+  DisassembledLine,
+  ExitBreakpoint,
+  ExitRecord,
+  MachineStatistics,
+  RegisterGroup,
+  RunRequest,
+  VmcsFieldValue,
+} from './target.ts';
+import { setVmcsField, vmcsFields } from './vmcsView.ts';
+
+/** Makes a machine, at power-on with its image loaded. Throws a `UserError` for what cannot be booted. */
+export function createDebugTarget(config: MachineConfig, host: DebugTargetHost): DebugTarget {
+  return new MachineTarget(config, host);
+}
+
+/** A machine with the views on it; all of it is made anew by a reset. */
+interface Parts {
+  readonly system: System;
+  readonly processor: ProcessorView;
+  readonly memory: MemoryView;
+}
+
+const MODE_NAMES = { 16: '16-bit', 32: '32-bit', 64: '64-bit' } as const;
+/** The debug console is a line printer: a line longer than this is broken. */
+const LONGEST_CONSOLE_LINE = 1000;
+
+class MachineTarget implements DebugTarget {
+  readonly #config: MachineConfig;
+  readonly #host: DebugTargetHost;
+  readonly #breakpoints: BreakpointTable;
+  readonly #control: RunControl;
+  #parts: Parts;
+
+  constructor(config: MachineConfig, host: DebugTargetHost) {
+    this.#config = config;
+    this.#host = host;
+    this.#parts = this.#make();
+    this.#breakpoints = new BreakpointTable(this.#parts.system.machine.engine.code);
+    this.#control = new RunControl(this.#parts, host, this.#breakpoints);
+  }
+
+  // Run control
+
+  run(request: RunRequest): void {
+    this.#control.start(request);
+  }
+
+  pause(): void {
+    this.#control.pause();
+  }
+
+  isRunning(): boolean {
+    return this.#control.isRunning;
+  }
+
+  reset(): void {
+    this.#parts = this.#make();
+    this.#breakpoints.attach(this.#parts.system.machine.engine.code);
+    this.#control.attach(this.#parts);
+  }
+
+  setBreakpoints(breakpoints: readonly BreakpointRequest[]): void {
+    this.#breakpoints.set(breakpoints);
+  }
+
+  setExitBreakpoints(breakpoints: readonly ExitBreakpoint[]): void {
+    this.#control.setExitBreakpoints(breakpoints);
+  }
+
+  // Registers
+
+  vcpus(): { id: number; name: string; mode: string }[] {
+    return [{ id: 0, name: 'CPU 0', mode: MODE_NAMES[this.#parts.processor.codeBits] }];
+  }
+
+  registers(vcpu: number): RegisterGroup[] {
+    return this.#processor(vcpu).groups();
+  }
+
+  register(vcpu: number, name: string): bigint | undefined {
+    return this.#processor(vcpu).register(name);
+  }
+
+  setRegister(vcpu: number, name: string, value: bigint): boolean {
+    return this.#processor(vcpu).setRegister(name, value);
+  }
+
+  vmcs(vcpu: number): VmcsFieldValue[] {
+    return vmcsFields(this.#processor(vcpu).vmx);
+  }
+
+  setVmcsField(vcpu: number, key: string, value: bigint): boolean {
+    const processor = this.#processor(vcpu);
+    const { machine } = this.#parts.system;
+    return setVmcsField(processor.vmx, key, value, (field, live) => {
+      const place = placeOfField(field.key);
+      if (place === undefined) return false;
+      writePlace(machine.state, place, live);
+      machine.mmu.updateContext();
+      return true;
+    });
+  }
+
+  // Memory
+
+  readMemory(vcpu: number, address: DebugAddress, count: number): Uint8Array {
+    this.#processor(vcpu);
+    return this.#parts.memory.read(address, count);
+  }
+
+  writeMemory(vcpu: number, address: DebugAddress, bytes: Uint8Array): number {
+    this.#processor(vcpu);
+    return this.#parts.memory.write(address, bytes);
+  }
+
+  disassemble(vcpu: number, address: bigint, count: number): DisassembledLine[] {
+    const bits = this.#processor(vcpu).codeBits;
+    const bytes = this.#parts.memory.read({ space: 'linear', address }, bytesFor(count));
+    return disassemble(bytes, address, bits, count);
+  }
+
+  // VM exits
+
+  exitReasons(): { key: string; name: string; number: number }[] {
+    return EXIT_REASONS.map(({ key, name, number }) => ({ key, name, number }));
+  }
+
+  exits(start: number, count: number): { total: number; records: ExitRecord[] } {
+    const log = this.#parts.processor.vmx?.processor.log;
+    if (log === undefined) return { total: 0, records: [] };
+    return { total: log.total, records: log.records(start, count).map((record) => ({ ...record, vcpu: 0 })) };
+  }
+
+  statistics(): MachineStatistics {
+    const { machine } = this.#parts.system;
+    const log = this.#parts.processor.vmx?.processor.log;
+    return {
+      instructions: machine.engine.retired,
+      ticks: machine.clock.now(),
+      exits: log?.total ?? 0,
+      exitsByReason: log?.counts() ?? [],
+      translations: machine.engine.translations,
+    };
+  }
+
+  serialInput(bytes: Uint8Array): void {
+    this.#parts.system.serialInput(bytes);
+    this.#control.wake();
+  }
+
+  #processor(vcpu: number): ProcessorView {
+    if (vcpu !== 0) throw new UserError(`There is no vCPU ${vcpu}.`);
+    return this.#parts.processor;
+  }
+
+  #make(): Parts {
+    const system = new System(this.#config, {
+      interpreter: this.#host.interpreter,
+      serial: byteSink((byte) => this.#host.serialOutput(byte)),
+      debugConsole: lineSink((line) => this.#host.log('info', 'debug console', line)),
+    });
+    const { machine } = system;
+    const { virtualization } = machine.cpu;
+    const vmx = virtualization instanceof Vmx ? virtualization : undefined;
+    const isAtVmm = (): boolean =>
+      machine.engine.vmmEntry !== undefined &&
+      machine.state.VMX_OPERATION === VMX_OPERATION.ROOT &&
+      machine.state.RIP === machine.engine.vmmEntry;
+    const processor = new ProcessorView({
+      cpu: machine.cpu,
+      peekApic: (offset) => machine.apic.peek(offset),
+      vmx,
+      hasBuiltInVmm: this.#config.mode === 'guest',
+      isAtVmm,
+    });
+    const inGuest = (): boolean => machine.state.VMX_OPERATION === VMX_OPERATION.NON_ROOT || isAtVmm();
+    const memory = new MemoryView({
+      mmu: machine.mmu,
+      physical: machine.physical,
+      processor,
+      level: () => (inGuest() ? 1 : 0),
+      vmcsField: (encoding) => {
+        const field = fieldByEncoding(encoding);
+        return field && vmx?.processor.vmcs.isValid && fieldExists(field) ? vmx.vmread(field.key) : undefined;
+      },
+    });
+    return { system, processor, memory };
+  }
+}
+
+function byteSink(output: (bytes: Uint8Array) => void): { write(byte: number): void } {
+  const bytes = new Uint8Array(1);
+  return {
+    write(byte) {
+      bytes[0] = byte;
+      output(bytes);
+    },
+  };
+}
+
+function lineSink(output: (line: string) => void): { write(byte: number): void } {
+  let line = '';
+  return {
+    write(byte) {
+      if (byte !== 10 && line.length < LONGEST_CONSOLE_LINE) {
+        line += String.fromCharCode(byte);
+        return;
+      }
+      output(line);
+      line = byte === 10 ? '' : String.fromCharCode(byte);
+    },
+  };
+}
