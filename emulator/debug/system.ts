@@ -4,12 +4,14 @@
  */
 import { UserError } from '../base/errors.ts';
 import type { ByteSink } from '../base/ports.ts';
+import type { StateRecord } from '../base/stateValue.ts';
 import { planBoot } from '../boot/detect.ts';
 import { loadPlan } from '../boot/loadPlan.ts';
 import { createModel } from '../core/model.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { Machine, type RunResult } from '../machine/machine.ts';
 import { type Board, createBoard } from '../machine/pc.ts';
+import { type Components, hashMachine, restoreMachine, saveMachine } from '../snapshot/machineState.ts';
 
 /** Where a machine's output goes, and the code it runs with. */
 export interface SystemHost {
@@ -17,6 +19,15 @@ export interface SystemHost {
   readonly debugConsole: ByteSink;
   /** The interpreter's module (dist/interpreter.wasm). */
   readonly interpreter: WebAssembly.Module;
+}
+
+/** Something that came from outside, with the position at which the machine saw it. */
+export interface RecordedInput {
+  /** Retired instructions and tick of the virtual clock. */
+  readonly position: number;
+  readonly tick: number;
+  readonly kind: 'serial';
+  readonly bytes: Uint8Array;
 }
 
 /** What ended a run for good. */
@@ -32,6 +43,8 @@ export class System {
   readonly config: MachineConfig;
   readonly machine: Machine;
   readonly board: Board;
+  /** Everything that came from outside so far, in order. */
+  readonly inputs: RecordedInput[] = [];
   /** Set once something ended the run. */
   stop: SystemStop | undefined = undefined;
 
@@ -79,6 +92,7 @@ export class System {
 
   /** Runs until `limit` instructions are retired since power-on or something else happens. */
   run(limit: number): RunResult {
+    if (this.stop !== undefined) return 'stopped';
     const result = this.machine.run(limit);
     if (result === 'shutdown') {
       const { RIP } = this.machine.state;
@@ -91,9 +105,47 @@ export class System {
     return result;
   }
 
-  /** Bytes typed at the first serial port. */
+  /** Bytes typed at the first serial port: an input, recorded with its position. */
   serialInput(bytes: Uint8Array): void {
+    const { engine, clock } = this.machine;
+    this.inputs.push({ position: engine.retired, tick: clock.now(), kind: 'serial', bytes: bytes.slice() });
     this.board.uart.receive(bytes);
+  }
+
+  /**
+   * Runs like {@link run} and gives the machine recorded inputs at their positions. A run from the same start with the
+   * same inputs is the same to the bit.
+   */
+  replay(inputs: readonly RecordedInput[], limit: number): RunResult {
+    for (const input of inputs) {
+      if (input.position > limit) break;
+      while (this.machine.engine.retired < input.position) {
+        const result = this.run(input.position);
+        if (result !== 'limit' && result !== 'idle') return result;
+      }
+      this.machine.clock.skipTo(input.tick);
+      this.serialInput(input.bytes);
+    }
+    return this.run(limit);
+  }
+
+  /** What a snapshot saves beside processor and memory. */
+  get components(): Components {
+    return { board: this.board };
+  }
+
+  save(): StateRecord {
+    return saveMachine(this.machine, this.components);
+  }
+
+  restore(snapshot: StateRecord): void {
+    restoreMachine(this.machine, this.components, snapshot);
+    this.stop = undefined;
+  }
+
+  /** A digest of the whole state. */
+  hash(): string {
+    return hashMachine(this.machine, this.components);
   }
 
   #end(stop: SystemStop): void {

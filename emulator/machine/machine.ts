@@ -22,6 +22,8 @@ import { ACTIVITY } from '../state/registers.ts';
 import { Scheduler } from './scheduler.ts';
 
 const WASM_PAGE = 65536;
+/** Alarms that may ring while the processor sleeps on before {@link Machine.run} comes back. */
+const IDLE_ALARMS = 1000;
 const APIC_PAGE_MASK = 0xf_ffff_ffff_f000n;
 /** IA32_APIC_BASE bits 11 and 10: enabled, and not in x2APIC mode. */
 const APIC_MODE_MASK = 0xc00n;
@@ -49,7 +51,7 @@ export type RunResult =
   /** The position asked for is reached. */
   | 'limit'
   | 'breakpoint'
-  /** Halted with nothing that could wake the processor but input from outside. */
+  /** Halted, and no alarm (or a thousand of them) has woken the processor: only input from outside may. */
   | 'idle'
   /** A triple fault outside of a guest. */
   | 'shutdown'
@@ -148,6 +150,8 @@ export class Machine {
 
   /** Runs until `limit` instructions are retired since power-on, or something else ends it. */
   run(limit: number): RunResult {
+    let skipped = 0;
+    let awakeAt = this.engine.retired;
     for (;;) {
       if (this.#stopRequested) {
         this.#stopRequested = false;
@@ -162,7 +166,10 @@ export class Machine {
           return 'breakpoint';
         case 'inactive':
           if (this.state.ACTIVITY_STATE === ACTIVITY.SHUTDOWN) return 'shutdown';
-          if (!this.clock.skipToNextAlarm()) return 'idle';
+          if (this.engine.retired !== awakeAt) skipped = 0;
+          awakeAt = this.engine.retired;
+          // Halted with interrupts disabled, alarms ring for nothing: come back now and then.
+          if (skipped++ === IDLE_ALARMS || !this.clock.skipToNextAlarm()) return 'idle';
           break;
         case 'vmm':
           this.root?.handleExit();

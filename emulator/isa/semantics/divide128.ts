@@ -9,7 +9,7 @@ import { readOperand } from '../system/operands.ts';
 export function divide128(signed: boolean) {
   return (cpu: Cpu, instruction: Instruction): Outcome => {
     const operand = readOperand(cpu, instruction, 0);
-    if (operand === undefined) return OUTCOME.FAULT;
+    if (operand === undefined) return cpu.failed;
     const wide = (cpu.state.gpr(RDX) << 64n) | cpu.state.gpr(RAX);
     const dividend = signed ? BigInt.asIntN(128, wide) : wide;
     const divisor = signed ? BigInt.asIntN(64, operand) : operand;
