@@ -8,7 +8,7 @@
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CR0, CR4, EFER, FLAG } from '../state/registers.ts';
-import { Contexts, type Space } from './contexts.ts';
+import { Contexts, retireSpace, type Space } from './contexts.ts';
 import type { SecondLevelWalker } from './ept.ts';
 import { accessClass, modeClass } from './pagingMode.ts';
 import { REQUEST_SMAP, REQUEST_USER } from './rights.ts';
@@ -29,6 +29,9 @@ export interface CodeTranslations {
   /** Context ids start over: whatever is keyed by one is invalid. */
   contextsReused(): void;
 }
+
+/** Tags of cached paging structures, before they are used again. */
+const STRUCTURE_TAGS = 1 << 27;
 
 /** Changes of these bits invalidate all translations of the current VPID. */
 const FLUSHING_CR0 = CR0.PG;
@@ -73,6 +76,8 @@ export class AddressSpaces {
   #vpid = 0;
   #processor = 0;
   #stale = true;
+  #structureEpoch = 0;
+  #nextStructureTag = 1;
   /** Pages that instructions were fetched from, by bits 27:12 of the linear address. */
   readonly #fetched = new Uint8Array(0x1_0000);
 
@@ -121,6 +126,7 @@ export class AddressSpaces {
     const id = this.#space.ids[number];
     words[CONTEXT] = id !== 0 ? id : this.#contexts.allocate(this.#space, number);
     words[CONTEXT + 1] = 0;
+    this.#tagStructures();
   }
 
   /**
@@ -143,6 +149,13 @@ export class AddressSpaces {
 
   /** INVLPG, and INVPCID and INVVPID for one address: the page goes from every context. */
   invalidatePage(lo: number, hi: number): void {
+    // Cached paging structures go whatever the address.
+    this.#structureEpoch++;
+    this.#tagStructures();
+    this.#drop(lo, hi);
+  }
+
+  #drop(lo: number, hi: number): void {
     const shift = this.#tlb.dropPage(lo, hi);
     if (shift === 12 && this.#fetched[(lo >>> 12) & 0xffff] === 0) return;
     this.codeTranslations?.pageInvalidated(lo, hi, shift);
@@ -150,7 +163,7 @@ export class AddressSpaces {
 
   /** The current PCID of the current VPID. */
   flushCurrent(): void {
-    this.#space.ids.fill(0);
+    retireSpace(this.#space);
     this.update();
   }
 
@@ -189,13 +202,31 @@ export class AddressSpaces {
    * @see SDM "Page-Fault Exceptions" in "Operations that Invalidate TLBs and Paging-Structure Caches", 4.10.4.1
    */
   failed(code: number, lo: number, hi: number): void {
-    if (code !== UNTRANSLATED.NON_CANONICAL) this.invalidatePage(lo, hi);
+    if (code === UNTRANSLATED.NON_CANONICAL) return;
+    this.#walker.structures.forget(lo, hi);
+    this.#drop(lo, hi);
   }
 
   /** Instructions are fetched from a page of `1 << shift` bytes. */
   noteFetch(lo: number, shift: number): void {
     this.#fetched[(lo >>> 12) & 0xffff] = 1;
     if (shift !== 12) this.#tlb.noteLargePage(lo, shift);
+  }
+
+  /** Gives the walker the tag of the current space and mode, a new one after an invalidation. */
+  #tagStructures(): void {
+    const space = this.#space;
+    const { structures } = this.#walker;
+    if (this.#nextStructureTag === STRUCTURE_TAGS) {
+      structures.clear();
+      this.#nextStructureTag = 1;
+      this.#structureEpoch++;
+    }
+    if (space.structureTag === 0 || space.structureEpoch !== this.#structureEpoch) {
+      space.structureTag = this.#nextStructureTag++;
+      space.structureEpoch = this.#structureEpoch;
+    }
+    structures.tag = (space.structureTag << 4) | this.#mode;
   }
 
   #isOwn(space: Space): boolean {
@@ -231,7 +262,7 @@ export class AddressSpaces {
     const pcid = (controls.cr4 & CR4.PCIDE) !== 0 && (controls.efer & EFER.LMA) !== 0 ? cr3Lo & 0xfff : 0;
     const space = this.#contexts.space(processor, vpid, ept, pcid);
     const moved = ((cr3Lo ^ this.#cr3Lo) & ~0xfff) !== 0 || cr3Hi !== this.#cr3Hi;
-    if (space === this.#space && moved) space.ids.fill(0);
+    if (space === this.#space && moved) retireSpace(space);
 
     this.#space = space;
     this.#mode = modeClass(controls);

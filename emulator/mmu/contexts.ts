@@ -29,6 +29,9 @@ export interface SpaceKey {
 /** The translations of one space; `ids[class]` is 0 where none is given out. */
 export interface Space extends SpaceKey {
   readonly ids: Uint16Array;
+  /** Tag of cached paging structures, and the epoch in which it was given; tag 0 where none is. */
+  structureTag: number;
+  structureEpoch: number;
 }
 
 /** An EPTP in use. `generation` tags cached guest-physical translations; INVEPT gives a new one. */
@@ -59,7 +62,15 @@ export class Contexts {
     const key = ((processor * 0x1000 + ept) * 0x1_0000 + vpid) * 0x1000 + pcid;
     let space = this.#spaces.get(key);
     if (space === undefined) {
-      space = { processor, vpid, ept, pcid, ids: new Uint16Array(CLASSES) };
+      space = {
+        processor,
+        vpid,
+        ept,
+        pcid,
+        ids: new Uint16Array(CLASSES),
+        structureTag: 0,
+        structureEpoch: 0,
+      };
       this.#spaces.set(key, space);
     }
     return space;
@@ -69,7 +80,7 @@ export class Contexts {
   allocate(space: Space, accessClass: number): number {
     if (this.#nextId > LAST_ID) {
       this.#exhausted();
-      for (const other of this.#spaces.values()) other.ids.fill(0);
+      for (const other of this.#spaces.values()) retireSpace(other);
       this.#nextId = 1;
     }
     const id = this.#nextId++;
@@ -90,7 +101,7 @@ export class Contexts {
   /** Retires the ids of all spaces that `chosen` says. */
   retire(chosen: (space: Space) => boolean): void {
     for (const space of this.#spaces.values()) {
-      if (chosen(space)) space.ids.fill(0);
+      if (chosen(space)) retireSpace(space);
     }
   }
 
@@ -115,4 +126,10 @@ export class Contexts {
     this.#nextRoot = 1;
     this.retire((space) => space.ept !== 0);
   }
+}
+
+/** Whatever is cached for the space is invalid. */
+export function retireSpace(space: Space): void {
+  space.ids.fill(0);
+  space.structureTag = 0;
 }

@@ -13,6 +13,8 @@ const A20 = 1 << 20;
 export class HostEntries {
   /** Bits 63:32 of the entry that {@link read} gave. */
   high = 0;
+  /** Whether that entry is in memory. */
+  inRam = false;
 
   readonly #words: Int32Array;
   readonly #physical: PhysicalMemory;
@@ -46,9 +48,11 @@ export class HostEntries {
     const address = (lo & this.#addressMask) >>> 0;
     if (hi === 0 && address < this.#ramBytes && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
       const word = RAM_WORD + (address >>> 2);
+      this.inRam = true;
       this.high = this.#words[word + 1];
       return this.#words[word];
     }
+    this.inRam = false;
     this.high = this.#readBus(address + 4, hi);
     return this.#readBus(address, hi);
   }

@@ -25,6 +25,11 @@ import {
 const RAM = 0x10_0000;
 const PCIDS = [0, 1, 2];
 const LINEARS = [0x40_0000n, 0x40_1000n, 0xffff_8000_0000_0000n];
+/** The first page of each region that a PDE translates. */
+const REGIONS = [0, 2];
+const regionOf = (page: number): number => (page < 2 ? 0 : 1);
+const tableAddress = (pcid: number, region: number, table: number): bigint =>
+  BigInt(0x1_8000 + pcid * 0x1_0000 + region * 0x2000 + table * 0x1000);
 /** Guest-physical frames that linear pages are mapped to; EPT maps each to one of the host frames. */
 const FRAMES = [0x8_0000n, 0x8_1000n, 0x8_2000n];
 const HOST_FRAMES = [0x9_0000n, 0x9_1000n, 0x9_2000n, 0x9_3000n];
@@ -38,7 +43,20 @@ const WORLDS = [
 
 type Operation =
   | { readonly kind: 'access'; readonly page: number; readonly write: boolean }
-  | { readonly kind: 'map'; readonly pcid: number; readonly page: number; readonly value: bigint }
+  | {
+      readonly kind: 'map';
+      readonly pcid: number;
+      readonly page: number;
+      readonly table: number;
+      readonly value: bigint;
+    }
+  | {
+      readonly kind: 'switch-table';
+      readonly pcid: number;
+      readonly page: number;
+      readonly table: number;
+      readonly rights: bigint;
+    }
   | { readonly kind: 'map-ept'; readonly frame: number; readonly value: bigint }
   | { readonly kind: 'invlpg'; readonly page: number }
   | { readonly kind: 'mov-cr3'; readonly pcid: number; readonly preserve: boolean }
@@ -51,6 +69,8 @@ type Operation =
 
 const page = fc.nat(LINEARS.length - 1);
 const pcid = fc.constantFrom(...PCIDS);
+/** Each region has two page tables, between which its PDE switches. */
+const table = fc.nat(1);
 const rights = fc.constantFrom(
   0n,
   PTE.P,
@@ -66,12 +86,25 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 30, arbitrary: fc.record({ kind: fc.constant('access' as const), page, write: fc.boolean() }) },
   {
     weight: 5,
-    arbitrary: fc.tuple(pcid, page, rights, fc.constantFrom(...FRAMES)).map(([id, number, bits, frame]) => ({
-      kind: 'map' as const,
-      pcid: id,
-      page: number,
-      value: bits && bits | frame,
-    })),
+    arbitrary: fc
+      .tuple(pcid, page, table, rights, fc.constantFrom(...FRAMES))
+      .map(([id, number, which, bits, frame]) => ({
+        kind: 'map' as const,
+        pcid: id,
+        page: number,
+        table: which,
+        value: bits && bits | frame,
+      })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('switch-table' as const),
+      pcid,
+      page,
+      table,
+      rights: fc.constantFrom(PWU, PTE.P | PTE.U, PTE.P | PTE.W, 0n),
+    }),
   },
   {
     weight: 3,
@@ -121,7 +154,9 @@ class History {
   readonly values: Stamped[] = [];
 
   set(value: bigint, now: number): void {
-    if (this.values.length > 0) this.values[this.values.length - 1].until = now;
+    const last = this.values[this.values.length - 1];
+    if (last?.value === value) return;
+    if (last) last.until = now;
     this.values.push({ value, until: Number.POSITIVE_INFINITY });
   }
 
@@ -130,15 +165,24 @@ class History {
   }
 }
 
+/** Since when values of each kind of entry may explain an access. */
+interface Window {
+  readonly pde: number;
+  readonly pte: number;
+  readonly ept: number;
+}
+
 class Program {
   readonly machine: TestMachine;
-  /** Guest tables by PCID; all worlds share them: world 0 and 3 use guest-physical addresses as host-physical ones. */
+  /** Guest tables by PCID; all worlds share them: without EPT guest-physical addresses are host-physical. */
   readonly tables: LongTables[];
   readonly ept: LongTables;
-  readonly pages = PCIDS.map(() => LINEARS.map(() => new History()));
+  readonly pdes = PCIDS.map(() => REGIONS.map(() => new History()));
+  readonly ptes = PCIDS.map(() => LINEARS.map(() => [new History(), new History()]));
   readonly frames = FRAMES.map(() => new History());
-  /** Since when (VPID, PCID, page) may be cached. */
-  readonly valid = new Map<string, number>();
+  /** Since when translations of (VPID, PCID, page), and structures of (VPID, PCID), may be cached. */
+  readonly pageValid = new Map<string, number>();
+  readonly structuresValid = new Map<string, number>();
   eptValid = 0;
   now = 1;
   world = 0;
@@ -148,7 +192,7 @@ class Program {
   constructor() {
     this.machine = testMachine(RAM);
     const { physical, state } = this.machine;
-    this.tables = PCIDS.map((id) => new LongTables(physical, BigInt(0x1_0000 + id * 0x1_0000)));
+    this.tables = PCIDS.map((id) => new LongTables(physical, BigInt(0x1_0000 + id * 0x1_0000), PWU | PTE.A));
     this.ept = new LongTables(physical, 0x4_0000n, RWX);
     // EPT maps the guest's tables to themselves.
     for (let frame = 0x1_0000n; frame < 0x4_0000n; frame += 0x1000n)
@@ -157,8 +201,11 @@ class Program {
       this.run({ kind: 'map-ept', frame, value: HOST_FRAMES[frame] | RWX | EPT.WB });
     });
     for (const pcid of PCIDS) {
-      LINEARS.forEach((_, number) => {
-        this.run({ kind: 'map', pcid, page: number, value: FRAMES[number] | PWU });
+      REGIONS.forEach((page) => {
+        this.run({ kind: 'switch-table', pcid, page, table: 0, rights: PWU });
+      });
+      LINEARS.forEach((_, page) => {
+        for (const table of [0, 1]) this.run({ kind: 'map', pcid, page, table, value: FRAMES[page] | PWU });
       });
     }
     enter64BitMode(this.machine, this.tables[0].root);
@@ -169,24 +216,33 @@ class Program {
 
   run(operation: Operation): void {
     this.now++;
-    const { mmu, state } = this.machine;
+    const { mmu, state, physical } = this.machine;
     switch (operation.kind) {
       case 'access':
         this.access(operation.page, operation.write);
         return;
-      case 'map':
-        this.tables[operation.pcid].set(LINEARS[operation.page], operation.value);
-        this.pages[operation.pcid][operation.page].set(operation.value, this.now);
+      case 'map': {
+        const { pcid, page, table, value } = operation;
+        physical.write64(this.pteAddress(pcid, page, table), value);
+        this.ptes[pcid][page][table].set(value, this.now);
         return;
+      }
+      case 'switch-table': {
+        const { pcid, page, table, rights } = operation;
+        const value = rights && rights | tableAddress(pcid, regionOf(page), table);
+        this.tables[pcid].set(LINEARS[page], value, 2);
+        this.pdes[pcid][regionOf(page)].set(value, this.now);
+        return;
+      }
       case 'map-ept':
         this.ept.set(FRAMES[operation.frame], operation.value);
         this.frames[operation.frame].set(operation.value, this.now);
         return;
       case 'invlpg':
         mmu.invalidatePage(LINEARS[operation.page]);
-        this.invalidate(
-          (vpid, id, number) => vpid === this.vpid && id === this.pcid && number === operation.page,
-        );
+        this.pageValid.set(`${this.vpid}/${this.pcid}/${operation.page}`, this.now);
+        // Paging-structure caches go whatever the address.
+        this.structuresValid.set(`${this.vpid}/${this.pcid}`, this.now);
         return;
       case 'mov-cr3':
         this.pcid = operation.pcid;
@@ -237,63 +293,93 @@ class Program {
     return this.ept.root | 0x1en;
   }
 
+  pteAddress(pcid: number, page: number, table: number): number {
+    return Number(tableAddress(pcid, regionOf(page), table) + ((LINEARS[page] >> 12n) & 511n) * 8n);
+  }
+
   /** As generated code does it: the TLB, then the slow path. */
-  access(number: number, write: boolean): void {
+  access(page: number, write: boolean): void {
     const { mmu, state } = this.machine;
-    const linear = LINEARS[number];
-    const lo = Number(BigInt.asIntN(32, linear));
-    const hi = Number(BigInt.asIntN(32, linear >> 32n));
-    const context = Number(state.CONTEXT);
-    const offset = write ? mmu.tlb.lookUpWrite(lo, hi, context) : mmu.tlb.lookUpRead(lo, hi, context);
-    if (offset >= 0) {
+    const { vpid, pcid } = this;
+    const what = `${write ? 'write' : 'read'} of page ${page}`;
+    const cached = this.cachedHost(page, write);
+    if (cached !== undefined) {
       this.hits++;
-      const host = BigInt(offset - RAM_OFFSET);
-      expect(this.explains(number, write, host), `${write ? 'write' : 'read'} of ${host.toString(16)}`).toBe(
-        true,
-      );
+      const since = this.pageValid.get(`${vpid}/${pcid}/${page}`) ?? 0;
+      const explained = this.hosts(page, write, { pde: since, pte: since, ept: this.eptValid }, PTE.D);
+      expect(explained, `${what} by the TLB`).toContain(cached);
       return;
     }
-    state.ACCESS_ADDRESS = linear;
+    state.ACCESS_ADDRESS = LINEARS[page];
     state.ACCESS_VALUE = 0n;
     const outcome = write ? mmu.writeSlow(8) : mmu.readSlow(8, false);
+    const { now } = this;
     if (outcome === SLOW.FAULT) {
-      this.invalidate((vpid, id, other) => vpid === this.vpid && id === this.pcid && other === number);
+      expect(this.hosts(page, write, { pde: now, pte: now, ept: now }, 0n), `${what} that failed`).toEqual(
+        [],
+      );
+      this.pageValid.set(`${vpid}/${pcid}/${page}`, now);
       return;
     }
+    const pde = this.structuresValid.get(`${vpid}/${pcid}`) ?? 0;
+    const explained = this.hosts(page, write, { pde, pte: now, ept: this.eptValid }, 0n);
+    expect(explained, `${what} by a walk`).toContain(this.cachedHost(page, write));
     // Flags that the walk set are new values of the entries.
-    const value = this.tables[this.pcid].get(linear);
-    const history = this.pages[this.pcid][number];
-    if (history.values[history.values.length - 1].value !== value) history.set(value, this.now);
+    this.pdes[pcid][regionOf(page)].set(this.tables[pcid].get(LINEARS[page], 2), now);
+    for (const table of [0, 1]) {
+      this.ptes[pcid][page][table].set(this.machine.physical.read64(this.pteAddress(pcid, page, table)), now);
+    }
   }
 
-  explains(number: number, write: boolean, host: bigint): boolean {
-    const since = this.valid.get(`${this.vpid}/${this.pcid}/${number}`) ?? 0;
-    return this.pages[this.pcid][number].since(since).some((entry) => {
-      if (!this.permits(entry, write)) return false;
-      const frame = entry & 0xf_f000n;
-      if (!WORLDS[this.world].ept) return frame === host;
-      const index = FRAMES.indexOf(frame);
-      return this.frames[index]
-        .since(this.eptValid)
-        .some((second) => (second & 0xf_f000n) === host && (second & (write ? 2n : 1n)) !== 0n);
-    });
+  /** What generated code finds in the TLB. */
+  cachedHost(page: number, write: boolean): bigint | undefined {
+    const { mmu, state } = this.machine;
+    const lo = Number(BigInt.asIntN(32, LINEARS[page]));
+    const hi = Number(BigInt.asIntN(32, LINEARS[page] >> 32n));
+    const context = Number(state.CONTEXT);
+    const offset = write ? mmu.tlb.lookUpWrite(lo, hi, context) : mmu.tlb.lookUpRead(lo, hi, context);
+    return offset < 0 ? undefined : BigInt(offset - RAM_OFFSET);
   }
 
-  permits(entry: bigint, write: boolean): boolean {
+  /** The host frames that an access may reach with values of the window. `dirty`: the flag that a write needs. */
+  hosts(page: number, write: boolean, window: Window, dirty: bigint): bigint[] {
+    const found: bigint[] = [];
+    for (const pde of this.pdes[this.pcid][regionOf(page)].since(window.pde)) {
+      if ((pde & PTE.P) === 0n) continue;
+      const table = (pde & 0xf_f000n) === tableAddress(this.pcid, regionOf(page), 0) ? 0 : 1;
+      for (const pte of this.ptes[this.pcid][page][table].since(window.pte)) {
+        if (write && (pte & dirty) !== dirty) continue;
+        if (this.permits(pte, pde & pte, write))
+          found.push(...this.hostFrames(pte & 0xf_f000n, write, window.ept));
+      }
+    }
+    return found;
+  }
+
+  hostFrames(frame: bigint, write: boolean, since: number): bigint[] {
+    if (!WORLDS[this.world].ept) return [frame];
+    const entries = this.frames[FRAMES.indexOf(frame)].since(since);
+    return entries.filter((entry) => (entry & (write ? 2n : 1n)) !== 0n).map((entry) => entry & 0xf_f000n);
+  }
+
+  permits(pte: bigint, rights: bigint, write: boolean): boolean {
     const { state } = this.machine;
-    if ((entry & PTE.P) === 0n || (write && (entry & PTE.D) === 0n)) return false;
-    const user = (entry & PTE.U) !== 0n;
-    if (state.CPL === 3) return user && (!write || (entry & PTE.W) !== 0n);
+    if ((pte & PTE.P) === 0n) return false;
+    const user = (rights & PTE.U) !== 0n;
+    const writable = (rights & PTE.W) !== 0n;
+    if (state.CPL === 3) return user && (!write || writable);
     if (user && (state.systemFlags & FLAG.AC) === 0) return false;
-    return !write || (entry & PTE.W) !== 0n || (state.cr0 & CR0.WP) === 0;
+    return !write || writable || (state.cr0 & CR0.WP) === 0;
   }
 
-  invalidate(chosen: (vpid: number, pcid: number, page: number) => boolean): void {
+  invalidate(chosen: (vpid: number, pcid: number) => boolean): void {
     for (const { vpid } of WORLDS) {
       for (const id of PCIDS) {
-        for (let number = 0; number < LINEARS.length; number++) {
-          if (chosen(vpid, id, number)) this.valid.set(`${vpid}/${id}/${number}`, this.now);
-        }
+        if (!chosen(vpid, id)) continue;
+        this.structuresValid.set(`${vpid}/${id}`, this.now);
+        LINEARS.forEach((_, page) => {
+          this.pageValid.set(`${vpid}/${id}/${page}`, this.now);
+        });
       }
     }
   }
@@ -308,7 +394,7 @@ describe('cached translations', () => {
         for (const step of operations) program.run(step);
         hits += program.hits;
       }),
-      { seed: 7, numRuns: 1500 },
+      { seed: 7, numRuns: 2000 },
     );
     // Caching took place at all.
     expect(hits).toBeGreaterThan(10_000);

@@ -13,6 +13,7 @@ import { EPT_ACCESS, EPT_LINEAR_VALID, EPT_TRANSLATED, type MemoryFault, PAGE_FA
 import type { HostEntries } from './hostEntries.ts';
 import { PAGING, type PagingControls, type PagingMode, pagingMode } from './pagingMode.ts';
 import { ACCESS, PERMITTED, REQUEST_USER, rightsIndex } from './rights.ts';
+import { CACHED_RIGHTS, StructureCache } from './structureCache.ts';
 
 /** What a translation gives instead of an address. */
 export const UNTRANSLATED = {
@@ -31,6 +32,8 @@ export interface GuestPhysicalRange {
 
 // Bits of a paging-structure entry that all modes share.
 const P = 1 << 0;
+const RW = 1 << 1;
+const US = 1 << 2;
 const A = 1 << 5;
 const D = 1 << 6;
 const PS = 1 << 7;
@@ -53,6 +56,8 @@ export class PageWalker {
   mode: PagingMode = PAGING.NONE;
   /** Window of {@link UNTRANSLATED.WINDOW}. */
   window: GuestPhysicalRange | undefined;
+
+  readonly structures = new StructureCache();
 
   // Results of a walk that gave an address.
   /** The page may be written now by an access of the same privilege: permitted, and no dirty flag needs an update. */
@@ -188,14 +193,23 @@ export class PageWalker {
     let tableHi = baseHi;
     let all = -1;
     let anyHi = 0;
-    let shift = 9 * top + 3;
-    for (let level = top; ; level--, shift -= 9) {
+    let level = top;
+    const cached = (request & RECORD) === 0 ? this.structures.find(lo, hi) : 0;
+    if (cached !== 0) {
+      // A page table by host-physical address, with the rights of the levels above.
+      level = 1;
+      tableLo = cached & ~CACHED_RIGHTS;
+      tableHi = 0;
+      all = cached | A;
+      anyHi = cached << 31;
+    }
+    for (let shift = 9 * level + 3; ; level--, shift -= 9) {
       // Bits 31:0 of the linear address shifted right; from bit 32 on it is the high half that counts.
       const index = shift >= 32 ? hi >>> (shift - 32) : shift === 30 ? (lo >>> 30) | (hi << 2) : lo >>> shift;
       const guestLo = tableLo | ((index & 511) << 3);
       let hostLo = guestLo;
       let hostHi = tableHi;
-      if (twoDimensional) {
+      if (twoDimensional && cached === 0) {
         const page = second.lookUp(guestLo, tableHi, entryNeed);
         if (page >= 0) {
           hostLo = (page << 12) | (guestLo & 0xfff);
@@ -212,21 +226,27 @@ export class PageWalker {
       const entryHi = entries.high;
       if ((request & RECORD) !== 0)
         this.#record(top, level, guestLo, tableHi, hostLo, hostHi, entryLo, entryHi);
-      if ((entryLo & P) === 0) return this.#pageFault(lo, hi, request, 0);
-      if ((entryHi & reservedHi) !== 0) return this.#pageFault(lo, hi, request, RESERVED_BIT);
+      if ((entryLo & P) === 0) return this.#refuse(lo, hi, baseLo, baseHi, top, request, 0, cached);
+      if ((entryHi & reservedHi) !== 0)
+        return this.#refuse(lo, hi, baseLo, baseHi, top, request, RESERVED_BIT, cached);
+      if (level === 1 && cached === 0 && (all & A) !== 0 && entries.inRam) {
+        this.structures.remember(lo, hi, (hostLo & ~CACHED_RIGHTS) | (all & (RW | US)) | (anyHi >>> 31));
+      }
       all &= entryLo;
       anyHi |= entryHi;
       tableLo = entryLo & ~0xfff;
       tableHi = entryHi & 0xf_ffff;
       if (level !== 1) {
         if ((entryLo & PS) === 0) continue;
-        if ((entryLo & RESERVED_PAGE[level]) !== 0) return this.#pageFault(lo, hi, request, RESERVED_BIT);
+        if ((entryLo & RESERVED_PAGE[level]) !== 0)
+          return this.#refuse(lo, hi, baseLo, baseHi, top, request, RESERVED_BIT, cached);
         const low = (1 << shift) - 1;
         tableLo = (tableLo & ~low) | (lo & low & ~0xfff);
       }
       const rights = ((all >> 1) & 3) | ((anyHi >>> 31) << 2);
       const permitted = this.#rights + (request & REQUEST);
-      if (((PERMITTED[permitted] >> rights) & 1) === 0) return this.#pageFault(lo, hi, request, P);
+      if (((PERMITTED[permitted] >> rights) & 1) === 0)
+        return this.#refuse(lo, hi, baseLo, baseHi, top, request, P, cached);
       this.pageShift = shift;
       const dirty = (request & 3) === ACCESS.WRITE ? D : 0;
       if ((all & A) === 0 || (entryLo & dirty) !== dirty) {
@@ -238,6 +258,22 @@ export class PageWalker {
         (entryLo & D) !== 0 && ((PERMITTED[(permitted & ~3) | ACCESS.WRITE] >> rights) & 1) !== 0;
       return host;
     }
+  }
+
+  /** A page fault, unless it is one that only the cached upper levels explain: then the walk starts over without. */
+  #refuse(
+    lo: number,
+    hi: number,
+    baseLo: number,
+    baseHi: number,
+    top: number,
+    request: number,
+    code: number,
+    cached: number,
+  ): number {
+    if (cached === 0) return this.#pageFault(lo, hi, request, code);
+    this.structures.forget(lo, hi);
+    return this.#walkLevels(lo, hi, baseLo, baseHi, top, request);
   }
 
   /** @see SDM "32-Bit Paging", 4.3 */
