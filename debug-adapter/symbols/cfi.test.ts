@@ -14,6 +14,7 @@ import { CallFrameSection } from './cfiEntries.ts';
 import { type CfaRule, type RegisterRule, runDescription } from './cfiRules.ts';
 import { Elf } from './elf.ts';
 import { unwindByFramePointer } from './framePointer.ts';
+import { Problems } from './problems.ts';
 import type { ProgramSymbols } from './program.ts';
 import {
   type FrameRegisters,
@@ -94,8 +95,8 @@ function compareRules(path: string, section: string): number {
   const elf = new Elf({ path, bytes: readFileSync(path) }, inflate);
   const found = elf.section(section);
   if (!found) throw new Error(`${path} has no ${section}`);
-  const problems: unknown[] = [];
-  const frames = new CallFrameSection(elf, found, section === '.eh_frame', (error) => problems.push(error));
+  const problems = new Problems();
+  const frames = new CallFrameSection(elf, found, section === '.eh_frame', problems);
   const width = elf.is64 ? 16 : 8;
   const names = elf.is64 ? X86_64_REGISTERS : I386;
   const text = (address: number) => bigIntOfAddress(address).toString(16).padStart(width, '0');
@@ -125,7 +126,7 @@ function compareRules(path: string, section: string): number {
       count++;
     }
   }
-  expect(problems).toEqual([]);
+  expect(problems.list).toEqual([]);
   return count;
 }
 
@@ -145,6 +146,8 @@ describe.skipIf(missing('gcc', 'readelf'))('the rules of call frame information'
     ['-gdwarf-5', '-O2'],
     ['-gdwarf-4', '-O2'],
     ['-gdwarf-2', '-O0'],
+    ['-Wa,--gdwarf-cie-version=3', '-O2'],
+    ['-Wa,--gdwarf-cie-version=4', '-O2'],
     ['-gdwarf-5', '-O2', '-m32'],
   ])('of .debug_frame compiled with %s %s are those that readelf has', (...options) => {
     const path = buildKernel(...options, '-fno-asynchronous-unwind-tables');

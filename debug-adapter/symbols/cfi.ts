@@ -9,6 +9,7 @@ import { type Block, type FrameRules, type RegisterRule, rulesAt } from './cfiRu
 import { type ExpressionContext, evaluateExpression, type ReadMemory } from './dwarf/expression.ts';
 import type { Elf } from './elf.ts';
 import { SymbolsError } from './errors.ts';
+import type { Problems } from './problems.ts';
 import { type FrameRegisters, lookupAddress, RIP, RSP, X86_64_REGISTERS } from './registers.ts';
 
 export type UnwindOutcome =
@@ -23,12 +24,12 @@ export class CallFrames {
   private readonly sections: readonly CallFrameSection[];
   private readonly loadBias: bigint;
 
-  constructor(elf: Elf, loadBias: bigint, problem: (error: SymbolsError) => void) {
+  constructor(elf: Elf, loadBias: bigint, problems: Problems) {
     this.loadBias = loadBias;
     // .debug_frame first: where both exist, it was made for debuggers.
     this.sections = (['.debug_frame', '.eh_frame'] as const).flatMap((name) => {
       const section = elf.section(name);
-      return section ? [new CallFrameSection(elf, section, name === '.eh_frame', problem)] : [];
+      return section ? [new CallFrameSection(elf, section, name === '.eh_frame', problems)] : [];
     });
   }
 

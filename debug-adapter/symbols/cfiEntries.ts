@@ -9,6 +9,7 @@ import type { Address } from './address.ts';
 import { ByteReader } from './byteReader.ts';
 import type { Elf, ElfSection } from './elf.ts';
 import { hex, SymbolsError } from './errors.ts';
+import type { Problems } from './problems.ts';
 import { type RangeIndex, RangeList } from './rangeIndex.ts';
 import { I386, type RegisterNumbering, X86_64 } from './registers.ts';
 
@@ -62,15 +63,15 @@ export class CallFrameSection {
   private readonly section: ElfSection;
   private readonly isEh: boolean;
   private bytes: Uint8Array | undefined;
-  private readonly problem: (error: SymbolsError) => void;
+  private readonly problems: Problems;
   private readonly commons = new Map<number, CommonInformation>();
   private index: RangeIndex | undefined;
 
-  constructor(elf: Elf, section: ElfSection, isEh: boolean, problem: (error: SymbolsError) => void) {
+  constructor(elf: Elf, section: ElfSection, isEh: boolean, problems: Problems) {
     this.elf = elf;
     this.section = section;
     this.isEh = isEh;
-    this.problem = problem;
+    this.problems = problems;
     this.name = `${elf.path}: ${elf.nameOf(section)}`;
   }
 
@@ -104,30 +105,20 @@ export class CallFrameSection {
   private buildIndex(): RangeIndex {
     const list = new RangeList();
     const reader = this.reader();
-    try {
+    this.problems.attempt(() => {
       while (!reader.done) {
         const offset = reader.position;
         const entry = this.entry(offset);
-        if (entry && !entry.isCommon) {
-          try {
+        if (entry && !entry.isCommon)
+          this.problems.attempt(() => {
             const description = this.description(offset);
             if (description && this.elf.sectionAt(description.low))
               list.add(description.low, description.high, offset);
-          } catch (error) {
-            this.tell(error);
-          }
-        }
+          });
         reader.seek(entry ? entry.end : offset + 4);
       }
-    } catch (error) {
-      this.tell(error);
-    }
+    });
     return list.index();
-  }
-
-  private tell(error: unknown): void {
-    if (!(error instanceof SymbolsError)) throw error;
-    this.problem(error);
   }
 
   /** What kind of entry starts at an offset; undefined for the zero that ends .eh_frame. */

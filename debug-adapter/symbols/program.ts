@@ -28,6 +28,7 @@ import { Elf, type Inflate, type SymbolFile } from './elf.ts';
 import { ET_DYN, ET_EXEC } from './elfConstants.ts';
 import { buildId, debugLink } from './elfNotes.ts';
 import { SymbolsError } from './errors.ts';
+import { Problems } from './problems.ts';
 import type { FrameRegisters } from './registers.ts';
 import { type ElfSymbol, SymbolTable } from './symbolTable.ts';
 
@@ -113,6 +114,7 @@ export class ProgramSymbols {
   readonly path: string;
   readonly elf: Elf;
   readonly loadBias: bigint;
+  private readonly found = new Problems();
   private readonly dwarf: Dwarf;
   private readonly symbols: SymbolTable;
   private readonly callFrames: CallFrames;
@@ -122,9 +124,9 @@ export class ProgramSymbols {
     this.path = elf.path;
     this.elf = elf;
     this.loadBias = loadBias;
-    this.dwarf = new Dwarf(elf);
+    this.dwarf = new Dwarf(elf, this.found);
     this.symbols = new SymbolTable(elf);
-    this.callFrames = new CallFrames(elf, loadBias, (error) => this.dwarf.problem(error));
+    this.callFrames = new CallFrames(elf, loadBias, this.found);
   }
 
   static open(file: SymbolFile, options: OpenOptions): ProgramSymbols {
@@ -139,7 +141,7 @@ export class ProgramSymbols {
 
   /** Defects found so far, each told once. */
   get problems(): readonly SymbolsError[] {
-    return this.dwarf.problems;
+    return this.found.list;
   }
 
   get hasDebugInfo(): boolean {
@@ -147,12 +149,12 @@ export class ProgramSymbols {
   }
 
   get buildId(): string | undefined {
-    return buildId(this.elf);
+    return this.found.attempt(() => buildId(this.elf));
   }
 
   /** The file that has the debug information, where it was separated from the program. */
   get debugLink(): { readonly fileName: string; readonly crc: number } | undefined {
-    return debugLink(this.elf);
+    return this.found.attempt(() => debugLink(this.elf));
   }
 
   /** All source paths, as the debug information has them made absolute. Nobody has checked that they exist. */
@@ -166,7 +168,7 @@ export class ProgramSymbols {
    * inlined instance, in order of address. A relative path means every file whose path ends in it.
    */
   lineToAddresses(path: string, line: number, column?: number): LineLocation[] {
-    const labelOf = (address: Address): number => Number(this.symbols.at(address)?.symbol.address ?? -1n);
+    const labelOf = (address: Address): number => Number(this.labelAt(address)?.symbol.address ?? -1n);
     const found = addressesOfLine(this.dwarf, this.filesOf(path), line, column, labelOf);
     return found.map((location) => this.location(location));
   }
@@ -220,7 +222,9 @@ export class ProgramSymbols {
   /** The functions of a name or linkage name, also those that only exist inlined. */
   functionsByName(name: string): NamedFunction[] {
     const entries = new Set(this.debugNames().functions(name));
-    const units = new Set([...entries].map((entry) => this.dwarf.unitOf(entry)));
+    const units = new Set(
+      [...entries].flatMap((entry) => this.found.attempt(() => this.dwarf.unitOf(entry)) ?? []),
+    );
     const found: NamedFunction[] = [];
     for (const unit of units) {
       const functions = this.dwarf.functions(unit);
@@ -253,12 +257,13 @@ export class ProgramSymbols {
   }
 
   symbolAt(address: bigint): SymbolAt | undefined {
-    const found = this.symbols.at(this.internal(address));
+    const found = this.labelAt(this.internal(address));
     return found && { name: found.symbol.name, offset: found.offset, symbol: this.biased(found.symbol) };
   }
 
   symbolsByName(name: string): ElfSymbol[] {
-    return this.symbols.named(name).map((symbol) => this.biased(symbol));
+    const symbols = this.found.attempt(() => this.symbols.named(name)) ?? [];
+    return symbols.map((symbol) => this.biased(symbol));
   }
 
   /** The lines and columns of a file, in a range of lines, where a breakpoint can be set. */
@@ -278,6 +283,10 @@ export class ProgramSymbols {
   /** The same, telling an outermost frame from code without unwind information. */
   unwindOutcome(frame: FrameRegisters, readMemory: ReadMemory): UnwindOutcome {
     return this.callFrames.unwind(frame, readMemory);
+  }
+
+  private labelAt(address: Address): ReturnType<SymbolTable['at']> {
+    return this.found.attempt(() => this.symbols.at(address));
   }
 
   private debugNames(): DebugNames {
@@ -327,11 +336,11 @@ export class ProgramSymbols {
   }
 
   private entity(entry: number): Entity {
-    return this.dwarf.attempt(() => readEntity(this.dwarf, entry)) ?? NO_ENTITY;
+    return this.found.attempt(() => readEntity(this.dwarf, entry)) ?? NO_ENTITY;
   }
 
   private text(ref: StringRef): string | undefined {
-    return ref === NO_STRING ? undefined : this.dwarf.attempt(() => this.dwarf.sections.text(ref));
+    return ref === NO_STRING ? undefined : this.found.attempt(() => this.dwarf.sections.text(ref));
   }
 
   private declaration({ declarationFile, declarationLine }: Entity): SourcePosition | undefined {
@@ -357,7 +366,7 @@ export class ProgramSymbols {
   private refersTo(scope: Scope, entries: ReadonlySet<number>): boolean {
     if (entries.has(scope.die)) return true;
     let found = false;
-    this.dwarf.attempt(() =>
+    this.found.attempt(() =>
       followEntity(this.dwarf, scope.origin, (die) => {
         found = entries.has(die.offset);
         return found;
@@ -368,7 +377,7 @@ export class ProgramSymbols {
 
   private variable(entry: number): ProgramVariable[] {
     const { dwarf } = this;
-    const found = dwarf.attempt(() => {
+    const found = this.found.attempt(() => {
       const unit = dwarf.unitOf(entry);
       const die = unit.die(entry);
       const i = die.find(DW_AT_location);

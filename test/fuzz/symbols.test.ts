@@ -8,5 +8,6 @@ describe.skipIf(missing('gcc'))('a damaged program', () => {
     // Most damage leaves the file open, and most open files still answer.
     expect(result.opened).toBeGreaterThan(2000);
     expect(result.refused).toBeGreaterThan(100);
+    expect(result.problems).toBeGreaterThan(1000);
   });
 });

@@ -17,9 +17,11 @@ const MOST_BYTES = 64 * 2 ** 20;
 
 export interface FuzzResult {
   readonly mutations: number;
-  /** Files that could still be opened, and queries that ended in a SymbolsError. */
+  /** Files that could still be opened, and calls that ended in a SymbolsError. */
   readonly opened: number;
   readonly refused: number;
+  /** Defects that open files have told of beside their answers. */
+  readonly problems: number;
   readonly slowestMilliseconds: number;
 }
 
@@ -176,6 +178,7 @@ export function fuzzSymbols(seed: number, count: number): FuzzResult {
   subjects ??= BUILDS.map(subjectOf);
   let opened = 0;
   let refused = 0;
+  let problems = 0;
   let slowestMilliseconds = 0;
   for (let i = 0; i < count; i++) {
     const mutation = (seed + i) >>> 0;
@@ -188,8 +191,10 @@ export function fuzzSymbols(seed: number, count: number): FuzzResult {
       try {
         return query();
       } catch (error) {
-        refused++;
-        if (error instanceof SymbolsError) return undefined;
+        if (error instanceof SymbolsError) {
+          refused++;
+          return undefined;
+        }
         throw new Error(`Mutation ${mutation} of the kernel built with ${subject.name}`, { cause: error });
       }
     };
@@ -197,6 +202,7 @@ export function fuzzSymbols(seed: number, count: number): FuzzResult {
     if (program) {
       opened++;
       for (const query of QUERIES) ask(() => query(program, subject, random));
+      problems += program.problems.length;
     }
     const milliseconds = performance.now() - started;
     slowestMilliseconds = Math.max(slowestMilliseconds, milliseconds);
@@ -205,5 +211,5 @@ export function fuzzSymbols(seed: number, count: number): FuzzResult {
     const taken = allocated() - before;
     if (taken > MOST_BYTES) throw new Error(`Mutation ${mutation} of ${subject.name} took ${taken} bytes`);
   }
-  return { mutations: count, opened, refused, slowestMilliseconds };
+  return { mutations: count, opened, refused, problems, slowestMilliseconds };
 }

@@ -9,6 +9,7 @@ import type { Address } from '../address.ts';
 import type { Elf } from '../elf.ts';
 import { hex, SymbolsError } from '../errors.ts';
 import { folderOf } from '../paths.ts';
+import type { Problems } from '../problems.ts';
 import { type RangeIndex, RangeList } from '../rangeIndex.ts';
 import { AbbreviationTables } from './abbreviations.ts';
 import { readAddressRanges } from './aranges.ts';
@@ -21,9 +22,6 @@ import { DwarfSections, NO_STRING } from './sections.ts';
 import { SourceFiles } from './sourceFiles.ts';
 import { readUnitHeaders, Unit } from './unit.ts';
 
-/** As many problems as anybody would read. */
-const MOST_PROBLEMS = 100;
-
 /** The files of a line table header, by its own numbers and by those of SourceFiles. */
 export interface UnitFiles {
   readonly header: LineHeader;
@@ -33,7 +31,7 @@ export interface UnitFiles {
 export class Dwarf {
   readonly sections: DwarfSections;
   readonly sources: SourceFiles;
-  readonly problems: SymbolsError[] = [];
+  readonly problems: Problems;
   /** Whether an address is in a section of the running program: other code was discarded by the linker. */
   readonly isCode: (address: Address) => boolean;
   private readonly path: string;
@@ -44,7 +42,8 @@ export class Dwarf {
   private readonly lineTables = new Map<number, LineTable | undefined>();
   private readonly functionTables = new Map<number, FunctionTable | undefined>();
 
-  constructor(elf: Elf) {
+  constructor(elf: Elf, problems: Problems) {
+    this.problems = problems;
     this.path = elf.path;
     this.sections = new DwarfSections(elf);
     this.sources = new SourceFiles(this.sections, folderOf(elf.path));
@@ -53,11 +52,12 @@ export class Dwarf {
 
   /** The units of .debug_info, in order. */
   get units(): readonly Unit[] {
-    if (!this.unitList) {
-      const tables = new AbbreviationTables(this.sections.get('abbrev'));
-      const headers = readUnitHeaders(this.sections.get('info'), 'info', (error) => this.problem(error));
-      this.unitList = headers.map((header, i) => new Unit(i, header, this.sections, tables));
-    }
+    this.unitList ??=
+      this.attempt(() => {
+        const tables = new AbbreviationTables(this.sections.get('abbrev'));
+        const headers = readUnitHeaders(this.sections.get('info'), 'info', this.problems);
+        return headers.map((header, i) => new Unit(i, header, this.sections, tables));
+      }) ?? [];
     return this.unitList;
   }
 
@@ -133,23 +133,8 @@ export class Dwarf {
     this.buildFileIndex();
   }
 
-  problem(error: SymbolsError): void {
-    if (
-      this.problems.length < MOST_PROBLEMS &&
-      !this.problems.some((known) => known.message === error.message)
-    )
-      this.problems.push(error);
-  }
-
-  /** The result, or undefined after a defect, which is then among the problems. */
   attempt<T>(read: () => T): T | undefined {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof SymbolsError)) throw error;
-      this.problem(error);
-      return undefined;
-    }
+    return this.problems.attempt(read);
   }
 
   private once<T>(known: Map<number, T | undefined>, key: number, read: () => T): T | undefined {
@@ -181,7 +166,7 @@ export class Dwarf {
         const { root } = unit;
         if (root.splitName !== NO_STRING) {
           const name = this.sections.text(root.splitName);
-          this.problem(
+          this.problems.add(
             new SymbolsError(
               'unsupportedDebugInfo',
               `${this.path}: part of the debug information is in ${name}`,

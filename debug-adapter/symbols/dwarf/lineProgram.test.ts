@@ -4,6 +4,7 @@ import { buildKernel, inflate, outputOf } from '../../../test/support/symbolProg
 import { missing } from '../../../test/support/tools.ts';
 import { bigIntOfAddress } from '../address.ts';
 import { Elf } from '../elf.ts';
+import { Problems } from '../problems.ts';
 import { Dwarf } from './dwarf.ts';
 import {
   ROW_BASIC_BLOCK,
@@ -14,7 +15,7 @@ import {
 } from './lineTable.ts';
 
 function open(path: string): Dwarf {
-  return new Dwarf(new Elf({ path, bytes: readFileSync(path) }, inflate));
+  return new Dwarf(new Elf({ path, bytes: readFileSync(path) }, inflate), new Problems());
 }
 
 const FLAG_NAMES: readonly (readonly [number, string])[] = [

@@ -5,6 +5,7 @@
  */
 import { type Address, NOWHERE } from '../address.ts';
 import { hex, SymbolsError } from '../errors.ts';
+import type { Problems } from '../problems.ts';
 import type { AbbreviationTables } from './abbreviations.ts';
 import {
   DW_AT_addr_base,
@@ -71,19 +72,19 @@ interface RootAttributes {
 export function readUnitHeaders(
   section: DebugSection,
   kind: 'info' | 'types',
-  problem: (error: SymbolsError) => void,
+  problems: Problems,
 ): UnitHeader[] {
   const headers: UnitHeader[] = [];
   let offset = 0;
   try {
     while (offset < section.length) {
-      const header = readUnitHeader(section, kind, offset, problem);
+      const header = readUnitHeader(section, kind, offset, problems);
       if (typeof header !== 'number') headers.push(header);
       offset = typeof header === 'number' ? header : header.end;
     }
   } catch (error) {
     if (!(error instanceof SymbolsError)) throw error;
-    problem(error);
+    problems.add(error);
   }
   return headers;
 }
@@ -93,7 +94,7 @@ function readUnitHeader(
   section: DebugSection,
   kind: 'info' | 'types',
   offset: number,
-  problem: (error: SymbolsError) => void,
+  problems: Problems,
 ): UnitHeader | number {
   const reader = section.reader(offset);
   let length = reader.u32();
@@ -113,7 +114,7 @@ function readUnitHeader(
   reader.end = end;
   const version = reader.u16();
   if (version < 2 || version > 5) {
-    problem(
+    problems.add(
       new SymbolsError(
         'unsupportedDebugInfo',
         `${section.name}: the unit at ${hex(offset)} is DWARF ${version}`,
@@ -129,7 +130,7 @@ function readUnitHeader(
   if (version >= 5) abbreviations = reader.unsigned(offsetSize);
   if (addressSize !== 4 && addressSize !== 8) {
     const what = `the unit at ${hex(offset)} has addresses of ${addressSize} bytes`;
-    problem(new SymbolsError('unsupportedDebugInfo', `${section.name}: ${what}`));
+    problems.add(new SymbolsError('unsupportedDebugInfo', `${section.name}: ${what}`));
     return end;
   }
   let signature = -1;
