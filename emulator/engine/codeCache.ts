@@ -15,7 +15,14 @@ import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
-import { GPR_ZERO, JUMP_CACHE, JUMP_CACHE_ENTRIES, RECORD_SIZE, RECORDS, RECORDS_END } from '../state/layout.ts';
+import {
+  GPR_ZERO,
+  JUMP_CACHE,
+  JUMP_CACHE_ENTRIES,
+  RECORD_SIZE,
+  RECORDS,
+  RECORDS_END,
+} from '../state/layout.ts';
 import { FS } from '../state/registers.ts';
 
 const PAGE = 4096;

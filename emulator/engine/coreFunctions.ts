@@ -230,7 +230,14 @@ function writeFlags(fn: FunctionBuilder): void {
   fn.end();
   pushField64(fn, OFFSET.CC_A);
   code.localSet(a);
-  code.i64Const(64n).localGet(op).i32Const(4).op('i32_shr_u').op('i64_extend_i32_u').op('i64_sub').localSet(shift);
+  code
+    .i64Const(64n)
+    .localGet(op)
+    .i32Const(4)
+    .op('i32_shr_u')
+    .op('i64_extend_i32_u')
+    .op('i64_sub')
+    .localSet(shift);
   kindIs(CC_RESULT);
   fn.if();
   code.localGet(a).localSet(result).localGet(b).localSet(flags);
@@ -241,7 +248,14 @@ function writeFlags(fn: FunctionBuilder): void {
   code.localGet(a).localGet(b).op('i64_lt_u').op('i64_extend_i32_u').localSet(flags);
   // (a ^ b) & (a ^ result): the sign is OF.
   code.localGet(a).localGet(b).op('i64_xor').localGet(a).localGet(result).op('i64_xor').op('i64_and');
-  fn.code.i64Const(63n).op('i64_shr_u').i64Const(11n).op('i64_shl').localGet(flags).op('i64_or').localSet(flags);
+  fn.code
+    .i64Const(63n)
+    .op('i64_shr_u')
+    .i64Const(11n)
+    .op('i64_shl')
+    .localGet(flags)
+    .op('i64_or')
+    .localSet(flags);
   fn.else();
   code.localGet(a).localGet(b).op('i64_add').localSet(result);
   code.localGet(result).localGet(a).op('i64_lt_u').op('i64_extend_i32_u').localSet(flags);
@@ -256,7 +270,14 @@ function writeFlags(fn: FunctionBuilder): void {
   code.localGet(result).i64Const(63n).op('i64_shr_u').i64Const(7n).op('i64_shl').op('i64_or');
   // PF is set when the low byte has an even number of ones.
   code.localGet(result).localGet(shift).op('i64_shr_u').i64Const(0xffn).op('i64_and').op('i64_popcnt');
-  code.i64Const(1n).op('i64_and').op('i64_eqz').op('i64_extend_i32_u').i64Const(2n).op('i64_shl').op('i64_or');
+  code
+    .i64Const(1n)
+    .op('i64_and')
+    .op('i64_eqz')
+    .op('i64_extend_i32_u')
+    .i64Const(2n)
+    .op('i64_shl')
+    .op('i64_or');
 }
 
 /** The flags that an even condition code tests; LE and L compare SF with OF. */
@@ -301,7 +322,13 @@ function writeCondition(fn: FunctionBuilder, condition: number, flags: number): 
  * Pushes whether an even condition code holds after `a - b` (kind SUB) or `a + b` (ADD), operands at the top; false
  * when there is no short formula (the caller then computes the flags).
  */
-export function pushKnownCondition(fn: FunctionBuilder, kind: number, condition: number, a: () => void, b: () => void): boolean {
+export function pushKnownCondition(
+  fn: FunctionBuilder,
+  kind: number,
+  condition: number,
+  a: () => void,
+  b: () => void,
+): boolean {
   const { code } = fn;
   if (kind === CC_SUB) {
     const compare = { 2: 'i64_lt_u', 4: 'i64_eq', 6: 'i64_le_u', 12: 'i64_lt_s', 14: 'i64_le_s' } as const;

@@ -10,8 +10,8 @@ import { instructionPointerMask, linearAddress } from '../core/memory.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { CodeBits } from '../isa/decode.ts';
 import { codeBits } from '../isa/decode.ts';
-import { IcedDecoder } from '../isa/iced.ts';
 import type { SystemRow } from '../isa/forms.ts';
+import { IcedDecoder } from '../isa/iced.ts';
 import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
@@ -100,13 +100,15 @@ export class Engine {
         memory: cpu.state.memory,
         load: (write: number) => cpu.mmu.readSlow(cpu.state.ACCESS_SIZE, write !== 0),
         store: () => cpu.mmu.writeSlow(cpu.state.ACCESS_SIZE),
-        checkSegment: (segment: number, bytes: number, write: number) => this.#checkSegment(segment, bytes, write !== 0),
+        checkSegment: (segment: number, bytes: number, write: number) =>
+          this.#checkSegment(segment, bytes, write !== 0),
       },
     });
-    this.#interpret = instance.exports['run'] as (record: number, budget: number) => number;
+    this.#interpret = instance.exports.run as (record: number, budget: number) => number;
     if (options.forceTranslation) {
       this.#translations = new Translations(cpu.state.memory, this.code, {
-        loadRam: (write) => this.#accessRam(write !== 0, () => cpu.mmu.readSlow(cpu.state.ACCESS_SIZE, write !== 0)),
+        loadRam: (write) =>
+          this.#accessRam(write !== 0, () => cpu.mmu.readSlow(cpu.state.ACCESS_SIZE, write !== 0)),
         storeRam: () => this.#accessRam(true, () => cpu.mmu.writeSlow(cpu.state.ACCESS_SIZE)),
         interpreter: instance.exports,
       });
@@ -169,7 +171,8 @@ export class Engine {
   /** Executes exactly one instruction in the present context, without taking events: for the built-in VMM. */
   stepWithoutEvents(): Outcome {
     const outcome = this.#activate(1);
-    if (outcome === 'breakpoint') throw new EmulatorBug('a breakpoint where the VMM completes an instruction');
+    if (outcome === 'breakpoint')
+      throw new EmulatorBug('a breakpoint where the VMM completes an instruction');
     return outcome;
   }
 
@@ -192,7 +195,8 @@ export class Engine {
     let interpretOne = false;
     for (;;) {
       state.CUT = 0;
-      const translation = interpretOne || this.#translations === undefined ? undefined : this.#translation(record);
+      const translation =
+        interpretOne || this.#translations === undefined ? undefined : this.#translation(record);
       const given = interpretOne ? 1 : budget;
       interpretOne = false;
       this.#given = given;
@@ -215,7 +219,8 @@ export class Engine {
         case LEAVE.LINK: {
           const target = this.#find();
           if (target < 0) return this.#fault();
-          if (state.u16[(state.RECORD + RECORD.HANDLER) >> 1] === PSEUDO.LINK) this.code.resolveLink(state.RECORD, target);
+          if (state.u16[(state.RECORD + RECORD.HANDLER) >> 1] === PSEUDO.LINK)
+            this.code.resolveLink(state.RECORD, target);
           break;
         }
         case LEAVE.CROSS: {
@@ -267,7 +272,12 @@ export class Engine {
     const { ACCESS_ADDRESS: address, ACCESS_SIZE: size } = this.#state;
     const last = BigInt.asUintN(64, address + BigInt(size - 1));
     for (const linear of address >> 12n === last >> 12n ? [address] : [address, last]) {
-      const host = mmu.translate(Number(linear & 0xffff_ffffn) | 0, Number(linear >> 32n) | 0, write ? ACCESS.WRITE : ACCESS.READ, PRIVILEGE.CURRENT);
+      const host = mmu.translate(
+        Number(linear & 0xffff_ffffn) | 0,
+        Number(linear >> 32n) | 0,
+        write ? ACCESS.WRITE : ACCESS.READ,
+        PRIVILEGE.CURRENT,
+      );
       if (host < 0 || !this.#physical.isRam(host, 1)) return 1;
       if (write && (this.#physical.pageFlags[Math.floor(host / 4096)] as number) & PAGE_SLOW_WRITE) return 1;
     }
@@ -332,7 +342,8 @@ export class Engine {
       else this.cpu.raiseMemoryFault();
       return -1;
     }
-    if (!this.#physical.isRam(host, 1)) throw new Unimplemented(`execution of code outside RAM, at host-physical 0x${host.toString(16)}`);
+    if (!this.#physical.isRam(host, 1))
+      throw new Unimplemented(`execution of code outside RAM, at host-physical 0x${host.toString(16)}`);
     state.CODE_CONTEXT = this.#codeContext(bits, base);
     const record = this.code.recordAt(host, linear, bits);
     this.code.remember(RIP, record);

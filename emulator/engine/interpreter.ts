@@ -26,7 +26,12 @@ const BUDGET_LOCAL = 1;
 const IP_BASE_LOCAL = 2;
 
 const REGISTER_BYTES = [RECORD.REGISTER0, RECORD.REGISTER1, RECORD.REGISTER2] as const;
-const LOAD: Record<Bits, OpName> = { 8: 'i64_load8_u', 16: 'i64_load16_u', 32: 'i64_load32_u', 64: 'i64_load' };
+const LOAD: Record<Bits, OpName> = {
+  8: 'i64_load8_u',
+  16: 'i64_load16_u',
+  32: 'i64_load32_u',
+  64: 'i64_load',
+};
 const STORE: Record<Bits, OpName> = { 8: 'i64_store8', 16: 'i64_store16', 32: 'i64_store', 64: 'i64_store' };
 export const FLAG_KINDS = { sub: CC_SUB, add: CC_ADD, result: CC_RESULT, flags: CC_FLAGS } as const;
 
@@ -68,7 +73,13 @@ class InterpreterLowering extends Lowering {
     }
   }
 
-  protected setRegister({ operand, register, bits, high, value }: Extract<Effect, { kind: 'set-register' }>): void {
+  protected setRegister({
+    operand,
+    register,
+    bits,
+    high,
+    value,
+  }: Extract<Effect, { kind: 'set-register' }>): void {
     const { code } = this.fn;
     if (operand >= 0) code.localGet(RECORD_LOCAL).memory('i32_load8_u', REGISTER_BYTES[operand] as number);
     else code.i32Const(0);
@@ -110,7 +121,10 @@ class InterpreterLowering extends Lowering {
     code.localGet(RECORD_LOCAL).i32Const(segment);
     if (where.kind === 'operand') this.pushAddress(where.operand);
     else this.push(where.offset);
-    code.i32Const(bits / 8).i32Const(write ? 1 : 0).call(this.#core.segmentLinear);
+    code
+      .i32Const(bits / 8)
+      .i32Const(write ? 1 : 0)
+      .call(this.#core.segmentLinear);
     this.#leaveIfSegmentFault();
   }
 
@@ -119,7 +133,11 @@ class InterpreterLowering extends Lowering {
     const { code } = this.fn;
     const linear = this.temporary('i64');
     code.localTee(linear).i64Const(-1n).op('i64_eq');
-    code.localGet(RECORD_LOCAL).memory('i32_load8_u', RECORD.FLAGS).i32Const(RECORD_FLAG.LEGACY).op('i32_and');
+    code
+      .localGet(RECORD_LOCAL)
+      .memory('i32_load8_u', RECORD.FLAGS)
+      .i32Const(RECORD_FLAG.LEGACY)
+      .op('i32_and');
     code.i32Const(0).op('i32_ne').op('i32_and');
     this.fn.if();
     this.#continue.leave(LEAVE.SEGMENT_FAULT);
@@ -202,7 +220,11 @@ class InterpreterLowering extends Lowering {
   protected slowLoad(linear: number, bits: Bits, write: boolean): void {
     const { code } = this.fn;
     this.#pushPlace();
-    code.localGet(linear).i32Const(bits / 8).i32Const(write ? 1 : 0).call(this.#core.slowLoad);
+    code
+      .localGet(linear)
+      .i32Const(bits / 8)
+      .i32Const(write ? 1 : 0)
+      .call(this.#core.slowLoad);
     this.#endSlowAccess();
     pushField64(this.fn, OFFSET.ACCESS_VALUE);
   }
@@ -360,7 +382,11 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
 
   fn.end(); // cold
   code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL).localGet(IP_BASE_LOCAL);
-  code.localGet(RECORD_LOCAL).memory('i32_load16_u', RECORD.HANDLER).i32Const(PSEUDO_COUNT + hot.length).op('i32_sub');
+  code
+    .localGet(RECORD_LOCAL)
+    .memory('i32_load16_u', RECORD.HANDLER)
+    .i32Const(PSEUDO_COUNT + hot.length)
+    .op('i32_sub');
   callIndirect(fn, module.type(['i32', 'i32', 'i64'], ['i32']));
   code.localTee(record).i32Const(0).op('i32_gt_s');
   fn.if();
@@ -379,14 +405,30 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
 
   fn.end(); // lookUp
   // Jump cache: index from RIP's page offset and page number.
-  code.localGet(rip).op('i32_wrap_i64').localTee(entry).localGet(entry).i32Const(12).op('i32_shr_u').op('i32_xor');
-  code.i32Const(JUMP_CACHE_ENTRIES - 1).op('i32_and').i32Const(4).op('i32_shl').localTee(entry);
+  code
+    .localGet(rip)
+    .op('i32_wrap_i64')
+    .localTee(entry)
+    .localGet(entry)
+    .i32Const(12)
+    .op('i32_shr_u')
+    .op('i32_xor');
+  code
+    .i32Const(JUMP_CACHE_ENTRIES - 1)
+    .op('i32_and')
+    .i32Const(4)
+    .op('i32_shl')
+    .localTee(entry);
   code.memory('i64_load', JUMP_CACHE).localGet(rip).op('i64_eq');
   code.localGet(entry).memory('i32_load', JUMP_CACHE + 12);
   pushField32(fn, OFFSET.CODE_CONTEXT);
   code.op('i32_eq').op('i32_and');
   fn.if();
-  code.localGet(rip).localGet(entry).memory('i32_load', JUMP_CACHE + 8).localTee(RECORD_LOCAL);
+  code
+    .localGet(rip)
+    .localGet(entry)
+    .memory('i32_load', JUMP_CACHE + 8)
+    .localTee(RECORD_LOCAL);
   code.memory('i64_load32_s', RECORD.OFFSET).op('i64_sub').localSet(IP_BASE_LOCAL);
   fn.br(next);
   fn.end();

@@ -14,8 +14,18 @@ type OperandValue = Extract<Value, { kind: 'register' | 'immediate' | 'address' 
 type SetRegister = Extract<Effect, { kind: 'set-register' }>;
 type SetFlags = Extract<Effect, { kind: 'set-flags' }>;
 
-const LOAD: Record<Bits, OpName> = { 8: 'i64_load8_u', 16: 'i64_load16_u', 32: 'i64_load32_u', 64: 'i64_load' };
-const STORE: Record<Bits, OpName> = { 8: 'i64_store8', 16: 'i64_store16', 32: 'i64_store32', 64: 'i64_store' };
+const LOAD: Record<Bits, OpName> = {
+  8: 'i64_load8_u',
+  16: 'i64_load16_u',
+  32: 'i64_load32_u',
+  64: 'i64_load',
+};
+const STORE: Record<Bits, OpName> = {
+  8: 'i64_store8',
+  16: 'i64_store16',
+  32: 'i64_store32',
+  64: 'i64_store',
+};
 
 export abstract class Lowering {
   readonly fn: FunctionBuilder;
@@ -214,21 +224,23 @@ export abstract class Lowering {
         if (cell !== undefined) cells.push(cell);
         for (const value of operandsOf(nested)) collect(value, inside);
         if (nested.kind === 'if') {
-          count += visit(nested.then);
+          count += visit(nested.taken);
           if (nested.otherwise) count += visit(nested.otherwise);
         }
       }
       return count;
     };
-    const nestedCount = visit(effect.then) + (effect.otherwise ? visit(effect.otherwise) : 0);
+    const nestedCount = visit(effect.taken) + (effect.otherwise ? visit(effect.otherwise) : 0);
     const end = number + nestedCount;
-    const depth = effect.then.depth;
+    const depth = effect.taken.depth;
     for (const value of inside) {
-      if (value.kind !== 'constant' && value.local < 0 && value.uses > 1 && value.block.depth < depth) this.#materialize(value);
+      if (value.kind !== 'constant' && value.local < 0 && value.uses > 1 && value.block.depth < depth)
+        this.#materialize(value);
     }
     for (const leaf of this.emitter.leaves) {
       if (leaf.local >= 0 || leaf.last <= end) continue;
-      if (leaf.block.depth < depth && cells.some((cell) => clobbers(cell, cellOf(leaf)))) this.#materialize(leaf);
+      if (leaf.block.depth < depth && cells.some((cell) => clobbers(cell, cellOf(leaf))))
+        this.#materialize(leaf);
     }
   }
 
@@ -301,7 +313,7 @@ export abstract class Lowering {
     fn.if();
     this.#depth++;
     this.ended = false;
-    this.#block(effect.then);
+    this.#block(effect.taken);
     const thenEnded = this.ended;
     this.ended = false;
     if (effect.otherwise) {
@@ -380,7 +392,12 @@ export abstract class Lowering {
     const { code } = this.fn;
     this.#entry = this.temporary('i32');
     code.localGet(linear).i64Const(12n).op('i64_shr_u').op('i32_wrap_i64');
-    code.i32Const(TLB_ENTRIES - 1).op('i32_and').i32Const(4).op('i32_shl').localTee(this.#entry);
+    code
+      .i32Const(TLB_ENTRIES - 1)
+      .op('i32_and')
+      .i32Const(4)
+      .op('i32_shl')
+      .localTee(this.#entry);
     code.memory('i64_load', write ? TLB_WRITE : TLB_READ);
     code.localGet(linear);
     if (bits > 8) code.i64Const(BigInt(bits / 8 - 1)).op('i64_add');

@@ -50,6 +50,6 @@ export class Translations {
     if (bytes === undefined) return null;
     this.count++;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
-    return instance.exports['run'] as (budget: number) => number;
+    return instance.exports.run as (budget: number) => number;
   }
 }

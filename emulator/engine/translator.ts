@@ -238,7 +238,9 @@ class TranslatorLowering extends Lowering {
   }
 
   #register(operand: number, register: number): { number: number; high: boolean } {
-    return operand >= 0 ? (this.#instruction.registers[operand] as { number: number; high: boolean }) : { number: register, high: false };
+    return operand >= 0
+      ? (this.#instruction.registers[operand] as { number: number; high: boolean })
+      : { number: register, high: false };
   }
 
   protected pushRegister({ operand, register, bits, high }: Extract<Value, { kind: 'register' }>): void {
@@ -249,7 +251,13 @@ class TranslatorLowering extends Lowering {
     if (bits < 64) code.i64Const((1n << BigInt(bits)) - 1n).op('i64_and');
   }
 
-  protected setRegister({ operand, register, bits, high, value }: Extract<Effect, { kind: 'set-register' }>): void {
+  protected setRegister({
+    operand,
+    register,
+    bits,
+    high,
+    value,
+  }: Extract<Effect, { kind: 'set-register' }>): void {
     const { code } = this.fn;
     const place = this.#register(operand, register);
     const local = this.#locals.registers + place.number;
@@ -260,7 +268,10 @@ class TranslatorLowering extends Lowering {
     }
     const shift = high || place.high ? 8n : 0n;
     const mask = (1n << BigInt(bits)) - 1n;
-    code.localGet(local).i64Const(BigInt.asIntN(64, ~(mask << shift))).op('i64_and');
+    code
+      .localGet(local)
+      .i64Const(BigInt.asIntN(64, ~(mask << shift)))
+      .op('i64_and');
     this.push(value);
     code.i64Const(mask).op('i64_and');
     if (shift) code.i64Const(shift).op('i64_shl');
@@ -278,7 +289,11 @@ class TranslatorLowering extends Lowering {
     if (flags & RECORD_FLAG.RIP_RELATIVE) code.localGet(this.#locals.ipBase).op('i64_add');
     if (base !== GPR_ZERO) code.localGet(this.#locals.registers + base).op('i64_add');
     if (index !== GPR_ZERO) {
-      code.localGet(this.#locals.registers + index).i64Const(BigInt(scale)).op('i64_shl').op('i64_add');
+      code
+        .localGet(this.#locals.registers + index)
+        .i64Const(BigInt(scale))
+        .op('i64_shl')
+        .op('i64_add');
     }
     const mask = this.#addressMask();
     if (mask !== -1n) code.i64Const(mask).op('i64_and');
@@ -298,7 +313,8 @@ class TranslatorLowering extends Lowering {
     }
     if (where.kind === 'operand') this.pushAddress();
     else this.push(where.offset);
-    const segment = where.kind === 'segment' && where.segment !== 'operand' ? where.segment : this.#instruction.segment;
+    const segment =
+      where.kind === 'segment' && where.segment !== 'operand' ? where.segment : this.#instruction.segment;
     if (this.#instruction.flags & RECORD_FLAG.SEGMENT_BASE && segment >= 4) {
       pushField64(this.fn, OFFSET.SEG_BASE + 8 * segment);
       code.op('i64_add');
@@ -307,7 +323,10 @@ class TranslatorLowering extends Lowering {
 
   protected pushNextRip(): void {
     const { offset, length } = this.#instruction;
-    this.fn.code.localGet(this.#locals.ipBase).i64Const(BigInt(offset + length)).op('i64_add');
+    this.fn.code
+      .localGet(this.#locals.ipBase)
+      .i64Const(BigInt(offset + length))
+      .op('i64_add');
   }
 
   protected pushAddressMask(): void {
@@ -325,7 +344,13 @@ class TranslatorLowering extends Lowering {
     const kind = this.#flagKind;
     const known =
       (kind === CC_SUB || kind === CC_ADD) &&
-      pushKnownCondition(this.fn, kind, even, () => code.localGet(ccA), () => code.localGet(ccB));
+      pushKnownCondition(
+        this.fn,
+        kind,
+        even,
+        () => code.localGet(ccA),
+        () => code.localGet(ccB),
+      );
     if (!known) {
       this.pushFlags();
       const flags = this.temporary('i64');
@@ -455,7 +480,14 @@ function pushConditionOfFlags(fn: FunctionBuilder, condition: number, flags: num
     code.localGet(flags).i64Const(mask).op('i64_and').i64Const(0n).op('i64_ne');
     return;
   }
-  code.localGet(flags).i64Const(4n).op('i64_shl').localGet(flags).op('i64_xor').i64Const(0x800n).op('i64_and');
+  code
+    .localGet(flags)
+    .i64Const(4n)
+    .op('i64_shl')
+    .localGet(flags)
+    .op('i64_xor')
+    .i64Const(0x800n)
+    .op('i64_and');
   if (condition === 14) code.localGet(flags).i64Const(0x40n).op('i64_and').op('i64_or');
   code.i64Const(0n).op('i64_ne');
 }
@@ -483,7 +515,11 @@ function deadFlags(block: BasicBlock): boolean[] {
  * Translates the region of 64-bit code around `entry`. Undefined when its first instruction is not for the translator. The module
  * exports `run(budget) -> LEAVE`.
  */
-export function translate(reader: RecordReader, entry: number, memory: MemoryImport): Uint8Array<ArrayBuffer> | undefined {
+export function translate(
+  reader: RecordReader,
+  entry: number,
+  memory: MemoryImport,
+): Uint8Array<ArrayBuffer> | undefined {
   const blocks = reader.region(entry);
   if (blocks[0]?.instructions[0]?.record !== reader.resolve(entry)) return undefined;
   const module = new ModuleBuilder(memory);
@@ -525,7 +561,9 @@ export function translate(reader: RecordReader, entry: number, memory: MemoryImp
   for (let i = blocks.length - 1; i >= 0; i--) labels[i] = fn.block();
   code.localGet(locals.block);
   fn.brTable(labels.slice(0, -1) as Label[], labels.at(-1) as Label);
-  const numbers = new Map(blocks.map((block, i) => [(block.instructions[0] as TranslatedInstruction).record, i]));
+  const numbers = new Map(
+    blocks.map((block, i) => [(block.instructions[0] as TranslatedInstruction).record, i]),
+  );
   const lowering = new TranslatorLowering(fn, locals, imports, { exit, dispatch }, numbers);
   lowering.reader = reader;
   for (const block of blocks) {
@@ -536,7 +574,8 @@ export function translate(reader: RecordReader, entry: number, memory: MemoryImp
   fn.end();
   fn.op('unreachable');
   fn.end();
-  for (let r = 0; r < REGISTERS; r++) storeField64(fn, OFFSET.GPR + 8 * r, () => code.localGet(locals.registers + r));
+  for (let r = 0; r < REGISTERS; r++)
+    storeField64(fn, OFFSET.GPR + 8 * r, () => code.localGet(locals.registers + r));
   storeField64(fn, OFFSET.CC_A, () => code.localGet(locals.ccA));
   storeField64(fn, OFFSET.CC_B, () => code.localGet(locals.ccB));
   storeField32(fn, OFFSET.CC_OP, () => code.localGet(locals.ccOp));

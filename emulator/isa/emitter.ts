@@ -7,9 +7,25 @@
  */
 import { EmulatorBug } from '../base/errors.ts';
 import type { HandlerSpec } from './forms.ts';
-import type { Access, Arithmetic64, Bits, Block, Compare64, CoreFunction, Effect, Logic32, Unary, Value, Where } from './ir.ts';
+import type {
+  Access,
+  Arithmetic64,
+  Bits,
+  Block,
+  Compare64,
+  CoreFunction,
+  Effect,
+  Logic32,
+  Unary,
+  Value,
+  Where,
+} from './ir.ts';
 
-type NewValue = Value extends infer V ? (V extends Value ? Omit<V, 'block' | 'uses' | 'last' | 'local'> : never) : never;
+type NewValue = Value extends infer V
+  ? V extends Value
+    ? Omit<V, 'block' | 'uses' | 'last' | 'local'>
+    : never
+  : never;
 
 export class Emitter {
   readonly spec: HandlerSpec;
@@ -35,9 +51,25 @@ export class Emitter {
     const bits = this.spec.operandBits[n] as Bits;
     switch (this.spec.operands[n]) {
       case 'r':
-        return this.#leaf({ kind: 'register', type: 'i64', width: bits, operand: n, register: -1, bits, high: false });
+        return this.#leaf({
+          kind: 'register',
+          type: 'i64',
+          width: bits,
+          operand: n,
+          register: -1,
+          bits,
+          high: false,
+        });
       case 'h':
-        return this.#leaf({ kind: 'register', type: 'i64', width: 8, operand: n, register: -1, bits: 8, high: true });
+        return this.#leaf({
+          kind: 'register',
+          type: 'i64',
+          width: 8,
+          operand: n,
+          register: -1,
+          bits: 8,
+          high: true,
+        });
       case 'i':
         return this.#value({ kind: 'immediate', type: 'i64', width: bits, bits });
       case undefined:
@@ -60,7 +92,14 @@ export class Emitter {
     const bits = this.spec.operandBits[n] as Bits;
     if (!this.isMemory(n)) {
       const high = this.spec.operands[n] === 'h';
-      this.#effect({ kind: 'set-register', operand: n, register: -1, bits, high, value: this.#forRegister(value, bits) });
+      this.#effect({
+        kind: 'set-register',
+        operand: n,
+        register: -1,
+        bits,
+        high,
+        value: this.#forRegister(value, bits),
+      });
       return;
     }
     const after = this.#openAccesses.get(n);
@@ -83,12 +122,21 @@ export class Emitter {
   }
 
   setRegister(register: number, value: Value, bits: Bits = this.bits, high = false): void {
-    this.#effect({ kind: 'set-register', operand: -1, register, bits, high, value: this.#forRegister(value, bits) });
+    this.#effect({
+      kind: 'set-register',
+      operand: -1,
+      register,
+      bits,
+      high,
+      value: this.#forRegister(value, bits),
+    });
   }
 
   /** All ones up to the address size; registers that address memory implicitly are cut to it. */
   addressMask(): Value {
-    return this.spec.flat ? this.constant(-1n) : this.#value({ kind: 'address-mask', type: 'i64', width: 64 });
+    return this.spec.flat
+      ? this.constant(-1n)
+      : this.#value({ kind: 'address-mask', type: 'i64', width: 64 });
   }
 
   /** All ones up to the stack pointer's size. */
@@ -173,7 +221,13 @@ export class Emitter {
   }
 
   isZero(a: Value): Value {
-    return this.#value({ kind: 'unary', type: 'i32', width: 1, op: a.type === 'i64' ? 'i64_eqz' : 'i32_eqz', a });
+    return this.#value({
+      kind: 'unary',
+      type: 'i32',
+      width: 1,
+      op: a.type === 'i64' ? 'i64_eqz' : 'i32_eqz',
+      a,
+    });
   }
 
   isNotZero(a: Value): Value {
@@ -186,7 +240,12 @@ export class Emitter {
 
   unary(op: Unary, a: Value): Value {
     const toI32 = op === 'i64_eqz' || op === 'i32_eqz' || op === 'i32_wrap_i64';
-    const width = op === 'i64_extend_i32_u' ? a.width : op === 'i64_clz' || op === 'i64_ctz' || op === 'i64_popcnt' ? 7 : 64;
+    const width =
+      op === 'i64_extend_i32_u'
+        ? a.width
+        : op === 'i64_clz' || op === 'i64_ctz' || op === 'i64_popcnt'
+          ? 7
+          : 64;
     return this.#value({ kind: 'unary', type: toI32 ? 'i32' : 'i64', width: toI32 ? 1 : width, op, a });
   }
 
@@ -211,7 +270,10 @@ export class Emitter {
 
   signExtend(value: Value, bits: Bits): Value {
     if (bits === 64 || value.width < bits) return value;
-    return this.unary(bits === 32 ? 'i64_extend32_s' : bits === 16 ? 'i64_extend16_s' : 'i64_extend8_s', value);
+    return this.unary(
+      bits === 32 ? 'i64_extend32_s' : bits === 16 ? 'i64_extend16_s' : 'i64_extend8_s',
+      value,
+    );
   }
 
   // Flags
@@ -300,7 +362,7 @@ export class Emitter {
     return { get: () => this.#leaf({ kind: 'variable', type: 'i64', width: 64, variable }), set };
   }
 
-  if(condition: Value, then: () => void, otherwise?: () => void): void {
+  if(condition: Value, taken: () => void, otherwise?: () => void): void {
     const outer = this.#block;
     const inside = (body: () => void): Block => {
       const block: Block = { depth: outer.depth + 1, effects: [] };
@@ -309,9 +371,9 @@ export class Emitter {
       this.#block = outer;
       return block;
     };
-    const thenBlock = inside(then);
+    const takenBlock = inside(taken);
     const otherwiseBlock = otherwise && inside(otherwise);
-    this.#effect({ kind: 'if', condition, then: thenBlock, otherwise: otherwiseBlock });
+    this.#effect({ kind: 'if', condition, taken: takenBlock, otherwise: otherwiseBlock });
   }
 
   #load(where: Where, bits: Bits, forWrite: Access | undefined): Value {

@@ -13,19 +13,56 @@ export type Bits = 8 | 16 | 32 | 64;
 export type ValueType = 'i32' | 'i64';
 
 /** Condition codes as encoded in Jcc, SETcc, CMOVcc. @see SDM "EFLAGS Condition Codes", appendix B of volume 1 */
-export const CONDITIONS = ['O', 'NO', 'B', 'AE', 'E', 'NE', 'BE', 'A', 'S', 'NS', 'P', 'NP', 'L', 'GE', 'LE', 'G'] as const;
+export const CONDITIONS = [
+  'O',
+  'NO',
+  'B',
+  'AE',
+  'E',
+  'NE',
+  'BE',
+  'A',
+  'S',
+  'NS',
+  'P',
+  'NP',
+  'L',
+  'GE',
+  'LE',
+  'G',
+] as const;
 
 /** i64 operations that take two i64 and give one. */
 export type Arithmetic64 =
-  | 'i64_add' | 'i64_sub' | 'i64_mul' | 'i64_and' | 'i64_or' | 'i64_xor' | 'i64_shl' | 'i64_shr_u' | 'i64_shr_s'
-  | 'i64_div_u' | 'i64_div_s' | 'i64_rem_u' | 'i64_rem_s' | 'i64_rotl';
+  | 'i64_add'
+  | 'i64_sub'
+  | 'i64_mul'
+  | 'i64_and'
+  | 'i64_or'
+  | 'i64_xor'
+  | 'i64_shl'
+  | 'i64_shr_u'
+  | 'i64_shr_s'
+  | 'i64_div_u'
+  | 'i64_div_s'
+  | 'i64_rem_u'
+  | 'i64_rem_s'
+  | 'i64_rotl';
 /** i64 comparisons: two i64 give an i32 that is 0 or 1. */
 export type Compare64 = 'i64_eq' | 'i64_ne' | 'i64_lt_u' | 'i64_lt_s' | 'i64_ge_u' | 'i64_gt_u' | 'i64_le_u';
 /** Operations on truth values. */
 export type Logic32 = 'i32_and' | 'i32_or' | 'i32_xor' | 'i32_eq';
 export type Unary =
-  | 'i64_clz' | 'i64_ctz' | 'i64_popcnt' | 'i64_eqz' | 'i32_eqz' | 'i64_extend_i32_u' | 'i32_wrap_i64'
-  | 'i64_extend8_s' | 'i64_extend16_s' | 'i64_extend32_s';
+  | 'i64_clz'
+  | 'i64_ctz'
+  | 'i64_popcnt'
+  | 'i64_eqz'
+  | 'i32_eqz'
+  | 'i64_extend_i32_u'
+  | 'i32_wrap_i64'
+  | 'i64_extend8_s'
+  | 'i64_extend16_s'
+  | 'i64_extend32_s';
 
 /** State that a value may read and an effect may change. `registers` in a write means: any of them. */
 export type Cell = 'flags' | 'system-flags' | `register-${number}` | 'registers' | `variable-${number}`;
@@ -49,12 +86,23 @@ interface ValueBase {
 export type Value = ValueBase &
   (
     | { readonly kind: 'constant'; readonly value: bigint }
-    | { readonly kind: 'binary'; readonly op: Arithmetic64 | Compare64 | Logic32; readonly a: Value; readonly b: Value }
+    | {
+        readonly kind: 'binary';
+        readonly op: Arithmetic64 | Compare64 | Logic32;
+        readonly a: Value;
+        readonly b: Value;
+      }
     | { readonly kind: 'unary'; readonly op: Unary; readonly a: Value }
     | { readonly kind: 'select'; readonly condition: Value; readonly a: Value; readonly b: Value }
     | { readonly kind: 'call'; readonly callee: CoreFunction; readonly args: readonly Value[] }
     /** A register operand (`operand` ≥ 0, number from the record) or a fixed register. */
-    | { readonly kind: 'register'; readonly operand: number; readonly register: number; readonly bits: Bits; readonly high: boolean }
+    | {
+        readonly kind: 'register';
+        readonly operand: number;
+        readonly register: number;
+        readonly bits: Bits;
+        readonly high: boolean;
+      }
     /** An immediate of the instruction, sign-extended, masked to `width`. */
     | { readonly kind: 'immediate'; readonly bits: Bits }
     /** Offset of the memory operand, not truncated (64-bit addressing) or per record (general form). */
@@ -87,13 +135,43 @@ export type Where =
 export type FlagKind = 'sub' | 'add' | 'result' | 'flags';
 
 export type Effect =
-  | { readonly kind: 'load'; readonly into: Value; readonly where: Where; readonly bits: Bits; readonly forWrite: Access | undefined }
-  | { readonly kind: 'store'; readonly where: Where; readonly bits: Bits; readonly value: Value; readonly after: Access | undefined }
-  | { readonly kind: 'set-register'; readonly operand: number; readonly register: number; readonly bits: Bits; readonly high: boolean; readonly value: Value }
-  | { readonly kind: 'set-flags'; readonly flags: FlagKind; readonly bits: Bits; readonly a: Value; readonly b: Value }
+  | {
+      readonly kind: 'load';
+      readonly into: Value;
+      readonly where: Where;
+      readonly bits: Bits;
+      readonly forWrite: Access | undefined;
+    }
+  | {
+      readonly kind: 'store';
+      readonly where: Where;
+      readonly bits: Bits;
+      readonly value: Value;
+      readonly after: Access | undefined;
+    }
+  | {
+      readonly kind: 'set-register';
+      readonly operand: number;
+      readonly register: number;
+      readonly bits: Bits;
+      readonly high: boolean;
+      readonly value: Value;
+    }
+  | {
+      readonly kind: 'set-flags';
+      readonly flags: FlagKind;
+      readonly bits: Bits;
+      readonly a: Value;
+      readonly b: Value;
+    }
   | { readonly kind: 'set-system-flag'; readonly mask: number; readonly value: boolean }
   | { readonly kind: 'set-variable'; readonly variable: number; readonly value: Value }
-  | { readonly kind: 'if'; readonly condition: Value; readonly then: Block; readonly otherwise: Block | undefined }
+  | {
+      readonly kind: 'if';
+      readonly condition: Value;
+      readonly taken: Block;
+      readonly otherwise: Block | undefined;
+    }
   /** Leaves with an exception of that vector when the condition holds; a fault: nothing may have changed before. */
   | { readonly kind: 'raise'; readonly condition: Value; readonly vector: number }
   /** Ends the instruction: go on at the direct branch target, or at a computed RIP, or at this instruction again. */
@@ -171,7 +249,7 @@ export function countUses(block: Block, first = 0): number {
     for (const value of operandsOf(effect)) countValue(value, number);
     number++;
     if (effect.kind === 'if') {
-      number = countUses(effect.then, number);
+      number = countUses(effect.taken, number);
       if (effect.otherwise) number = countUses(effect.otherwise, number);
     }
   }

@@ -1,5 +1,5 @@
 /** A decoded instruction as TypeScript functions see it (core/instruction.ts), made from iced-x86's result. */
-import type { Instruction } from '../core/instruction.ts';
+import type { Instruction, OperandBits } from '../core/instruction.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CS, DS } from '../state/registers.ts';
@@ -7,26 +7,28 @@ import type { MemoryOperand, RegisterOperand } from './decode.ts';
 import { codeNameOf, memoryOperandOf, mnemonicOf, REGISTERS } from './decode.ts';
 import type { SystemRow } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
-import { MemorySizeExt, OpKind } from './iced.ts';
+import { IcedEncoder, MemorySizeExt, OpKind } from './iced.ts';
 
 type Operand =
   | { readonly kind: 'register'; readonly bits: Bits; readonly register: RegisterOperand }
   | { readonly kind: 'memory'; readonly bits: Bits }
   | { readonly kind: 'immediate'; readonly bits: Bits };
-type Bits = 8 | 16 | 32 | 64 | 128;
+type Bits = OperandBits;
 
 /** Address size and base of the implicit memory operands of string instructions. */
-const STRING_OPERANDS = new Map<number, { bits: 16 | 32 | 64; register: number; segment: 'es' | 'override' }>([
-  [OpKind.MemorySegSI, { bits: 16, register: 6, segment: 'override' }],
-  [OpKind.MemorySegESI, { bits: 32, register: 6, segment: 'override' }],
-  [OpKind.MemorySegRSI, { bits: 64, register: 6, segment: 'override' }],
-  [OpKind.MemorySegDI, { bits: 16, register: 7, segment: 'override' }],
-  [OpKind.MemorySegEDI, { bits: 32, register: 7, segment: 'override' }],
-  [OpKind.MemorySegRDI, { bits: 64, register: 7, segment: 'override' }],
-  [OpKind.MemoryESDI, { bits: 16, register: 7, segment: 'es' }],
-  [OpKind.MemoryESEDI, { bits: 32, register: 7, segment: 'es' }],
-  [OpKind.MemoryESRDI, { bits: 64, register: 7, segment: 'es' }],
-]);
+const STRING_OPERANDS = new Map<number, { bits: 16 | 32 | 64; register: number; segment: 'es' | 'override' }>(
+  [
+    [OpKind.MemorySegSI, { bits: 16, register: 6, segment: 'override' }],
+    [OpKind.MemorySegESI, { bits: 32, register: 6, segment: 'override' }],
+    [OpKind.MemorySegRSI, { bits: 64, register: 6, segment: 'override' }],
+    [OpKind.MemorySegDI, { bits: 16, register: 7, segment: 'override' }],
+    [OpKind.MemorySegEDI, { bits: 32, register: 7, segment: 'override' }],
+    [OpKind.MemorySegRDI, { bits: 64, register: 7, segment: 'override' }],
+    [OpKind.MemoryESDI, { bits: 16, register: 7, segment: 'es' }],
+    [OpKind.MemoryESEDI, { bits: 32, register: 7, segment: 'es' }],
+    [OpKind.MemoryESRDI, { bits: 64, register: 7, segment: 'es' }],
+  ],
+);
 
 const NO_MEMORY: MemoryOperand = {
   segment: DS,
@@ -47,6 +49,7 @@ export class SystemInstruction implements Instruction {
   readonly immediate: bigint;
   readonly farSelector: number;
   readonly segment: number;
+  readonly x87Opcode: number;
   /** The row that executes it, once somebody has looked it up. */
   row: Pick<SystemRow, 'call'> | undefined = undefined;
   readonly #state: CpuState;
@@ -63,6 +66,7 @@ export class SystemInstruction implements Instruction {
     this.immediate = parts.immediate;
     this.farSelector = parts.farSelector;
     this.segment = parts.memory.segment;
+    this.x87Opcode = parts.x87Opcode;
     this.#operands = parts.operands;
     this.#memory = parts.memory;
   }
@@ -142,9 +146,14 @@ interface SystemInstructionParts {
   readonly farSelector: number;
   readonly operands: readonly Operand[];
   readonly memory: MemoryOperand;
+  readonly x87Opcode: number;
 }
 
-export function decodeSystemInstruction(state: CpuState, instruction: IcedInstruction, codeBits: 16 | 32 | 64): SystemInstruction {
+export function decodeSystemInstruction(
+  state: CpuState,
+  instruction: IcedInstruction,
+  codeBits: 16 | 32 | 64,
+): SystemInstruction {
   const operands: Operand[] = [];
   let memory: MemoryOperand = { ...NO_MEMORY, addressBits: codeBits };
   let immediate = 0n;
@@ -186,7 +195,19 @@ export function decodeSystemInstruction(state: CpuState, instruction: IcedInstru
     farSelector,
     operands,
     memory,
+    x87Opcode: x87Opcode(instruction, codeBits),
   });
+}
+
+/** Bits 10:0 are the low three bits of the opcode byte, D8 to DF, and the ModR/M byte. */
+function x87Opcode(instruction: IcedInstruction, codeBits: 16 | 32 | 64): number {
+  if (!/^F(?!XSAVE|XRSTOR|EMMS)/.test(mnemonicOf(instruction))) return 0;
+  const encoder = new IcedEncoder(codeBits);
+  encoder.encode(instruction, instruction.ip);
+  const bytes = encoder.takeBuffer();
+  encoder.free();
+  const at = bytes.findIndex((byte) => (byte & 0xf8) === 0xd8);
+  return (((bytes[at] as number) & 7) << 8) | (bytes[at + 1] as number);
 }
 
 const UNKNOWN_REGISTER: RegisterOperand = { kind: 'other', number: 0, bits: 64, high: false };
@@ -211,15 +232,21 @@ function systemName(instruction: IcedInstruction, operands: readonly Operand[]):
  * Code names that carry the operand size where operands do not: `Iretq`, `Retfd_imm16`, `Pushfq`, `Call_m1664`,
  * `Lgdt_m1632_16`.
  */
-const SIZED_CODE = /^(?:Iret|Retf|Pushf|Popf|Pusha|Popa|Push|Pop|Enter|Sysexit|Sysret)([wdq])|^(?:Call|Jmp)_(?:m16|ptr16)(16|32|64)|^[LS][GI]dt_m16\d\d(?:_(16))?/;
+const SIZED_CODE =
+  /^(?:Iret|Retf|Pushf|Popf|Pusha|Popa|Push|Pop|Enter|Sysexit|Sysret)([wdq])|^(?:Call|Jmp)_(?:m16|ptr16)(16|32|64)|^[LS][GI]dt_m16\d\d(?:_(16))?/;
 const SIZES: Readonly<Record<string, 16 | 32 | 64>> = { w: 16, d: 32, q: 64, '16': 16, '32': 32, '64': 64 };
 
-function operandSize(instruction: IcedInstruction, codeBits: 16 | 32 | 64, operands: readonly Operand[]): 16 | 32 | 64 {
+function operandSize(
+  instruction: IcedInstruction,
+  codeBits: 16 | 32 | 64,
+  operands: readonly Operand[],
+): 16 | 32 | 64 {
   const match = SIZED_CODE.exec(codeNameOf(instruction));
   const sized = match && (match[1] ?? match[2] ?? match[3]);
   if (sized) return SIZES[sized] as 16 | 32 | 64;
   for (const operand of operands) {
-    if (operand.kind !== 'immediate' && (operand.bits === 16 || operand.bits === 32 || operand.bits === 64)) return operand.bits;
+    if (operand.kind !== 'immediate' && (operand.bits === 16 || operand.bits === 32 || operand.bits === 64))
+      return operand.bits;
   }
   return codeBits;
 }

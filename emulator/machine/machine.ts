@@ -17,8 +17,8 @@ import { Mmu } from '../mmu/mmu.ts';
 import { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import { CpuState } from '../state/cpuState.ts';
 import { OFFSET, RAM_OFFSET } from '../state/layout.ts';
-import { resetProcessor } from '../state/reset.ts';
 import { ACTIVITY } from '../state/registers.ts';
+import { resetProcessor } from '../state/reset.ts';
 import { Scheduler } from './scheduler.ts';
 
 const WASM_PAGE = 65536;

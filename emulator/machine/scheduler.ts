@@ -1,6 +1,7 @@
 /** The virtual clock of a machine: retired instructions, skipped idle time and charged costs, and the alarms on it. */
-import { EmulatorBug } from '../base/errors.ts';
+
 import type { Alarm, Clock } from '../base/clock.ts';
+import { EmulatorBug } from '../base/errors.ts';
 import type { StateRecord } from '../base/stateValue.ts';
 
 class ScheduledAlarm implements Alarm {
@@ -93,7 +94,7 @@ export class Scheduler implements Clock {
 
   /** Alarms are armed again by the devices that own them. */
   restore(state: StateRecord): void {
-    if (typeof state['extra'] !== 'number') throw new EmulatorBug('a saved clock without its time');
-    this.#extra = state['extra'];
+    if (typeof state.extra !== 'number') throw new EmulatorBug('a saved clock without its time');
+    this.#extra = state.extra;
   }
 }

@@ -61,7 +61,10 @@ export class Digest {
     const final = new Int32Array(this.#lanes);
     for (let round = 0; round < 8; round++) {
       for (let lane = 0; lane < LANES; lane++) {
-        const mixed = Math.imul((final[lane] as number) ^ ((final[(lane + 3) % LANES] as number) >>> 13), 0x85eb_ca6b);
+        const mixed = Math.imul(
+          (final[lane] as number) ^ ((final[(lane + 3) % LANES] as number) >>> 13),
+          0x85eb_ca6b,
+        );
         final[lane] = mixed ^ (mixed >>> 16);
       }
     }

@@ -39,7 +39,9 @@ export function saveMachine(machine: Machine, components: Components): StateReco
     processor,
     localApic: machine.apic.save(),
     memory: savePages(machine),
-    components: Object.fromEntries(Object.entries(components).map(([name, component]) => [name, component.save()])),
+    components: Object.fromEntries(
+      Object.entries(components).map(([name, component]) => [name, component.save()]),
+    ),
   };
 }
 
@@ -47,7 +49,9 @@ export function restoreMachine(machine: Machine, components: Components, snapsho
   const saved = new SavedState('the snapshot', snapshot);
   const version = saved.number('version');
   if (version !== SNAPSHOT_VERSION) {
-    throw new UserError(`the snapshot has format version ${version}, this program reads version ${SNAPSHOT_VERSION}; take it again`);
+    throw new UserError(
+      `the snapshot has format version ${version}, this program reads version ${SNAPSHOT_VERSION}; take it again`,
+    );
   }
   const { state, engine } = machine;
   const processor = new SavedState('the processor', saved.rawRecord('processor'));
@@ -92,7 +96,9 @@ function restorePages({ physical }: Machine, memory: StateRecord): () => void {
   const saved = new SavedState("the snapshot's memory", memory);
   const bytes = saved.number('bytes');
   if (bytes !== physical.ramBytes) {
-    throw new UserError(`the snapshot has ${bytes} bytes of memory and the machine ${physical.ramBytes}; use the same memory size`);
+    throw new UserError(
+      `the snapshot has ${bytes} bytes of memory and the machine ${physical.ramBytes}; use the same memory size`,
+    );
   }
   const record = saved.rawRecord('pages');
   const pages = new SavedState("the snapshot's pages", record);

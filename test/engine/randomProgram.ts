@@ -38,7 +38,9 @@ export function randomProgram(random: Random, options: ProgramOptions): string {
   };
   const either = (size: Size) => (random.below(2) === 0 ? register(size) : memory(size));
   const immediate = (size: Size) =>
-    random.below(2) === 0 ? `${random.below(256) - 128}` : `${size === 64 ? random.below(2 ** 31) : random.below(2 ** Math.min(size, 31))}`;
+    random.below(2) === 0
+      ? `${random.below(256) - 128}`
+      : `${size === 64 ? random.below(2 ** 31) : random.below(2 ** Math.min(size, 31))}`;
   const highBytes = (op: string) => {
     const place = `byte ptr [rbx+${random.below(600)}]`;
     const a = random.pick(LEGACY_BYTES);
@@ -70,7 +72,8 @@ export function randomProgram(random: Random, options: ProgramOptions): string {
     // A divisor of at least 1 and a dividend that cannot overflow most of the time.
     () => `mov edx, 0\nor cl, 1\n${random.pick(['div', 'idiv'])} ${random.pick(['ecx', 'rcx'])}`,
     () => `cdq\nor ecx, 1\nidiv ecx`,
-    () => `${random.pick(['rol', 'ror', 'rcl', 'rcr', 'shl', 'shr', 'sar'])} ${either(random.pick(SIZES))}, ${random.pick(['cl', '1', `${random.below(70)}`])}`,
+    () =>
+      `${random.pick(['rol', 'ror', 'rcl', 'rcr', 'shl', 'shr', 'sar'])} ${either(random.pick(SIZES))}, ${random.pick(['cl', '1', `${random.below(70)}`])}`,
     () => {
       const size = random.pick(WIDE);
       return `${random.pick(['shld', 'shrd'])} ${either(size)}, ${register(size)}, ${random.pick(['cl', `${random.below(16)}`])}`;
@@ -80,16 +83,19 @@ export function randomProgram(random: Random, options: ProgramOptions): string {
       return `${random.pick(['bt', 'bts', 'btr', 'btc'])} ${either(size)}, ${random.below(64)}`;
     },
     () => `${random.pick(['bsf', 'bsr'])} ${register(64)}, ${either(64)}`,
-    () => `${random.pick(['movzx', 'movsx'])} ${register(32)}, ${random.pick([either(16), memory(8), register(8)])}`,
+    () =>
+      `${random.pick(['movzx', 'movsx'])} ${register(32)}, ${random.pick([either(16), memory(8), register(8)])}`,
     () => `movsxd ${register(64)}, ${either(32)}`,
-    () => `lea ${register(64)}, [${register(64)}+${register(64)}*${1 << random.below(4)}+${random.below(1000)}]`,
+    () =>
+      `lea ${register(64)}, [${register(64)}+${register(64)}*${1 << random.below(4)}+${random.below(1000)}]`,
     () => `lea ${register(32)}, [rip+${random.below(1000)}]`,
     () => `${random.pick(['xchg', 'xadd', 'cmpxchg'])} ${either(64)}, ${register(64)}`,
     () => `lock xadd ${memory(32)}, ${register(32)}`,
     () => `cmov${random.pick(CONDITIONS)} ${register(64)}, ${either(64)}`,
     () => `set${random.pick(CONDITIONS)} ${random.pick([register(8), memory(8)])}`,
     () => `bswap ${register(random.pick([32, 64]))}`,
-    () => random.pick(['cbw', 'cwde', 'cdqe', 'cwd', 'cdq', 'cqo', 'clc', 'stc', 'cmc', 'lahf', 'sahf', 'nop']),
+    () =>
+      random.pick(['cbw', 'cwde', 'cdqe', 'cwd', 'cdq', 'cqo', 'clc', 'stc', 'cmc', 'lahf', 'sahf', 'nop']),
     () => `push ${register(64)}\npop ${register(64)}`,
     () => `push ${random.below(1000)}\npop ${register(64)}`,
     () => `call 1f\njmp 2f\n1: ret\n2:`,

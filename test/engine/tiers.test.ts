@@ -10,14 +10,19 @@ import { randomProgram } from './randomProgram.ts';
 import { CODE, describeState, prepare } from './tiersSupport.ts';
 
 function differences(found: readonly string[], wanted: readonly string[]): string[] {
-  return found.flatMap((line, i) => (line === wanted[i] ? [] : [`${line} instead of ${wanted[i]}`])).slice(0, 12);
+  return found
+    .flatMap((line, i) => (line === wanted[i] ? [] : [`${line} instead of ${wanted[i]}`]))
+    .slice(0, 12);
 }
 
 describe.skipIf(missing('as', 'ld'))('the interpreter and forced translations', () => {
   for (let seed = 1; seed <= 40; seed++) {
     it(`give the same state after any number of instructions: program ${seed}`, () => {
       const random = new Random(seed);
-      const code = assemble(randomProgram(random, { length: 60, iterations: 5, strayOneIn: seed % 2 ? 1000 : 15 }), CODE);
+      const code = assemble(
+        randomProgram(random, { length: 60, iterations: 5, strayOneIn: seed % 2 ? 1000 : 15 }),
+        CODE,
+      );
       for (const count of [random.below(40), random.below(300), 100_000]) {
         const oracle = prepare(code, seed, false);
         const translated = prepare(code, seed, true);

@@ -84,9 +84,14 @@ export class ModuleBuilder {
     });
     section(SECTION.import, (writer) => {
       writer.u32(this.#imports.length + 1);
-      for (const { name, type } of this.#imports) writer.name('env').name(name).u8(EXTERNAL.function).u32(type);
+      for (const { name, type } of this.#imports)
+        writer.name('env').name(name).u8(EXTERNAL.function).u32(type);
       const { shared, minimumPages, maximumPages } = this.#memory;
-      writer.name('env').name('memory').u8(EXTERNAL.memory).u8(shared ? 3 : 1);
+      writer
+        .name('env')
+        .name('memory')
+        .u8(EXTERNAL.memory)
+        .u8(shared ? 3 : 1);
       writer.u32(minimumPages).u32(maximumPages);
     });
     section(SECTION.function, (writer) => {
