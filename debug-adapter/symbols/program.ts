@@ -6,6 +6,17 @@
  * `problems`; a file that cannot be used at all is a SymbolsError when it is opened.
  */
 import { type Address, addressOfBigInt, bigIntOfAddress } from './address.ts';
+import type {
+  AddressLine,
+  AddressRange,
+  FunctionAt,
+  LineLocation,
+  NamedFunction,
+  ProgramFunction,
+  ProgramVariable,
+  SourcePosition,
+  SymbolAt,
+} from './answers.ts';
 import { CallFrames, type UnwindOutcome } from './cfi.ts';
 import {
   addressesOfLine,
@@ -32,89 +43,19 @@ import { Problems } from './problems.ts';
 import type { FrameRegisters } from './registers.ts';
 import { type ElfSymbol, SymbolTable } from './symbolTable.ts';
 
+export type * from './answers.ts';
+
 export interface OpenOptions {
   readonly inflate: Inflate;
   /** Where the program runs, less where it was linked. */
   readonly loadBias?: bigint;
 }
 
-export interface AddressRange {
-  readonly start: bigint;
-  /** The first address after the range. */
-  readonly end: bigint;
-}
-
-export interface SourcePosition {
-  readonly path: string;
-  readonly line: number;
-  /** 0 where the compiler has not written one. */
-  readonly column: number;
-}
-
-export interface LineLocation extends SourcePosition {
-  readonly address: bigint;
-  readonly isStatement: boolean;
-}
-
-/** The row of the line table that an address is in. */
-export interface AddressLine extends SourcePosition, AddressRange {
-  readonly isStatement: boolean;
-}
-
-export interface ProgramFunction {
-  readonly name: string | undefined;
-  readonly linkageName: string | undefined;
-  readonly entry: bigint;
-  /** Where a breakpoint on the function stops. */
-  readonly body: bigint;
-  readonly ranges: readonly AddressRange[];
-  /** Where it is declared. */
-  readonly declaration: SourcePosition | undefined;
-  readonly isExternal: boolean;
-}
-
-/** A frame of the source language: several share the registers of one function when code is inlined. */
-export interface SourceFrame {
-  readonly name: string | undefined;
-  readonly linkageName: string | undefined;
-  readonly isInlined: boolean;
-  readonly position: SourcePosition | undefined;
-}
-
-export interface FunctionAt {
-  readonly function: ProgramFunction;
-  /** Innermost first; the last is the function itself. */
-  readonly frames: readonly SourceFrame[];
-}
-
-export interface NamedFunction {
-  /** Absent when every call was inlined. */
-  readonly function: ProgramFunction | undefined;
-  /** Where the instances inlined into other functions start. */
-  readonly inlinedAt: readonly bigint[];
-  readonly name: string | undefined;
-}
-
-export interface ProgramVariable {
-  readonly name: string | undefined;
-  readonly linkageName: string | undefined;
-  readonly address: bigint;
-  readonly typeName: string;
-  readonly declaration: SourcePosition | undefined;
-  readonly isExternal: boolean;
-}
-
-export interface SymbolAt {
-  readonly name: string;
-  readonly offset: number;
-  readonly symbol: ElfSymbol;
-}
-
 export class ProgramSymbols {
   readonly path: string;
   readonly elf: Elf;
   readonly loadBias: bigint;
-  private readonly found = new Problems();
+  private readonly defects = new Problems();
   private readonly dwarf: Dwarf;
   private readonly symbols: SymbolTable;
   private readonly callFrames: CallFrames;
@@ -124,9 +65,9 @@ export class ProgramSymbols {
     this.path = elf.path;
     this.elf = elf;
     this.loadBias = loadBias;
-    this.dwarf = new Dwarf(elf, this.found);
+    this.dwarf = new Dwarf(elf, this.defects);
     this.symbols = new SymbolTable(elf);
-    this.callFrames = new CallFrames(elf, loadBias, this.found);
+    this.callFrames = new CallFrames(elf, loadBias, this.defects);
   }
 
   static open(file: SymbolFile, options: OpenOptions): ProgramSymbols {
@@ -141,7 +82,7 @@ export class ProgramSymbols {
 
   /** Defects found so far, each told once. */
   get problems(): readonly SymbolsError[] {
-    return this.found.list;
+    return this.defects.list;
   }
 
   get hasDebugInfo(): boolean {
@@ -149,12 +90,12 @@ export class ProgramSymbols {
   }
 
   get buildId(): string | undefined {
-    return this.found.attempt(() => buildId(this.elf));
+    return this.defects.attempt(() => buildId(this.elf));
   }
 
   /** The file that has the debug information, where it was separated from the program. */
   get debugLink(): { readonly fileName: string; readonly crc: number } | undefined {
-    return this.found.attempt(() => debugLink(this.elf));
+    return this.defects.attempt(() => debugLink(this.elf));
   }
 
   /** All source paths, as the debug information has them made absolute. Nobody has checked that they exist. */
@@ -180,6 +121,7 @@ export class ProgramSymbols {
     const row = table ? rowAt(table, at) : -1;
     if (!table || row < 0 || table.lines[row] === 0) return undefined;
     const file = this.dwarf.fileOf(unit, table.files[row]);
+    if (file === 0) return undefined;
     return {
       path: this.dwarf.sources.path(file),
       line: table.lines[row],
@@ -223,7 +165,7 @@ export class ProgramSymbols {
   functionsByName(name: string): NamedFunction[] {
     const entries = new Set(this.debugNames().functions(name));
     const units = new Set(
-      [...entries].flatMap((entry) => this.found.attempt(() => this.dwarf.unitOf(entry)) ?? []),
+      [...entries].flatMap((entry) => this.defects.attempt(() => this.dwarf.unitOf(entry)) ?? []),
     );
     const found: NamedFunction[] = [];
     for (const unit of units) {
@@ -262,7 +204,7 @@ export class ProgramSymbols {
   }
 
   symbolsByName(name: string): ElfSymbol[] {
-    const symbols = this.found.attempt(() => this.symbols.named(name)) ?? [];
+    const symbols = this.defects.attempt(() => this.symbols.named(name)) ?? [];
     return symbols.map((symbol) => this.biased(symbol));
   }
 
@@ -286,7 +228,7 @@ export class ProgramSymbols {
   }
 
   private labelAt(address: Address): ReturnType<SymbolTable['at']> {
-    return this.found.attempt(() => this.symbols.at(address));
+    return this.defects.attempt(() => this.symbols.at(address));
   }
 
   private debugNames(): DebugNames {
@@ -336,11 +278,11 @@ export class ProgramSymbols {
   }
 
   private entity(entry: number): Entity {
-    return this.found.attempt(() => readEntity(this.dwarf, entry)) ?? NO_ENTITY;
+    return this.defects.attempt(() => readEntity(this.dwarf, entry)) ?? NO_ENTITY;
   }
 
   private text(ref: StringRef): string | undefined {
-    return ref === NO_STRING ? undefined : this.found.attempt(() => this.dwarf.sections.text(ref));
+    return ref === NO_STRING ? undefined : this.defects.attempt(() => this.dwarf.sections.text(ref));
   }
 
   private declaration({ declarationFile, declarationLine }: Entity): SourcePosition | undefined {
@@ -366,7 +308,7 @@ export class ProgramSymbols {
   private refersTo(scope: Scope, entries: ReadonlySet<number>): boolean {
     if (entries.has(scope.die)) return true;
     let found = false;
-    this.found.attempt(() =>
+    this.defects.attempt(() =>
       followEntity(this.dwarf, scope.origin, (die) => {
         found = entries.has(die.offset);
         return found;
@@ -377,7 +319,7 @@ export class ProgramSymbols {
 
   private variable(entry: number): ProgramVariable[] {
     const { dwarf } = this;
-    const found = this.found.attempt(() => {
+    const found = this.defects.attempt(() => {
       const unit = dwarf.unitOf(entry);
       const die = unit.die(entry);
       const i = die.find(DW_AT_location);

@@ -1,0 +1,74 @@
+/** What ProgramSymbols answers, in addresses of the running program. */
+import type { ElfSymbol } from './symbolTable.ts';
+
+export interface AddressRange {
+  readonly start: bigint;
+  /** The first address after the range. */
+  readonly end: bigint;
+}
+
+export interface SourcePosition {
+  readonly path: string;
+  readonly line: number;
+  /** 0 where the compiler has not written one. */
+  readonly column: number;
+}
+
+export interface LineLocation extends SourcePosition {
+  readonly address: bigint;
+  readonly isStatement: boolean;
+}
+
+/** The row of the line table that an address is in. */
+export interface AddressLine extends SourcePosition, AddressRange {
+  readonly isStatement: boolean;
+}
+
+export interface ProgramFunction {
+  readonly name: string | undefined;
+  readonly linkageName: string | undefined;
+  readonly entry: bigint;
+  /** Where a breakpoint on the function stops. */
+  readonly body: bigint;
+  readonly ranges: readonly AddressRange[];
+  /** Where it is declared. */
+  readonly declaration: SourcePosition | undefined;
+  readonly isExternal: boolean;
+}
+
+/** A frame of the source language: several share the registers of one function when code is inlined. */
+export interface SourceFrame {
+  readonly name: string | undefined;
+  readonly linkageName: string | undefined;
+  readonly isInlined: boolean;
+  readonly position: SourcePosition | undefined;
+}
+
+export interface FunctionAt {
+  readonly function: ProgramFunction;
+  /** Innermost first; the last is the function itself. */
+  readonly frames: readonly SourceFrame[];
+}
+
+export interface NamedFunction {
+  /** Absent when every call was inlined. */
+  readonly function: ProgramFunction | undefined;
+  /** Where the instances inlined into other functions start. */
+  readonly inlinedAt: readonly bigint[];
+  readonly name: string | undefined;
+}
+
+export interface ProgramVariable {
+  readonly name: string | undefined;
+  readonly linkageName: string | undefined;
+  readonly address: bigint;
+  readonly typeName: string;
+  readonly declaration: SourcePosition | undefined;
+  readonly isExternal: boolean;
+}
+
+export interface SymbolAt {
+  readonly name: string;
+  readonly offset: number;
+  readonly symbol: ElfSymbol;
+}
