@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   buildKernel,
   buildProgram,
@@ -24,6 +24,9 @@ import {
   registersOf,
   X86_64_REGISTERS,
 } from './registers.ts';
+
+// Compilers and debuggers take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const LIBC = '/lib/x86_64-linux-gnu/libc.so.6';
 

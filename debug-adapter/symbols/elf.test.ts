@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { buildKernel, inflate, outputOf, SOURCES, temporaryPath } from '../../test/support/symbolPrograms.ts';
 import { missing } from '../../test/support/tools.ts';
 import { bigIntOfAddress } from './address.ts';
@@ -7,6 +7,9 @@ import { Elf, type ElfSection } from './elf.ts';
 import { SymbolsError } from './errors.ts';
 import { ProgramSymbols } from './program.ts';
 import { SymbolTable } from './symbolTable.ts';
+
+// Compilers and debuggers take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 function open(path: string, change?: (bytes: Uint8Array, view: DataView) => void): Elf {
   const bytes = new Uint8Array(readFileSync(path));

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   buildKernel,
   openProgram,
@@ -10,6 +10,9 @@ import {
 } from '../../test/support/symbolPrograms.ts';
 import { missing } from '../../test/support/tools.ts';
 import type { ProgramSymbols } from './program.ts';
+
+// Compilers and debuggers take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const KERNEL = join(SOURCES, 'kernel.c');
 const HEADER = join(SOURCES, 'inlined.h');

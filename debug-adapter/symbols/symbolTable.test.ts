@@ -1,6 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { buildKernel, openProgram, outputOf } from '../../test/support/symbolPrograms.ts';
 import { missing } from '../../test/support/tools.ts';
+
+// Compilers and debuggers take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 interface NamedSymbol {
   readonly address: bigint;

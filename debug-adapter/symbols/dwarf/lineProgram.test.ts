@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { buildKernel, inflate, outputOf } from '../../../test/support/symbolPrograms.ts';
 import { missing } from '../../../test/support/tools.ts';
 import { bigIntOfAddress } from '../address.ts';
@@ -13,6 +13,9 @@ import {
   ROW_IS_STATEMENT,
   ROW_PROLOGUE_END,
 } from './lineTable.ts';
+
+// Compilers and debuggers take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 function open(path: string): Dwarf {
   return new Dwarf(new Elf({ path, bytes: readFileSync(path) }, inflate), new Problems());
