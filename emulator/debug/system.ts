@@ -2,16 +2,20 @@
  * A machine with everything attached that its configuration names: the composition root. In bare-metal mode the board
  * is the machine's own; in guest mode the built-in VMM owns the machine and gives its guest a board.
  */
-import { UserError } from '../base/errors.ts';
 import type { ByteSink } from '../base/ports.ts';
 import type { StateRecord } from '../base/stateValue.ts';
 import { planBoot } from '../boot/detect.ts';
 import { loadPlan } from '../boot/loadPlan.ts';
-import { createModel } from '../core/model.ts';
+import { type CpuModel, createModel } from '../core/model.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { Machine, type RunResult } from '../machine/machine.ts';
 import { type Board, createBoard } from '../machine/pc.ts';
 import { type Components, hashMachine, restoreMachine, saveMachine } from '../snapshot/machineState.ts';
+import { hostMemoryBytes } from '../vmm/memoryMap.ts';
+import { parsePolicy } from '../vmm/policy.ts';
+import { Vmm, VMM_ENTRY_POINT } from '../vmm/vmm.ts';
+import { capabilitiesOf, readCapabilityMsr } from '../vmx/model.ts';
+import { Vmx } from '../vmx/vmx.ts';
 
 /** Where a machine's output goes, and the code it runs with. */
 export interface SystemHost {
@@ -36,13 +40,21 @@ export type SystemStop =
   | { readonly kind: 'debug-exit'; readonly value: number }
   /** The program asked for a reset of the platform. */
   | { readonly kind: 'reset' }
-  | { readonly kind: 'triple-fault'; readonly description: string; readonly details: readonly string[] }
-  | { readonly kind: 'entry-failure'; readonly description: string; readonly details: readonly string[] };
+  | {
+      readonly kind: 'triple-fault' | 'entry-failure' | 'unimplemented';
+      readonly description: string;
+      readonly details: readonly string[];
+    };
 
 export class System {
   readonly config: MachineConfig;
   readonly machine: Machine;
+  /** The board that the program sees: the machine's own, or its virtual machine's. */
   readonly board: Board;
+  /** VT-x of the processor; absent when it offers none. */
+  readonly vmx: Vmx | undefined;
+  /** The built-in VMM, in guest mode. */
+  readonly vmm: Vmm | undefined;
   /** Everything that came from outside so far, in order. */
   readonly inputs: RecordedInput[] = [];
   /** Set once something ended the run. */
@@ -50,37 +62,74 @@ export class System {
 
   constructor(config: MachineConfig, host: SystemHost) {
     this.config = config;
-    if (config.mode === 'guest') throw new UserError('guest mode is not attached yet; use --mode bare-metal');
-    const options = { ...config, cpus: 1 };
-    const plan = planBoot(config.image, options);
+    const guest = config.mode === 'guest';
+    const plan = planBoot(config.image, { ...config, cpus: 1 });
+    const policy = parsePolicy(config.vmm.exiting);
+    const model: CpuModel = createModel(config.cpu, {
+      virtualization: guest ? 'vt-x' : config.virtualization,
+      vmxCapability: (msr) => readCapabilityMsr(capabilitiesOf(model), msr),
+    });
     this.machine = new Machine({
-      ramBytes: config.memoryBytes,
-      model: createModel(config.cpu, { virtualization: config.virtualization }),
+      ramBytes: guest ? hostMemoryBytes([config.memoryBytes]) : config.memoryBytes,
+      model,
       interpreter: host.interpreter,
       forceTranslation: config.engine === 'translator',
-      legacyVgaHole: true,
+      legacyVgaHole: !guest,
     });
     const { machine } = this;
+    if (model.features.has('VMX')) {
+      this.vmx = new Vmx({
+        cpu: machine.cpu,
+        physical: machine.physical,
+        charge: (ticks) => machine.clock.charge(ticks),
+        position: () => machine.engine.position(),
+      });
+      this.vmx.reset();
+      machine.cpu.virtualization = this.vmx;
+    }
+    const callbacks = {
+      powerOff: () => this.#end({ kind: 'powered-off' }),
+      debugExit: (value: number) => this.#end({ kind: 'debug-exit', value }),
+      reset: () => this.#end({ kind: 'reset' }),
+    };
+    const { memoryBytes, startTime } = config;
+    const { serial, debugConsole } = host;
+    if (guest && this.vmx !== undefined) {
+      this.vmm = new Vmm({
+        cpu: machine.cpu,
+        vmx: this.vmx,
+        physical: machine.physical,
+        stepper: machine.engine,
+        policy,
+        stopped: ({ reason, description, details }) => this.#end({ kind: reason, description, details }),
+      });
+      machine.engine.vmmEntry = VMM_ENTRY_POINT;
+      machine.root = this.vmm;
+      const vm = this.vmm.createVm({ memoryBytes, startTime, serial, debugConsole, callbacks });
+      this.board = vm.board;
+      machine.ports = vm.board.ports;
+      this.vmm.start(vm, plan);
+      return;
+    }
     this.board = createBoard({
       clock: machine.clock,
-      memoryBytes: config.memoryBytes,
-      startTime: config.startTime,
+      memoryBytes,
+      startTime,
       interrupts: {
         interruptRequest: { set: (level) => machine.apic.setLint(0, level) },
         deliver: (message) => {
-          if (machine.apic.isDestination(message)) machine.apic.receive(message);
+          const addressed = { ...message, shorthand: 'none' } as const;
+          if (machine.apic.isDestination(addressed)) machine.apic.receive(addressed);
         },
       },
       callbacks: {
-        powerOff: () => this.#end({ kind: 'powered-off' }),
-        debugExit: (value) => this.#end({ kind: 'debug-exit', value }),
-        reset: () => this.#end({ kind: 'reset' }),
+        ...callbacks,
         setA20: (high) => {
           machine.mmu.a20 = high;
         },
       },
-      serial: host.serial,
-      debugConsole: host.debugConsole,
+      serial,
+      debugConsole,
     });
     machine.ports = this.board.ports;
     machine.mmio = this.board.mmio;
