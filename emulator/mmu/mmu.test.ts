@@ -230,3 +230,70 @@ describe('accesses of system code', () => {
     expect(machine.physical.read8(0x10_0fff)).toBe(0);
   });
 });
+
+describe('linear addresses of 32 bits', () => {
+  it('wrap at 4 GBytes', () => {
+    const machine = testMachine(RAM);
+    const { state, mmu, physical } = machine;
+    // The identity without paging: the bytes before the wrap are outside of RAM.
+    physical.write(0, 4, 0x4433_2211, 0);
+    mmu.updateContext();
+    state.ACCESS_ADDRESS = 0xffff_fffen;
+    expect(mmu.readSlow(4, false)).toBe(SLOW.OK_CUT);
+    expect(state.ACCESS_VALUE).toBe(0x2211_ffffn);
+  });
+});
+
+describe('the A20 line', () => {
+  it('clears bit 20 of physical addresses while it is low', () => {
+    const machine = testMachine(RAM);
+    const { mmu } = machine;
+    mmu.a20 = false;
+    expect(mmu.fetchTranslate(0x12_3456n)).toBe(0x02_3456);
+    machine.physical.write(0x2_3456, 1, 0x77, 0);
+    expect(read(machine, 0x12_3456n, 1)).toBe(SLOW.OK);
+    expect(machine.state.ACCESS_VALUE).toBe(0x77n);
+    expect(cached(machine, 0x12_3456n, 'read')).toBe(true);
+    mmu.a20 = true;
+    expect(cached(machine, 0x12_3456n, 'read')).toBe(false);
+    expect(mmu.fetchTranslate(0x12_3456n)).toBe(0x12_3456);
+  });
+});
+
+describe('a plain access', () => {
+  it('is done at once; anything else is refused and changes nothing', () => {
+    const machine = longMode((tables) => {
+      tables.set(0x1000n, 0x10_0000n | PWU);
+      tables.set(0x2000n, 0xfee0_0000n | PWU);
+    });
+    const { state, mmu, physical } = machine;
+    state.ACCESS_ADDRESS = 0x1ff8n;
+    state.ACCESS_VALUE = 0x1234n;
+    expect(mmu.writePlain(8)).toBe(true);
+    expect(physical.read64(0x10_0ff8)).toBe(0x1234n);
+    state.ACCESS_ADDRESS = 0x1ff9n;
+    expect(mmu.writePlain(8)).toBe(false);
+    state.ACCESS_ADDRESS = 0x2000n;
+    expect(mmu.readPlain(4, false)).toBe(false);
+    state.ACCESS_ADDRESS = 0x3000n;
+    expect(mmu.readPlain(4, false)).toBe(false);
+    physical.setPageFlag(0x100, PAGE_FLAG.WATCHED);
+    state.ACCESS_ADDRESS = 0x1ff8n;
+    expect([mmu.readPlain(8, false), mmu.readPlain(8, true), mmu.writePlain(8)]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('can be probed, with both pages', () => {
+    const machine = longMode((tables) => {
+      tables.set(0x1000n, 0x10_0000n | PWU);
+      tables.set(0x2000n, 0x10_1000n | PTE.P);
+    });
+    machine.state.ACCESS_ADDRESS = 0x1ff8n;
+    expect([machine.mmu.probeSlow(8, true), machine.mmu.probeSlow(16, false)]).toEqual([SLOW.OK, SLOW.OK]);
+    expect(machine.mmu.probeSlow(16, true)).toBe(SLOW.FAULT);
+    expect(machine.mmu.fault.linear).toBe(0x2000n);
+  });
+});

@@ -71,10 +71,8 @@ export class Mmu {
       physicalAddressBits,
       secondLevel: spaces.secondLevel,
     });
-    physical.retireWriteEntries = (page) => {
-      if (page === undefined) tlb.dropWriteEntries();
-      else tlb.dropWriteEntriesOfPage(page);
-    };
+    physical.retireWriteEntries = (page, slot) => tlb.dropWriteEntriesOfPage(page, slot);
+    physical.retireAllWriteEntries = () => tlb.dropWriteEntries();
     this.updateContext();
   }
 

@@ -25,8 +25,10 @@ export type PageFlag = (typeof PAGE_FLAG)[keyof typeof PAGE_FLAG];
 
 /** Bits of the same byte that are not for listeners. */
 const LISTENED = 0x0f;
-/** A write entry of the TLB may exist: only then it has to be looked for. */
+/** A write entry of the TLB may exist: in one known slot, unless WRITE_ALIASED says in several. */
+const WRITE_ALIASED = 0x10;
 const WRITE_CACHED = 0x20;
+const WRITTEN = WRITE_ALIASED | WRITE_CACHED;
 export const PAGE_ROM = 0x40;
 /** No memory answers here. */
 export const PAGE_ABSENT = 0x80;
@@ -48,9 +50,13 @@ export class PhysicalMemory {
   readonly ramBytes: number;
   /** One byte for each page of RAM: see {@link PAGE_FLAG} and the constants beside it. */
   readonly pageFlags: Uint8Array;
-  /** Set by the MMU: drops the TLB's write entries of a page, or of all pages when undefined. */
-  retireWriteEntries: (page: number | undefined) => void = () => undefined;
+  /** Set by the MMU: drops the TLB's write entries of a page, in one slot or in all of them (-1). */
+  retireWriteEntries: (page: number, slot: number) => void = () => undefined;
+  /** Set by the MMU: drops all write entries. */
+  retireAllWriteEntries: () => void = () => undefined;
 
+  /** By page: the slot of its write entry. */
+  readonly #writeSlots: Uint16Array;
   readonly #u8: Uint8Array;
   readonly #view: DataView;
   readonly #listeners: WriteListener[][] = [];
@@ -66,6 +72,7 @@ export class PhysicalMemory {
     }
     this.ramBytes = ramBytes;
     this.pageFlags = new Uint8Array(ramBytes / 4096);
+    this.#writeSlots = new Uint16Array(this.pageFlags.length);
     this.#u8 = state.u8;
     this.#view = new DataView(state.u8.buffer);
     if (options.legacyVgaHole) this.#mark(VGA_HOLE.start, VGA_HOLE.end - VGA_HOLE.start, PAGE_ABSENT);
@@ -188,21 +195,25 @@ export class PhysicalMemory {
   /** Marks every page, as taking a snapshot does. */
   setFlagEverywhere(flag: PageFlag): void {
     const { pageFlags } = this;
-    for (let page = 0; page < pageFlags.length; page++)
-      pageFlags[page] = (pageFlags[page] | flag) & ~WRITE_CACHED;
-    this.retireWriteEntries(undefined);
+    for (let page = 0; page < pageFlags.length; page++) pageFlags[page] = (pageFlags[page] | flag) & ~WRITTEN;
+    this.retireAllWriteEntries();
   }
 
   /** The TLB now has a write entry for an unmarked page. */
-  noteWriteEntry(page: number): void {
-    this.pageFlags[page] |= WRITE_CACHED;
+  noteWriteEntry(page: number, slot: number): void {
+    const flags = this.pageFlags[page];
+    if ((flags & WRITE_CACHED) === 0) {
+      this.pageFlags[page] = flags | WRITE_CACHED;
+      this.#writeSlots[page] = slot;
+    } else if (this.#writeSlots[page] !== slot) this.pageFlags[page] = flags | WRITE_ALIASED;
   }
 
   #mark(hpa: number, length: number, flag: number): void {
     for (let page = hpa / 4096; page * 4096 < hpa + length && page < this.pageFlags.length; page++) {
       const before = this.pageFlags[page];
-      this.pageFlags[page] = (before | flag) & ~WRITE_CACHED;
-      if (before & WRITE_CACHED) this.retireWriteEntries(page);
+      this.pageFlags[page] = (before | flag) & ~WRITTEN;
+      if ((before & WRITE_CACHED) === 0) continue;
+      this.retireWriteEntries(page, before & WRITE_ALIASED ? -1 : this.#writeSlots[page]);
     }
   }
 

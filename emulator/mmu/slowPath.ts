@@ -163,8 +163,7 @@ export class SlowPath {
     if ((flags & PAGE_SLOW_WRITE) === 0) {
       // A load fills this too when the page may be written and no dirty flag would have to be set.
       if (walker.writeNow) {
-        physical.noteWriteEntry(page);
-        tlb.fillWrite(lo, hi, context, page);
+        physical.noteWriteEntry(page, tlb.fillWrite(lo, hi, context, page));
       }
     } else if (access === ACCESS.WRITE) return -1;
     // The walk itself wrote to a page that somebody watches.

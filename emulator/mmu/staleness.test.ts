@@ -394,7 +394,7 @@ describe('cached translations', () => {
         for (const step of operations) program.run(step);
         hits += program.hits;
       }),
-      { seed: 7, numRuns: 2000 },
+      { seed: 7, numRuns: 1200 },
     );
     // Caching took place at all.
     expect(hits).toBeGreaterThan(10_000);

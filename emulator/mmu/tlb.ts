@@ -33,8 +33,10 @@ export class Tlb {
     this.#fill(READ, lo, hi, context, hostPage);
   }
 
-  fillWrite(lo: number, hi: number, context: number, hostPage: number): void {
+  /** Gives the slot, by which {@link dropWriteEntriesOfPage} finds the entry again. */
+  fillWrite(lo: number, hi: number, context: number, hostPage: number): number {
     this.#fill(WRITE, lo, hi, context, hostPage);
+    return (lo >>> 12) & SLOT_MASK;
   }
 
   /** An entry for this address comes from a page of `1 << shift` bytes: invalidating it reaches further. */
@@ -69,10 +71,11 @@ export class Tlb {
     return 12;
   }
 
-  /** Drops the write entries of a host-physical page, so that stores to it take the slow path. */
-  dropWriteEntriesOfPage(hostPage: number): void {
+  /** Drops the write entries of a host-physical page, from one slot or from all (-1): stores to it become slow. */
+  dropWriteEntriesOfPage(hostPage: number, slot = -1): void {
     const words = this.#words;
-    for (let at = WRITE; at < WRITE + TLB_ENTRIES * WORDS; at += WORDS) {
+    const [first, end] = slot < 0 ? [0, TLB_ENTRIES] : [slot, slot + 1];
+    for (let at = WRITE + first * WORDS; at < WRITE + end * WORDS; at += WORDS) {
       if (words[at + 3] === hostPage) this.#empty(at);
     }
   }

@@ -289,7 +289,7 @@ describe('the page walk', () => {
         const key = `${input.registers.paging}${input.registers.ept ? '+EPT' : ''} ${expected.kind}`;
         outcomes.set(key, (outcomes.get(key) ?? 0) + 1);
       }),
-      { seed: 20260101, numRuns: 30_000 },
+      { seed: 20260101, numRuns: 20_000 },
     );
     // Every mode got somewhere and failed in every way that it can.
     for (const paging of ['32-bit', 'PAE', '4-level', '5-level']) {

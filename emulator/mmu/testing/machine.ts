@@ -1,6 +1,6 @@
 /** A processor with a little RAM for the tests of this folder, and helpers that write paging structures. */
 import { CpuState } from '../../state/cpuState.ts';
-import { RAM_OFFSET } from '../../state/layout.ts';
+import { RAM_OFFSET, TLB_ENTRIES, TLB_WRITE } from '../../state/layout.ts';
 import { AR, CR0, CR4, CS, EFER } from '../../state/registers.ts';
 import type { MmioBus } from '../bus.ts';
 import { Mmu } from '../mmu.ts';
@@ -32,7 +32,7 @@ export function testMachine(
     memories.set(ramBytes, memory);
   }
   const state = new CpuState(memory);
-  state.u8.fill(0, 0, 0x4_0000);
+  state.u8.fill(0, 0, TLB_WRITE + TLB_ENTRIES * 16);
   state.u8.fill(0, RAM_OFFSET, RAM_OFFSET + ramBytes);
   const physical = new PhysicalMemory(state, ramBytes, options);
   const bits = options?.physicalAddressBits;
