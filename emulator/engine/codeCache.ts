@@ -21,13 +21,15 @@ import {
   JUMP_CACHE_ENTRIES,
   RECORD_SIZE,
   RECORDS,
-  RECORDS_END,
+  RAM_OFFSET,
 } from '../state/layout.ts';
 import { FS } from '../state/registers.ts';
 
 const PAGE = 4096;
 /** Straight-line code is decoded at most this far ahead of execution. */
 const BLOCK_LIMIT = 64;
+/** More addresses of earlier breakpoints are not kept. */
+const MOST_STOPS = 64;
 /** Code is tracked in lines of this many bytes, so that data beside it does not thrash. */
 const LINE_SHIFT = 7;
 /** Two records for an instruction in two pages, two for the end of the block. */
@@ -76,6 +78,8 @@ export class CodeCache {
   #next = RECORDS;
   /** Linear addresses of the debugger's breakpoints. */
   breakpoints: ReadonlySet<bigint> = new Set();
+  /** Linear addresses where the program itself has or had a breakpoint: see {@link stopBefore}. */
+  #stops = new Set<bigint>();
   /** Grows with every invalidation, for whoever keeps things derived from records. */
   generation = 0;
 
@@ -99,7 +103,7 @@ export class CodeCache {
 
   /** The record for the instruction at a host-physical address, decoded if need be. */
   recordAt(host: number, linear: bigint, bits: CodeBits): number {
-    if (this.#next + RESERVE > RECORDS_END) this.flush();
+    if (this.#next + RESERVE > RAM_OFFSET) this.flush();
     const hostPage = Math.floor(host / PAGE);
     const key = pageKey(hostPage, bits);
     let page = this.#pages.get(key);
@@ -183,6 +187,19 @@ export class CodeCache {
     }
   }
 
+  /**
+   * Generated code stops before these instructions as well, so that the run loop can look whether a breakpoint of the
+   * program is enabled. Earlier ones stay: VM entries and exits enable and disable the same ones over and over.
+   */
+  stopBefore(addresses: readonly bigint[]): void {
+    if (this.#stops.size > MOST_STOPS) this.#stops.clear();
+    for (const address of addresses) {
+      if (this.#stops.has(address)) continue;
+      this.#stops.add(address);
+      this.invalidateLinearPage(address >> 12n);
+    }
+  }
+
   /** Drops the code of every page that a breakpoint set or removed may be in. */
   invalidateLinearPage(linearPage: bigint): void {
     for (const page of [...this.#pages.values()]) {
@@ -225,15 +242,13 @@ export class CodeCache {
   }
 
   #hasBreakpointIn(linearPage: bigint): boolean {
-    for (const address of this.breakpoints) {
-      if (address >> 12n === linearPage) return true;
-    }
-    return false;
+    const inPage = (address: bigint) => address >> 12n === linearPage;
+    return [...this.breakpoints].some(inPage) || [...this.#stops].some(inPage);
   }
 
   #breakpointOffsets(page: CodePage): ReadonlySet<number> {
     const offsets = new Set<number>();
-    for (const address of this.breakpoints) {
+    for (const address of [...this.breakpoints, ...this.#stops]) {
       if (page.linearPages.has(address >> 12n)) offsets.add(Number(address & 0xfffn));
     }
     return offsets;

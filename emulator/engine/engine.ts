@@ -6,6 +6,7 @@ import { EmulatorBug, Unimplemented } from '../base/errors.ts';
 import type { Cpu } from '../core/cpu.ts';
 import { beginStep, checkEvents, endStep, mustStep } from '../core/eventCheck.ts';
 import { deliverFault } from '../core/events.ts';
+import { HardwareBreakpoints } from '../core/hardwareBreakpoints.ts';
 import { instructionPointerMask, linearAddress } from '../core/memory.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { CodeBits } from '../isa/decode.ts';
@@ -74,6 +75,7 @@ export class Engine {
   readonly #physical: PhysicalMemory;
   readonly #interpret: (record: number, budget: number) => number;
   readonly #translations: Translations | undefined;
+  readonly #breakpoints: HardwareBreakpoints;
   #attention = false;
   /** Instructions given to the running activation; 0 outside. */
   #given = 0;
@@ -95,6 +97,7 @@ export class Engine {
       contextsReused: () => this.code.forgetJumps(),
     };
     this.code.flush();
+    this.#breakpoints = new HardwareBreakpoints(cpu);
     const instance = new WebAssembly.Instance(options.interpreter, {
       env: {
         memory: cpu.state.memory,
@@ -142,6 +145,7 @@ export class Engine {
   run(instructions: number): RunEnd {
     const end = this.retired + instructions;
     for (;;) {
+      this.#breakpoints.pend();
       if (this.#attention) {
         this.#attention = false;
         return 'attention';
@@ -156,6 +160,7 @@ export class Engine {
       if (state.ACTIVITY_STATE !== ACTIVITY.ACTIVE) return 'inactive';
       if (state.VMX_OPERATION === VMX_OPERATION.ROOT && state.RIP === this.vmmEntry) return 'vmm';
       if (this.retired >= end) return 'budget';
+      this.#followDebugRegisters();
       if (mustStep(state)) {
         const step = beginStep(this.cpu);
         const outcome = this.#activate(1);
@@ -170,10 +175,17 @@ export class Engine {
 
   /** Executes exactly one instruction in the present context, without taking events: for the built-in VMM. */
   stepWithoutEvents(): Outcome {
+    this.passBreakpoint();
+    this.#followDebugRegisters();
     const outcome = this.#activate(1);
     if (outcome === 'breakpoint')
       throw new EmulatorBug('a breakpoint where the VMM completes an instruction');
+    this.#breakpoints.pend();
     return outcome;
+  }
+
+  #followDebugRegisters(): void {
+    if (this.#breakpoints.update()) this.code.stopBefore(this.#breakpoints.instructions);
   }
 
   /** Instructions that translations have executed, for statistics and tests. */
@@ -233,6 +245,7 @@ export class Engine {
         case LEAVE.BREAK:
           if (this.#isBreakpoint()) return 'breakpoint';
           this.#passing = undefined;
+          if (this.#breakpoints.faultsAt(this.linearRip)) return this.#fault();
           record = state.RECORD + RECORD_SIZE;
           continue;
         case LEAVE.FAULT:
@@ -272,12 +285,10 @@ export class Engine {
     const { ACCESS_ADDRESS: address, ACCESS_SIZE: size } = this.#state;
     const last = BigInt.asUintN(64, address + BigInt(size - 1));
     for (const linear of address >> 12n === last >> 12n ? [address] : [address, last]) {
-      const host = mmu.translate(
-        Number(linear & 0xffff_ffffn) | 0,
-        Number(linear >> 32n) | 0,
-        write ? ACCESS.WRITE : ACCESS.READ,
-        PRIVILEGE.CURRENT,
-      );
+      const lo = Number(linear & 0xffff_ffffn) | 0;
+      const hi = Number(linear >> 32n) | 0;
+      if (mmu.watchedPages.has(lo, hi)) return 1;
+      const host = mmu.translate(lo, hi, write ? ACCESS.WRITE : ACCESS.READ, PRIVILEGE.CURRENT);
       if (host < 0 || !this.#physical.isRam(host, 1)) return 1;
       if (write && (this.#physical.pageFlags[Math.floor(host / 4096)] as number) & PAGE_SLOW_WRITE) return 1;
     }
@@ -331,13 +342,14 @@ export class Engine {
     if (bits !== 64) {
       const limit = state.segmentLimit(CS);
       if (RIP > BigInt(limit)) {
-        this.cpu.raiseGp();
+        if (!this.#breakpoints.faultsAt(this.linearRip)) this.cpu.raiseGp();
         return -1;
       }
     }
     const linear = bits === 64 ? RIP : BigInt.asUintN(32, RIP + base);
     const host = this.cpu.mmu.fetchTranslate(linear);
     if (host < 0) {
+      if (this.#breakpoints.faultsAt(linear)) return -1;
       if (host === -3) this.cpu.raiseGp();
       else this.cpu.raiseMemoryFault();
       return -1;
@@ -390,17 +402,18 @@ export class Engine {
     if (mmu.fault.kind === 'non-canonical') {
       const segment = this.#state.u8[this.#state.RECORD + RECORD.SEGMENT] as number;
       this.cpu.raiseSegmentFault(segment);
-    } else if (this.cpu.raiseMemoryFault() === OUTCOME.VM_EXIT) return OUTCOME.VM_EXIT;
+    } else this.cpu.raiseMemoryFault();
     return this.#fault();
   }
 
   /** Delivers the fault recorded in the CPU; RIP and RSP are as before the instruction. */
   #fault(): Outcome {
+    this.#breakpoints.forget();
+    this.cpu.insideRepeat = false;
     if (this.cpu.failed === OUTCOME.VM_EXIT) {
       this.cpu.failed = OUTCOME.FAULT;
       return OUTCOME.VM_EXIT;
     }
-    this.cpu.insideRepeat = false;
     deliverFault(this.cpu);
     return OUTCOME.FAULT;
   }
@@ -421,7 +434,7 @@ export class Engine {
       case OUTCOME.NEXT_THEN_CHECK:
         this.retired++;
         state.RIP = (state.RIP + BigInt(instruction.length)) & instructionPointerMask(state);
-        return outcome;
+        return this.cpu.mmu.takeCut() ? OUTCOME.NEXT_THEN_CHECK : outcome;
       case OUTCOME.JUMPED:
       case OUTCOME.REPEAT:
         this.retired++;
@@ -429,6 +442,7 @@ export class Engine {
       case OUTCOME.FAULT:
         return this.#fault();
       default:
+        this.#breakpoints.forget();
         return outcome;
     }
   }

@@ -14,7 +14,7 @@ export const LEAVE = {
   SYSTEM: 5,
   /** A direct branch whose target is not decoded yet; RIP is the target, RECORD the link. */
   LINK: 6,
-  /** A breakpoint of the debugger stands at RIP; RECORD + RECORD_SIZE is the instruction. */
+  /** A breakpoint of the debugger or of the program may stand at RIP; RECORD + RECORD_SIZE is the instruction. */
   BREAK: 7,
   /** The instruction at RIP lies in two pages. */
   CROSS: 8,

@@ -295,12 +295,17 @@ export abstract class Lowering {
         this.jumpTo(() => this.push(effect.rip));
         this.ended = true;
         return;
-      case 'repeat-if':
+      case 'repeat-if': {
+        const again = this.temporary('i32');
         this.push(effect.condition);
+        fn.code.localSet(again);
+        storeField32(fn, OFFSET.REPEATING, () => fn.code.localGet(again));
+        fn.code.localGet(again);
         fn.if();
         this.repeat();
         fn.end();
         return;
+      }
       case 'system':
         this.system();
         this.ended = true;
@@ -437,7 +442,6 @@ export function storeField64(fn: FunctionBuilder, offset: number, push: () => vo
   fn.code.memory('i64_store', offset);
 }
 
-export const GPR_OFFSET = OFFSET.GPR;
 
 function cellWritten(effect: Effect): Cell | undefined {
   switch (effect.kind) {

@@ -81,6 +81,8 @@ const CPU_FIELD_ROWS = [
   // NMI waiting for delivery (0 or 1).
   { key: 'NMI_PENDING', width: 4, kind: 'arch' },
   { key: 'PENDING_DEBUG', width: 8, kind: 'arch' },
+  // 1 when the last instruction was an iteration of a repeated string instruction and not its last.
+  { key: 'REPEATING', width: 4, kind: 'arch' },
   // Copies of the current VMCS' control words, refreshed on VM entry, zero outside non-root operation; generated code
   // and intercept checks read these instead of memory. Order: see vmx/controls.ts ControlWord.
   { key: 'VMX_CONTROLS', width: 8, count: 8, kind: 'arch' },
@@ -89,6 +91,19 @@ const CPU_FIELD_ROWS = [
   // Tick at which the VMX-preemption timer reaches zero (a float64).
   { key: 'VMX_PREEMPTION_DEADLINE', width: 8, kind: 'arch' },
   { key: 'TSC_OFFSET', width: 8, kind: 'arch' },
+
+  // The x87 FPU. Data registers R0–R7 by their physical number, as significand and sign (bit 15) with exponent; the tag
+  // word always says what its registers hold: SDM "x87 FPU Execution Environment", 8.1 of volume 1.
+  { key: 'X87_SIGNIFICAND', width: 8, count: 8, kind: 'arch' },
+  { key: 'X87_EXPONENT', width: 4, count: 8, kind: 'arch' },
+  { key: 'X87_CONTROL', width: 4, kind: 'arch' },
+  { key: 'X87_STATUS', width: 4, kind: 'arch' },
+  { key: 'X87_TAG', width: 4, kind: 'arch' },
+  { key: 'X87_OPCODE', width: 4, kind: 'arch' },
+  { key: 'X87_INSTRUCTION_POINTER', width: 8, kind: 'arch' },
+  { key: 'X87_DATA_POINTER', width: 8, kind: 'arch' },
+  { key: 'X87_INSTRUCTION_SELECTOR', width: 4, kind: 'arch' },
+  { key: 'X87_DATA_SELECTOR', width: 4, kind: 'arch' },
 
   // Instructions of the current activation still allowed, as generated code spilled them last.
   { key: 'REMAINING', width: 4, kind: 'engine' },
@@ -166,8 +181,8 @@ export const JUMP_CACHE_ENTRIES = 8192;
 export const JUMP_CACHE = TLB_WRITE + TLB_ENTRIES * 16;
 export const RECORD_SIZE = 32;
 export const RECORDS = 0x10_0000;
-export const RECORDS_END = 0x210_0000;
-export const RAM_OFFSET = RECORDS_END;
+/** The records end here. */
+export const RAM_OFFSET = 0x210_0000;
 
 /** Node 20 has no memory64: everything must fit 32-bit offsets. */
 export const MAX_RAM = 3 * 1024 ** 3;

@@ -6,8 +6,22 @@
  */
 
 export const GPR_NAMES = [
-  'RAX', 'RCX', 'RDX', 'RBX', 'RSP', 'RBP', 'RSI', 'RDI',
-  'R8', 'R9', 'R10', 'R11', 'R12', 'R13', 'R14', 'R15',
+  'RAX',
+  'RCX',
+  'RDX',
+  'RBX',
+  'RSP',
+  'RBP',
+  'RSI',
+  'RDI',
+  'R8',
+  'R9',
+  'R10',
+  'R11',
+  'R12',
+  'R13',
+  'R14',
+  'R15',
 ] as const;
 
 export const RAX = 0;
@@ -18,9 +32,6 @@ export const RSP = 4;
 export const RBP = 5;
 export const RSI = 6;
 export const RDI = 7;
-export const R8 = 8;
-export const R9 = 9;
-export const R10 = 10;
 export const R11 = 11;
 
 /** Segment registers in encoding order, then LDTR and TR. */
@@ -136,6 +147,24 @@ export const VMX_OPERATION = { NONE: 0, ROOT: 1, NON_ROOT: 2 } as const;
 
 /** Exception vectors. @see SDM "Protected-Mode Exceptions and Interrupts", table 6-1 */
 export const VECTOR = {
-  DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14,
-  MF: 16, AC: 17, MC: 18, XM: 19, VE: 20, CP: 21,
+  DE: 0,
+  DB: 1,
+  NMI: 2,
+  BP: 3,
+  OF: 4,
+  BR: 5,
+  UD: 6,
+  NM: 7,
+  DF: 8,
+  TS: 10,
+  NP: 11,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+  MC: 18,
+  XM: 19,
+  VE: 20,
+  CP: 21,
 } as const;
