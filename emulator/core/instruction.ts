@@ -1,3 +1,6 @@
+/** 112 to 864 are the x87 FPU's environment and state in memory, with 16- and 32-bit operand size. */
+export type OperandBits = 8 | 16 | 32 | 64 | 80 | 128 | 112 | 224 | 752 | 864;
+
 /**
  * What a system instruction's TypeScript function sees of the decoded instruction. The decoded record implements it.
  */
@@ -14,7 +17,7 @@ export interface Instruction {
   readonly operandCount: number;
   operandKind(operand: number): 'register' | 'memory' | 'immediate';
   /** Size of an operand in bits. */
-  operandBits(operand: number): 8 | 16 | 32 | 64 | 128;
+  operandBits(operand: number): OperandBits;
   /** Number of the register as encoded: a GPR, a segment, control or debug register, by what the operand is. */
   register(operand: number): number;
   /** What kind of register a register operand is: tells MOV to CR0 from MOV from CR0. */
@@ -35,4 +38,6 @@ export interface Instruction {
   readonly memoryScale: 1 | 2 | 4 | 8;
   /** The displacement, sign-extended (RIP-relative ones are already absolute offsets from RIP's segment). */
   readonly memoryDisplacement: bigint;
+  /** x87 instructions: the 11-bit opcode of the FPU's opcode register; 0 for others. */
+  readonly x87Opcode: number;
 }

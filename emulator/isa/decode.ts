@@ -20,7 +20,7 @@ export function codeBits(longMode: boolean, codeAccessRights: number): CodeBits 
 export interface RegisterOperand {
   readonly kind: 'general' | 'segment' | 'control' | 'debug' | 'other';
   readonly number: number;
-  readonly bits: 8 | 16 | 32 | 64 | 128;
+  readonly bits: 8 | 16 | 32 | 64 | 80 | 128;
   readonly high: boolean;
 }
 
@@ -44,6 +44,7 @@ function describeRegisters(): (RegisterOperand | undefined)[] {
   define('ES CS SS DS FS GS', 16, 'segment');
   define(numbered('CR', 16), 64, 'control');
   define(numbered('DR', 16), 64, 'debug');
+  define(numbered('ST', 8), 80, 'other');
   define(numbered('XMM', 16), 128, 'other');
   return all;
 }

@@ -1,10 +1,10 @@
 /** Instructions for tests, described by their operands. */
 
 import { DS } from '../../state/registers.ts';
-import type { Instruction } from '../instruction.ts';
+import type { Instruction, OperandBits } from '../instruction.ts';
 
-type Bits = 8 | 16 | 32 | 64;
-type Kind = 'general' | 'segment' | 'control' | 'debug';
+type Bits = OperandBits;
+type Kind = 'general' | 'segment' | 'control' | 'debug' | 'other';
 
 export type TestOperand =
   | { readonly register: number; readonly bits: Bits; readonly kind?: Kind; readonly high?: boolean }
@@ -17,6 +17,7 @@ export interface TestInstructionOptions {
   readonly operandSize?: 16 | 32 | 64;
   readonly addressSize?: 16 | 32 | 64;
   readonly repeat?: 'none' | 'rep' | 'repne';
+  readonly x87Opcode?: number;
 }
 
 export const reg = (register: number, bits: Bits = 64): TestOperand => ({ register, bits });
@@ -24,6 +25,8 @@ export const sreg = (register: number): TestOperand => ({ register, bits: 16, ki
 export const cr = (register: number): TestOperand => ({ register, bits: 64, kind: 'control' });
 export const dr = (register: number): TestOperand => ({ register, bits: 64, kind: 'debug' });
 export const mem = (at: bigint, bits: Bits = 64, segment = DS): TestOperand => ({ at, bits, segment });
+/** A register of the FPU's stack. */
+export const st = (register: number): TestOperand => ({ register, bits: 80, kind: 'other' });
 export const imm = (immediate: bigint): TestOperand => ({ immediate });
 export const far = (selector: number, immediate: bigint): TestOperand => ({ immediate, selector });
 
@@ -32,7 +35,7 @@ export function testInstruction(
   operands: readonly TestOperand[] = [],
   options: TestInstructionOptions = {},
 ): Instruction {
-  const { length = 2, operandSize = 64, addressSize = 64, repeat = 'none' } = options;
+  const { length = 2, operandSize = 64, addressSize = 64, repeat = 'none', x87Opcode = 0 } = options;
   const memory = operands.find((operand) => 'at' in operand);
   const immediate = operands.find((operand) => 'immediate' in operand);
   const at = (index: number): TestOperand => {
@@ -43,6 +46,7 @@ export function testInstruction(
   return {
     name,
     length,
+    x87Opcode,
     operandSize,
     addressSize,
     repeat,

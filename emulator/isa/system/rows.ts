@@ -1,5 +1,6 @@
 /** All instructions that are TypeScript functions. */
 import type { SystemRow } from '../forms.ts';
+import { X87_ROWS } from '../x87/rows.ts';
 import { ADDRESS_SPACE_ROWS } from './addressSpace.ts';
 import { CONTROL_REGISTER_ROWS } from './controlRegisters.ts';
 import { PRIVILEGED_FLAG_ROWS } from './flags.ts';
@@ -22,4 +23,5 @@ export const SYSTEM_ROWS: readonly SystemRow[] = [
   ...MEMORY_ROWS,
   ...PROCEDURE_ROWS,
   ...VIRTUALIZATION_ROWS,
+  ...X87_ROWS,
 ];

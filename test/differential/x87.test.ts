@@ -1,0 +1,40 @@
+/** The x87 FPU against the host's: results, status, tags, memory and RFLAGS of seeded random states. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Random } from '../support/random.ts';
+import { missing } from '../support/tools.ts';
+import { X87_FORMS } from './x87Forms.ts';
+import { describeOutcome, describeState, hex, X87Model } from './x87Model.ts';
+import { runNatively, type X87Case, type X87Outcome } from './x87Native.ts';
+import { x87Case } from './x87Operands.ts';
+
+const CASES_PER_FORM = 400;
+
+describe.skipIf(missing('gcc', 'as', 'ld'))('an x87 instruction gives what the host’s FPU gives', () => {
+  const texts = X87_FORMS.map((form) => form.text);
+  const cases = texts.map((_, form) => {
+    const random = new Random(0x87 + form);
+    return Array.from({ length: CASES_PER_FORM }, () => x87Case(random, X87_FORMS, form));
+  });
+  let model: X87Model;
+  let native: X87Outcome[];
+
+  beforeAll(() => {
+    model = new X87Model(texts);
+    native = runNatively(texts, cases.flat());
+  });
+
+  it.each(X87_FORMS.map((form, index) => ({ text: form.text, form, index })))('$text', ({ form, index }) => {
+    (cases[index] as X87Case[]).forEach((given, i) => {
+      const expected = native[index * CASES_PER_FORM + i] as X87Outcome;
+      const input = {
+        ...describeState(given.state),
+        memory: hex(given.memory),
+        flags: given.flags.toString(16),
+      };
+      expect({ input, ...describeOutcome(model.run(given), form) }).toEqual({
+        input,
+        ...describeOutcome(expected, form),
+      });
+    });
+  });
+});
