@@ -208,9 +208,9 @@ export class AddressSpaces {
   }
 
   /** Instructions are fetched from a page of `1 << shift` bytes. */
-  noteFetch(lo: number, shift: number): void {
+  noteFetch(lo: number, hi: number, shift: number): void {
     this.#fetched[(lo >>> 12) & 0xffff] = 1;
-    if (shift !== 12) this.#tlb.noteLargePage(lo, shift);
+    if (shift !== 12) this.#tlb.noteLargePage(lo, hi, shift);
   }
 
   /** Gives the walker the tag of the current space and mode, a new one after an invalidation. */

@@ -144,7 +144,7 @@ export class Mmu {
     const host = this.#translator.translate(lo, hi, ACCESS.EXECUTE, PRIVILEGE.CURRENT);
     // Instructions are not fetched from the VMM's window.
     if (host === UNTRANSLATED.WINDOW) return this.#walker.refuseWindow(lo, hi);
-    if (host >= 0) this.spaces.noteFetch(lo, this.#walker.pageShift);
+    if (host >= 0) this.spaces.noteFetch(lo, hi, this.#walker.pageShift);
     return host;
   }
 

@@ -158,7 +158,7 @@ export class SlowPath {
     if ((flags & PAGE_ABSENT) !== 0) return -1;
     const tlb = this.#tlb;
     const context = this.#words[CONTEXT];
-    if (walker.pageShift !== 12) tlb.noteLargePage(lo, walker.pageShift);
+    if (walker.pageShift !== 12) tlb.noteLargePage(lo, hi, walker.pageShift);
     tlb.fillRead(lo, hi, context, page);
     if ((flags & PAGE_SLOW_WRITE) === 0) {
       // A load fills this too when the page may be written and no dirty flag would have to be set.

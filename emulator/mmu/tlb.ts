@@ -17,13 +17,13 @@ const WORDS = 4;
 const READ = TLB_READ >> 2;
 const WRITE = TLB_WRITE >> 2;
 const SLOT_MASK = TLB_ENTRIES - 1;
-const REGIONS = 2048;
+const REGIONS = 8192;
 
 export class Tlb {
   readonly #words: Int32Array;
-  /** Regions of 2 MBytes with entries that come from pages of 2 and 4 MBytes, by bits 31:21 of the linear address. */
+  /** Regions of 2 MBytes, and of 1 GByte, with entries that come from larger pages. See {@link region}. */
   readonly #large = new Uint8Array(REGIONS);
-  #huge = false;
+  readonly #huge = new Uint8Array(REGIONS);
 
   constructor(state: CpuState) {
     this.#words = state.i32;
@@ -40,13 +40,15 @@ export class Tlb {
   }
 
   /** An entry for this address comes from a page of `1 << shift` bytes: invalidating it reaches further. */
-  noteLargePage(lo: number, shift: number): void {
-    if (shift > 22) this.#huge = true;
-    else {
-      this.#large[lo >>> 21] = 1;
-      // The other half of a page of 4 MBytes.
-      if (shift === 22) this.#large[(lo >>> 21) ^ 1] = 1;
+  noteLargePage(lo: number, hi: number, shift: number): void {
+    if (shift > 22) {
+      this.#huge[region(lo >>> 30, hi)] = 1;
+      return;
     }
+    const at = region(lo >>> 21, hi);
+    this.#large[at] = 1;
+    // The other half of a page of 4 MBytes.
+    if (shift === 22) this.#large[at ^ 1] = 1;
   }
 
   /**
@@ -56,11 +58,11 @@ export class Tlb {
    * @see SDM "Operations that Invalidate TLBs and Paging-Structure Caches", 4.10.4.1
    */
   dropPage(lo: number, hi: number): number {
-    if (this.#huge) {
+    if (this.#huge[region(lo >>> 30, hi)] !== 0) {
       this.#dropRange(lo, hi, 30, 0, TLB_ENTRIES);
       return 30;
     }
-    if (this.#large[lo >>> 21] !== 0) {
+    if (this.#large[region(lo >>> 21, hi)] !== 0) {
       // 4 MBytes are 1,024 consecutive slots.
       const first = (lo >>> 12) & SLOT_MASK & ~1023;
       this.#dropRange(lo, hi, 22, first, first + 1024);
@@ -88,7 +90,7 @@ export class Tlb {
     this.#words.fill(0, READ, READ + TLB_ENTRIES * WORDS);
     this.#words.fill(0, WRITE, WRITE + TLB_ENTRIES * WORDS);
     this.#large.fill(0);
-    this.#huge = false;
+    this.#huge.fill(0);
   }
 
   /** Offset in the machine's memory for a load, or -1. What generated code does inline; for tests and tools. */
@@ -133,4 +135,9 @@ export class Tlb {
     words[at + 1] = 0;
     words[at + 3] = 0;
   }
+}
+
+/** A small number for a region of linear addresses. Two regions may share one: then more goes than has to. */
+function region(bits: number, hi: number): number {
+  return (bits ^ (Math.imul(hi, 0x9e37_79b2) >>> 16)) & (REGIONS - 1);
 }
