@@ -24,7 +24,9 @@ export function ioBitmapExits(
   if (port + size > PORTS) return true;
   for (let at = port; at < port + size; at++) {
     const exits =
-      at < BITMAP_B_PORTS ? isBitSet(physical, bitmapA, at) : isBitSet(physical, bitmapB, at - BITMAP_B_PORTS);
+      at < BITMAP_B_PORTS
+        ? isBitSet(physical, bitmapA, at)
+        : isBitSet(physical, bitmapB, at - BITMAP_B_PORTS);
     if (exits) return true;
   }
   return false;
@@ -44,7 +46,12 @@ export function msrBitmapBit(msr: number, write: boolean): number | undefined {
 }
 
 /** Whether the bit of the MSR is 1, or it is in neither range. */
-export function msrBitmapExits(physical: PhysicalMemory, bitmaps: number, msr: number, write: boolean): boolean {
+export function msrBitmapExits(
+  physical: PhysicalMemory,
+  bitmaps: number,
+  msr: number,
+  write: boolean,
+): boolean {
   const bit = msrBitmapBit(msr, write);
   return bit === undefined || isBitSet(physical, bitmaps, bit);
 }

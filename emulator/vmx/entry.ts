@@ -4,12 +4,12 @@
  * Intel SDM Vol. 3C, "VM Entries", chapter 28.
  */
 import { injectEvent } from '../core/events.ts';
-import { loadPdptes, usesPaePaging } from '../core/pdptes.ts';
 import { OUTCOME } from '../core/outcome.ts';
+import { loadPdptes, usesPaePaging } from '../core/pdptes.ts';
 import { timeStampCounter } from '../core/timeStampCounter.ts';
 import { CC_FLAGS } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
-import { ARITHMETIC_FLAGS, AR, CR0, EFER, FLAG, SS, VMX_OPERATION } from '../state/registers.ts';
+import { AR, ARITHMETIC_FLAGS, CR0, EFER, FLAG, SS, VMX_OPERATION } from '../state/registers.ts';
 import { switchAddressSpace } from './addressSpace.ts';
 import { CONTROL, type ControlBit } from './controls.ts';
 import { ENTRY_TICKS } from './costs.ts';

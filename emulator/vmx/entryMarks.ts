@@ -17,7 +17,9 @@ const PENDING = 1;
 /** Reads memory or processor state. */
 const EVERY_TIME = 2;
 
-const INITIAL_MARKS = Uint8Array.from(ENTRY_CHECKS, ({ alsoReads }) => (alsoReads === undefined ? 0 : EVERY_TIME));
+const INITIAL_MARKS = Uint8Array.from(ENTRY_CHECKS, ({ alsoReads }) =>
+  alsoReads === undefined ? 0 : EVERY_TIME,
+);
 
 /** The indexes of the rows that read a field, by its ordinal. */
 const ROWS_OF_FIELD: readonly (readonly number[])[] = VMCS_FIELD_LIST.map(({ key }) =>

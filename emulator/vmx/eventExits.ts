@@ -94,7 +94,10 @@ const EPT_LINEAR_VALID = 1 << 7;
 export function secondLevelFault(processor: VmxProcessor, fault: SecondLevelFault): Outcome {
   const flags = flagsOfFaultingAccess(processor);
   if (fault.kind === 'misconfiguration') {
-    return vmExit(processor, EXIT_REASON_NUMBER.eptMisconfiguration, { guestPhysical: fault.guestPhysical, flags });
+    return vmExit(processor, EXIT_REASON_NUMBER.eptMisconfiguration, {
+      guestPhysical: fault.guestPhysical,
+      flags,
+    });
   }
   return vmExit(processor, EXIT_REASON_NUMBER.eptViolation, {
     qualification: fault.qualification | nmiUnblocking(processor),
@@ -145,9 +148,17 @@ interface PendingRow {
 /** In the manual's order of priority. */
 const PENDING_ROWS: readonly PendingRow[] = [
   { priority: 'above-debug-traps', reason: EXIT_REASON_NUMBER.monitorTrapFlag, pends: monitorTrapFlagPends },
-  { priority: 'above-nmi', reason: EXIT_REASON_NUMBER.vmxPreemptionTimerExpired, pends: preemptionTimerExpired },
+  {
+    priority: 'above-nmi',
+    reason: EXIT_REASON_NUMBER.vmxPreemptionTimerExpired,
+    pends: preemptionTimerExpired,
+  },
   { priority: 'above-nmi', reason: EXIT_REASON_NUMBER.nmiWindow, pends: nmiWindowIsOpen },
-  { priority: 'above-external-interrupts', reason: EXIT_REASON_NUMBER.interruptWindow, pends: interruptWindowIsOpen },
+  {
+    priority: 'above-external-interrupts',
+    reason: EXIT_REASON_NUMBER.interruptWindow,
+    pends: interruptWindowIsOpen,
+  },
 ];
 
 export function pendingExit(processor: VmxProcessor, priority: EventPriority): Outcome {

@@ -53,7 +53,11 @@ export function isValid(information: number): boolean {
 }
 
 /** An injected event, or `undefined` for a pending MTF VM exit. */
-export function injectedEvent(information: number, errorCode: number, instructionLength: number): GuestEvent | undefined {
+export function injectedEvent(
+  information: number,
+  errorCode: number,
+  instructionLength: number,
+): GuestEvent | undefined {
   const kind = KIND_OF_TYPE[(information >> TYPE_SHIFT) & TYPE];
   if (kind === undefined) return undefined;
   const isSoftware = kind !== 'external' && kind !== 'nmi' && kind !== 'hardware-exception';

@@ -69,7 +69,11 @@ const HOST_PAT_LIST = transferList(HOST_PAT_ROWS);
 const HOST_EFER_LIST = transferList(HOST_EFER_ROWS);
 
 /** The VM exit of an instruction or event of the guest. */
-export function vmExit(processor: VmxProcessor, reason: number, information: ExitInformation = NOTHING): Outcome {
+export function vmExit(
+  processor: VmxProcessor,
+  reason: number,
+  information: ExitInformation = NOTHING,
+): Outcome {
   prepareIndirectExit(processor);
   processor.announceVmcsWrite();
   // 1. Recording VM-exit information and updating VM-entry control fields.
@@ -82,7 +86,10 @@ export function vmExit(processor: VmxProcessor, reason: number, information: Exi
   // 3. Saving MSRs.
   const { vmcs } = processor;
   const stored = vmcs.low(SLOT.VM_EXIT_MSR_STORE_COUNT) >>> 0;
-  if (stored !== 0 && storeMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_STORE_ADDRESS), stored) !== 0) {
+  if (
+    stored !== 0 &&
+    storeMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_STORE_ADDRESS), stored) !== 0
+  ) {
     abort('savingGuestMsrs');
   }
   // 4. to 6.
@@ -149,7 +156,10 @@ function recordInformation(processor: VmxProcessor, reason: number, information:
   vmcs.setLow(SLOT.VM_EXIT_INSTRUCTION_INFORMATION, information.instructionInformation ?? 0);
 
   const delivering = cpu.deliveringEvent;
-  vmcs.setLow(SLOT.IDT_VECTORING_INFORMATION, delivering === undefined ? 0 : interruptionInformation(delivering));
+  vmcs.setLow(
+    SLOT.IDT_VECTORING_INFORMATION,
+    delivering === undefined ? 0 : interruptionInformation(delivering),
+  );
   vmcs.setLow(SLOT.IDT_VECTORING_ERROR_CODE, delivering?.errorCode ?? 0);
   vmcs.setLow(
     SLOT.VM_EXIT_INSTRUCTION_LENGTH,
@@ -184,7 +194,8 @@ export function saveGuestState(processor: VmxProcessor, flags: number): void {
   if (processor.has(CONTROL.saveDebugControls)) save(DEBUG_LIST, words, word);
   if (processor.has(CONTROL.savePatOnExit)) save(PAT_LIST, words, word);
   if (processor.has(CONTROL.saveEferOnExit)) save(EFER_LIST, words, word);
-  if (processor.has(CONTROL.enableEpt) && usesPaePaging(state.cr0, state.cr4, state.efer)) save(PDPTE_LIST, words, word);
+  if (processor.has(CONTROL.enableEpt) && usesPaePaging(state.cr0, state.cr4, state.efer))
+    save(PDPTE_LIST, words, word);
   if (state.VMX_PREEMPTION_ARMED !== 0 && processor.has(CONTROL.saveVmxPreemptionTimerValue)) {
     vmcs.setLow(SLOT.VMX_PREEMPTION_TIMER_VALUE, preemptionTimerValue(processor));
   }
@@ -214,7 +225,11 @@ const VECTOR_AND_VALID = 0x8000_00ff | 0;
 const DEBUG_EXCEPTION = 0x8000_0001 | 0;
 
 /** @see SDM "Saving Non-Register State", 29.3.4, the pending debug exceptions field */
-function savePendingDebugExceptions({ vmcs }: VmxProcessor, reason: number, information: ExitInformation): void {
+function savePendingDebugExceptions(
+  { vmcs }: VmxProcessor,
+  reason: number,
+  information: ExitInformation,
+): void {
   if (vmcs.low(SLOT.GUEST_PENDING_DEBUG_EXCEPTIONS) === 0 || KEEPS_PENDING_DEBUG.has(reason)) return;
   const isDebugException =
     reason === EXIT_REASON_NUMBER.exceptionOrNmi &&
@@ -274,7 +289,10 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): void {
 
   // 5. Loading MSRs.
   const loaded = vmcs.low(SLOT.VM_EXIT_MSR_LOAD_COUNT) >>> 0;
-  if (loaded !== 0 && loadMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_LOAD_ADDRESS), loaded) !== 0) {
+  if (
+    loaded !== 0 &&
+    loadMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_LOAD_ADDRESS), loaded) !== 0
+  ) {
     abort('loadingHostMsrs');
   }
 }
@@ -299,7 +317,7 @@ function loadHostPdptes({ state, physical, cpu }: VmxProcessor): void {
   const table = Number(state.CR3 & 0xffff_ffe0n);
   const pdptes = [0, 1, 2, 3].map((index) => physical.read64(table + 8 * index));
   if (!arePdptesValid(pdptes, cpu.model.physicalAddressBits)) abort('hostPdptes');
-  pdptes.forEach((pdpte, index) => state.setPdpte(index, pdpte));
+  for (const [index, pdpte] of pdptes.entries()) state.setPdpte(index, pdpte);
 }
 
 /** @see SDM "VMX Aborts", 29.7 */

@@ -25,7 +25,8 @@ function sizeCode(bits: number): number {
 /** The memory operand: scaling, address size, segment, index and base. */
 export function memoryOperandInformation(instruction: Instruction): number {
   const { addressSize, segment, memoryBase, memoryIndex, memoryScale } = instruction;
-  const index = memoryIndex < 0 ? INDEX_INVALID : (memoryIndex << INDEX_SHIFT) | (31 - Math.clz32(memoryScale));
+  const index =
+    memoryIndex < 0 ? INDEX_INVALID : (memoryIndex << INDEX_SHIFT) | (31 - Math.clz32(memoryScale));
   const base = memoryBase < 0 ? BASE_INVALID : memoryBase << BASE_SHIFT;
   return index | base | (sizeCode(addressSize) << ADDRESS_SIZE_SHIFT) | (segment << SEGMENT_SHIFT);
 }
@@ -66,7 +67,10 @@ export function vmreadVmwriteInformation(instruction: Instruction, valueOperand:
 
 /** RDRAND, RDSEED, UMWAIT, TPAUSE. */
 export function destinationInformation(instruction: Instruction): number {
-  return (instruction.register(0) << REGISTER_1_SHIFT) | (sizeCode(instruction.operandBits(0)) << OPERAND_SIZE_SHIFT);
+  return (
+    (instruction.register(0) << REGISTER_1_SHIFT) |
+    (sizeCode(instruction.operandBits(0)) << OPERAND_SIZE_SHIFT)
+  );
 }
 
 /**
@@ -76,7 +80,8 @@ export function destinationInformation(instruction: Instruction): number {
  */
 export function displacementOf(instruction: Instruction): bigint {
   for (let operand = 0; operand < instruction.operandCount; operand++) {
-    if (instruction.operandKind(operand) === 'memory') return BigInt.asUintN(64, instruction.memoryDisplacement);
+    if (instruction.operandKind(operand) === 'memory')
+      return BigInt.asUintN(64, instruction.memoryDisplacement);
   }
   return 0n;
 }

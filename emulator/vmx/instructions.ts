@@ -198,12 +198,18 @@ function vmwrite(processor: VmxProcessor, instruction: Instruction): Outcome {
   const value =
     instruction.operandKind(1) === 'register'
       ? readRegister(processor, instruction.register(1))
-      : readSegmented(cpu, instruction.segment, instruction.effectiveAddress(), usesWideOperands(processor) ? 8 : 4);
+      : readSegmented(
+          cpu,
+          instruction.segment,
+          instruction.effectiveAddress(),
+          usesWideOperands(processor) ? 8 : 4,
+        );
   if (value === undefined) return cpu.failed;
   const encoding = readRegister(processor, instruction.register(0));
   const field = supportedField(encoding);
   if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent');
-  if (!fieldIsWritable(field, capabilities.vmwriteToAnyField)) return vmFail(processor, 'vmwriteReadOnlyComponent');
+  if (!fieldIsWritable(field, capabilities.vmwriteToAnyField))
+    return vmFail(processor, 'vmwriteReadOnlyComponent');
   writeField(processor, field, value, Number(encoding) & HIGH_ACCESS);
   return vmSucceed(processor);
 }
@@ -232,8 +238,18 @@ function vmcall(processor: VmxProcessor): Outcome {
 }
 
 type VmxInstruction =
-  | 'VMXON' | 'VMXOFF' | 'VMCLEAR' | 'VMPTRLD' | 'VMPTRST' | 'VMREAD' | 'VMWRITE' | 'VMLAUNCH' | 'VMRESUME' | 'VMCALL'
-  | 'INVEPT' | 'INVVPID';
+  | 'VMXON'
+  | 'VMXOFF'
+  | 'VMCLEAR'
+  | 'VMPTRLD'
+  | 'VMPTRST'
+  | 'VMREAD'
+  | 'VMWRITE'
+  | 'VMLAUNCH'
+  | 'VMRESUME'
+  | 'VMCALL'
+  | 'INVEPT'
+  | 'INVVPID';
 
 type Execute = (processor: VmxProcessor, instruction: Instruction) => Outcome;
 
@@ -248,8 +264,10 @@ const INSTRUCTIONS: Readonly<Record<VmxInstruction, Execute>> = {
   VMLAUNCH: (processor) => vmlaunchOrVmresume(processor, true),
   VMRESUME: (processor) => vmlaunchOrVmresume(processor, false),
   VMCALL: vmcall,
-  INVEPT: (processor, instruction) => invept(processor, instruction, readRegister(processor, instruction.register(0))),
-  INVVPID: (processor, instruction) => invvpid(processor, instruction, readRegister(processor, instruction.register(0))),
+  INVEPT: (processor, instruction) =>
+    invept(processor, instruction, readRegister(processor, instruction.register(0))),
+  INVVPID: (processor, instruction) =>
+    invvpid(processor, instruction, readRegister(processor, instruction.register(0))),
 };
 
 /**
@@ -263,13 +281,16 @@ export function executeVmxInstruction(processor: VmxProcessor, instruction: Inst
   const { name } = instruction;
   if (name === 'VMFUNC') {
     // "Enable VM functions" is not offered.
-    return processor.inGuest ? interceptInstruction(processor, { point: 'VMFUNC' }, instruction) : cpu.raiseUd();
+    return processor.inGuest
+      ? interceptInstruction(processor, { point: 'VMFUNC' }, instruction)
+      : cpu.raiseUd();
   }
   if (!(name in INSTRUCTIONS)) throw new EmulatorBug(`${name} is no VMX instruction`);
   const vmx = name as VmxInstruction;
   const mayStart = vmx === 'VMXON' ? (state.cr4 & CR4.VMXE) !== 0 : processor.inVmxOperation;
   if (!mayStart) return cpu.raiseUd();
-  if (processor.inGuest && vmx === 'VMCALL') return interceptInstruction(processor, { point: vmx }, instruction);
+  if (processor.inGuest && vmx === 'VMCALL')
+    return interceptInstruction(processor, { point: vmx }, instruction);
   if (inRealMode(state) || state.virtual8086 || inCompatibilityMode(processor)) return cpu.raiseUd();
   if (processor.inGuest) return interceptInstruction(processor, { point: vmx }, instruction);
   if (state.CPL > 0) return cpu.raiseGp();

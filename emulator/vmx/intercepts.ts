@@ -48,7 +48,8 @@ interface InterceptRow<Name extends PointName> {
 type Row = { readonly [Name in PointName]: InterceptRow<Name> }[PointName];
 
 const never = (): boolean => false;
-const displacement = (_point: InterceptPoint, instruction: Instruction): bigint => displacementOf(instruction);
+const displacement = (_point: InterceptPoint, instruction: Instruction): bigint =>
+  displacementOf(instruction);
 const memoryOperand = { qualification: displacement, information: memoryOperandInformation };
 
 /** Bits of `value` that the guest/host mask gives to the host and that differ from the read shadow. */

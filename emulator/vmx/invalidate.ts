@@ -16,7 +16,10 @@ import { SLOT } from './vmcs.ts';
 import { VM_INSTRUCTION_ERROR } from './vmInstructionErrors.ts';
 
 /** The 128-bit descriptor in memory: its two halves, or undefined after a fault. */
-function readDescriptor(processor: VmxProcessor, instruction: Instruction): readonly [bigint, bigint] | undefined {
+function readDescriptor(
+  processor: VmxProcessor,
+  instruction: Instruction,
+): readonly [bigint, bigint] | undefined {
   const { cpu } = processor;
   const address = linearAddress(cpu, instruction.segment, instruction.effectiveAddress(), 16, false);
   if (address === undefined) return undefined;
@@ -61,7 +64,8 @@ export function invept(processor: VmxProcessor, instruction: Instruction, type: 
   const { cpu, capabilities } = processor;
   const { inveptSingleContext, inveptAllContext } = capabilities.eptVpid;
   const supported =
-    (type === INVEPT.singleContext && inveptSingleContext) || (type === INVEPT.allContext && inveptAllContext);
+    (type === INVEPT.singleContext && inveptSingleContext) ||
+    (type === INVEPT.allContext && inveptAllContext);
   if (!supported) return invalidOperand(processor);
   const descriptor = readDescriptor(processor, instruction);
   if (descriptor === undefined) return cpu.failed;

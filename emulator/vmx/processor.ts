@@ -5,19 +5,19 @@
  * Intel SDM Vol. 3C, "Introduction to Virtual Machine Extensions", chapter 25.
  */
 import type { Alarm } from '../base/clock.ts';
-import { supportedCr4 } from '../core/controlRegisters.ts';
 import type { Cpu } from '../core/cpu.ts';
 import type { GuestEvent } from '../core/virtualization.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { EFER, VMX_OPERATION } from '../state/registers.ts';
-import { DEFAULT_VMX_MODEL, type VmxCapabilities, vmxCapabilities } from './capabilities.ts';
+import type { VmxCapabilities } from './capabilities.ts';
 import { CONTROL_SLOTS, type ControlBit, type ControlWords } from './controls.ts';
 import { type EntryContext, type VmcsView, vmcsView } from './entryChecks/check.ts';
 import type { FailedEntryCheck } from './entryChecks/evaluate.ts';
 import { type VmcsMarks, VmcsRegions } from './entryMarks.ts';
 import { ExitLog } from './exitLog.ts';
+import { capabilitiesOf } from './model.ts';
 import { CurrentVmcs } from './vmcs.ts';
 
 /** The current-VMCS pointer when there is none. */
@@ -37,14 +37,6 @@ export interface VmxOptions {
   readonly position?: () => number;
   /** Number of exits that the log keeps. */
   readonly exitLogCapacity?: number;
-}
-
-/** The capabilities of a processor: its control-register bits are those that it implements. */
-export function capabilitiesOf(cpu: Cpu): VmxCapabilities {
-  return vmxCapabilities({
-    ...DEFAULT_VMX_MODEL,
-    cr4Supported: supportedCr4((feature) => cpu.has(feature)),
-  });
 }
 
 const LINEAR_ADDRESS_WIDTH = 48;
@@ -86,10 +78,13 @@ export class VmxProcessor {
     this.cpu = cpu;
     this.state = cpu.state;
     this.physical = physical;
-    this.capabilities = options.capabilities ?? capabilitiesOf(cpu);
+    this.capabilities = options.capabilities ?? capabilitiesOf(cpu.model);
     this.vmcs = new CurrentVmcs(cpu.state, physical);
     this.regions = new VmcsRegions(physical);
-    this.view = vmcsView((ordinal) => (this.vmcs.isValid ? this.vmcs.read(ordinal) : 0n), this.#entryContext());
+    this.view = vmcsView(
+      (ordinal) => (this.vmcs.isValid ? this.vmcs.read(ordinal) : 0n),
+      this.#entryContext(),
+    );
     this.log = new ExitLog(options.exitLogCapacity);
     this.charge = options.charge ?? (() => undefined);
     this.position = options.position ?? (() => 0);

@@ -8,6 +8,7 @@
 import { CC_FLAGS } from '../state/flags.ts';
 import { type CpuFieldKey, OFFSET } from '../state/layout.ts';
 import { ACTIVITY, AR, CS, FLAG, LDTR, RSP, SEGMENT_NAMES, TR } from '../state/registers.ts';
+import { CONTROL_SLOTS } from './controls.ts';
 import type { VmcsFieldKey } from './fields.ts';
 import { SLOT } from './vmcs.ts';
 
@@ -82,8 +83,12 @@ export const HOST_ROWS: readonly TransferRow[] = [
   { field: 'HOST_IA32_SYSENTER_ESP', state: 'IA32_SYSENTER_ESP', words: 2 },
   { field: 'HOST_IA32_SYSENTER_EIP', state: 'IA32_SYSENTER_EIP', words: 2 },
 ];
-export const HOST_PAT_ROWS: readonly TransferRow[] = [{ field: 'HOST_IA32_PAT', state: 'IA32_PAT', words: 2 }];
-export const HOST_EFER_ROWS: readonly TransferRow[] = [{ field: 'HOST_IA32_EFER', state: 'IA32_EFER', words: 2 }];
+export const HOST_PAT_ROWS: readonly TransferRow[] = [
+  { field: 'HOST_IA32_PAT', state: 'IA32_PAT', words: 2 },
+];
+export const HOST_EFER_ROWS: readonly TransferRow[] = [
+  { field: 'HOST_IA32_EFER', state: 'IA32_EFER', words: 2 },
+];
 
 /** ES, CS, SS, DS, FS and GS; there is no field for LDTR, and TR never is unusable. */
 export const HOST_SELECTORS: readonly { readonly slot: number; readonly segment: number }[] = [
@@ -107,7 +112,10 @@ function wordOf(key: CpuFieldKey, element: number, words: number): number {
 export function transferList(rows: readonly TransferRow[]): TransferList {
   return Int32Array.from(
     rows.flatMap(({ field, state, element = 0, words }) =>
-      Array.from({ length: words }, (_, word) => [wordOf(state, element, words) + word, SLOT[field] + word]).flat(),
+      Array.from({ length: words }, (_, word) => [
+        wordOf(state, element, words) + word,
+        SLOT[field] + word,
+      ]).flat(),
     ),
   );
 }
@@ -138,7 +146,8 @@ const TSS_LIMIT = 0x67;
 const TABLE_LIMIT = 0xffff;
 const DR7_INITIAL = 0x400;
 
-const segmentWord = (key: 'SEG_LIMIT' | 'SEG_SELECTOR', segment: number): number => (OFFSET[key] >> 2) + segment;
+const segmentWord = (key: 'SEG_LIMIT' | 'SEG_SELECTOR', segment: number): number =>
+  (OFFSET[key] >> 2) + segment;
 const baseWord = (segment: number): number => (OFFSET.SEG_BASE >> 2) + 2 * segment;
 
 /**
@@ -178,7 +187,7 @@ export const HOST_CONSTANTS: Int32Array = Int32Array.from(
     [OFFSET.PENDING_DEBUG >> 2, 0],
     [(OFFSET.PENDING_DEBUG >> 2) + 1, 0],
     // The guest's controls are in force no longer.
-    ...Array.from({ length: 16 }, (_, word) => [(OFFSET.VMX_CONTROLS >> 2) + word, 0]),
+    ...Array.from({ length: CONTROL_SLOTS }, (_, word) => [(OFFSET.VMX_CONTROLS >> 2) + word, 0]),
     [OFFSET.VMX_EXCEPTION_BITMAP >> 2, 0],
     [OFFSET.VMX_PREEMPTION_ARMED >> 2, 0],
     [OFFSET.TSC_OFFSET >> 2, 0],

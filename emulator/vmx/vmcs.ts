@@ -94,7 +94,12 @@ export function readAccess(vmcs: CurrentVmcs, { ordinal }: VmcsField, encoding: 
 }
 
 /** What VMWRITE does; a source that is narrower than the field clears the bits above it. */
-export function writeAccess(vmcs: CurrentVmcs, { ordinal }: VmcsField, encoding: number, value: bigint): void {
+export function writeAccess(
+  vmcs: CurrentVmcs,
+  { ordinal }: VmcsField,
+  encoding: number,
+  value: bigint,
+): void {
   const next =
     encoding & HIGH_ACCESS ? (vmcs.read(ordinal) & LOW_HALF) | ((value & LOW_HALF) << HIGH_SHIFT) : value;
   vmcs.write(ordinal, next);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { testInstruction } from '../core/testing/instruction.ts';
+import { AT, processorInGuest, processorInRoot } from '../../test/support/vmxProcessor.ts';
 import { OUTCOME } from '../core/outcome.ts';
+import { testInstruction } from '../core/testing/instruction.ts';
 import { VMX_OPERATION } from '../state/registers.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
-import { AT, processorInGuest, processorInRoot } from './testProcessor.ts';
 
 describe('a VM entry and the VM exit after it', () => {
   it('VMLAUNCH enters VMX non-root operation at GUEST_RIP', () => {

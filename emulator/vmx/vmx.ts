@@ -3,11 +3,18 @@
  *
  * Intel SDM Vol. 3C, chapters 25 to 32.
  */
-import type { StateRecord } from '../base/stateValue.ts';
+
 import { SavedState } from '../base/savedState.ts';
+import type { StateRecord } from '../base/stateValue.ts';
 import type { Instruction } from '../core/instruction.ts';
 import type { Outcome } from '../core/outcome.ts';
-import type { EventPriority, GuestEvent, InterceptPoint, SecondLevelFault, Virtualization } from '../core/virtualization.ts';
+import type {
+  EventPriority,
+  GuestEvent,
+  InterceptPoint,
+  SecondLevelFault,
+  Virtualization,
+} from '../core/virtualization.ts';
 import { readRflags } from '../state/flags.ts';
 import { CR0, VMX_OPERATION } from '../state/registers.ts';
 import { CONTROL } from './controls.ts';
@@ -22,9 +29,16 @@ import {
 } from './eventExits.ts';
 import { leaveStep } from './exit.ts';
 import type { VmcsFieldKey } from './fields.ts';
-import { clearVmcs, enterVmxOperation, executeVmxInstruction, loadVmcsPointer, vmlaunchOrVmresume, writeField } from './instructions.ts';
+import {
+  clearVmcs,
+  enterVmxOperation,
+  executeVmxInstruction,
+  loadVmcsPointer,
+  vmlaunchOrVmresume,
+  writeField,
+} from './instructions.ts';
 import { interceptInstruction } from './intercepts.ts';
-import { MTF, type MtfState, NO_VMCS, VmxProcessor, type VmxOptions } from './processor.ts';
+import { MTF, type MtfState, NO_VMCS, type VmxOptions, VmxProcessor } from './processor.ts';
 import { SLOT } from './vmcs.ts';
 import { VMCS_FIELD } from './vmcsLayout.ts';
 

@@ -2,22 +2,23 @@
  * A processor in VMX root operation on a little memory, with a VMCS made current, for tests. Page tables map the first
  * 4 MiB to themselves for host and guest; EPT does the same for guest-physical addresses.
  */
-import { ManualClock } from '../../test/support/manualClock.ts';
-import { Cpu } from '../core/cpu.ts';
-import { createModel } from '../core/model.ts';
-import { resetMsrs } from '../core/msrs.ts';
-import { Mmu } from '../mmu/mmu.ts';
-import { PhysicalMemory } from '../mmu/physicalMemory.ts';
-import { CpuState } from '../state/cpuState.ts';
-import { writeRflags } from '../state/flags.ts';
-import { RAM_OFFSET } from '../state/layout.ts';
-import { AR, CS, LDTR, TR } from '../state/registers.ts';
-import { VMCS_REVISION_IDENTIFIER } from './capabilities.ts';
-import type { VmcsFieldKey } from './fields.ts';
-import { capabilitiesOf } from './processor.ts';
-import { longModeGuest, type TestVmcs } from './testVmcs.ts';
-import { VMCS_FIELD_LIST } from './vmcsLayout.ts';
-import { Vmx } from './vmx.ts';
+
+import { Cpu } from '../../emulator/core/cpu.ts';
+import { createModel } from '../../emulator/core/model.ts';
+import { resetMsrs } from '../../emulator/core/msrs.ts';
+import { Mmu } from '../../emulator/mmu/mmu.ts';
+import { PhysicalMemory } from '../../emulator/mmu/physicalMemory.ts';
+import { CpuState } from '../../emulator/state/cpuState.ts';
+import { writeRflags } from '../../emulator/state/flags.ts';
+import { RAM_OFFSET } from '../../emulator/state/layout.ts';
+import { AR, CS, LDTR, TR } from '../../emulator/state/registers.ts';
+import { VMCS_REVISION_IDENTIFIER } from '../../emulator/vmx/capabilities.ts';
+import type { VmcsFieldKey } from '../../emulator/vmx/fields.ts';
+import { capabilitiesOf } from '../../emulator/vmx/model.ts';
+import { longModeGuest, type TestVmcs } from '../../emulator/vmx/testVmcs.ts';
+import { VMCS_FIELD_LIST } from '../../emulator/vmx/vmcsLayout.ts';
+import { Vmx } from '../../emulator/vmx/vmx.ts';
+import { ManualClock } from './manualClock.ts';
 
 const RAM_BYTES = 0x40_0000;
 
@@ -121,7 +122,8 @@ export function processorWithVmx(): TestVmx {
   });
   vmx.reset();
   cpu.virtualization = vmx;
-  for (const region of [AT.VMXON, AT.VMCS, AT.OTHER_VMCS]) physical.write(region, 4, VMCS_REVISION_IDENTIFIER, 0);
+  for (const region of [AT.VMXON, AT.VMCS, AT.OTHER_VMCS])
+    physical.write(region, 4, VMCS_REVISION_IDENTIFIER, 0);
   return { vmx, cpu, state, physical, clock, interrupts, charged, field: (key) => vmx.vmread(key) };
 }
 
@@ -131,7 +133,8 @@ export function processorInRoot(contents: TestVmcs = guestVmcs()): TestVmx {
   const { vmx, physical } = test;
   if (!vmx.vmxon(BigInt(AT.VMXON))) throw new Error('VMXON failed');
   vmx.vmclear(BigInt(AT.VMCS));
-  for (const { ordinal, offset } of VMCS_FIELD_LIST) physical.write64(AT.VMCS + offset, contents.values[ordinal]);
+  for (const { ordinal, offset } of VMCS_FIELD_LIST)
+    physical.write64(AT.VMCS + offset, contents.values[ordinal]);
   vmx.vmptrld(BigInt(AT.VMCS));
   return test;
 }
@@ -142,7 +145,9 @@ export function processorInGuest(contents: TestVmcs = guestVmcs()): TestVmx {
   test.vmx.enterGuest();
   if (!test.vmx.processor.inGuest) {
     const failure = test.vmx.processor.lastEntryFailure;
-    throw new Error(`VM entry failed: ${failure?.row.text ?? 'no check'} (${JSON.stringify(failure?.violation, text)})`);
+    throw new Error(
+      `VM entry failed: ${failure?.row.text ?? 'no check'} (${JSON.stringify(failure?.violation, text)})`,
+    );
   }
   return test;
 }
@@ -154,7 +159,7 @@ function text(_key: string, value: unknown): unknown {
 /** A 64-bit guest on the page tables and EPT above, that saves everything on VM exit. */
 export function guestVmcs(): TestVmcs {
   const vmcs = longModeGuest();
-  vmcs.context.capabilities = capabilitiesOf(processorWithVmx().cpu);
+  vmcs.context.capabilities = capabilitiesOf(processorWithVmx().cpu.model);
   return vmcs
     .control('savePatOnExit', true)
     .control('saveEferOnExit', true)

@@ -1,0 +1,88 @@
+/**
+ * CPUID of the guest: the processor's own answers without VMX, and the hypervisor leaves.
+ *
+ * Intel SDM Vol. 2A, "CPUID—CPU Identification".
+ */
+import { type CpuidResult, cpuid } from '../../core/cpuid.ts';
+import type { CpuModel } from '../../core/model.ts';
+import { OFFSET } from '../../state/layout.ts';
+import { CR4, RAX, RBX, RCX, RDX } from '../../state/registers.ts';
+import { SLOT } from '../../vmx/vmcs.ts';
+import type { Vcpu } from '../vcpu.ts';
+import type { ExitHandler } from './handler.ts';
+
+/** Twelve characters. */
+const SIGNATURE = 'HVMDebugger ';
+
+/** What the guest's processor is: the host's, without VMX and with a hypervisor. */
+export function guestModel(host: CpuModel): CpuModel {
+  const features = new Set(host.features);
+  features.delete('VMX');
+  return Object.freeze({
+    ...host,
+    features,
+    hypervisor: { signature: SIGNATURE, leaves: [] },
+    vmxCapability: () => undefined,
+  });
+}
+
+const OSXSAVE = 1 << 27;
+const APIC = 1 << 9;
+const SYSCALL = 1 << 11;
+const APIC_GLOBAL_ENABLE = 1n << 11n;
+
+/** Answers that depend on the guest's state are kept without it and completed each time. */
+const answers = new WeakMap<Vcpu, Map<number, CpuidResult>>();
+
+function answer(vcpu: Vcpu, leaf: number, subleaf: number): CpuidResult {
+  let known = answers.get(vcpu);
+  if (known === undefined) {
+    known = new Map();
+    answers.set(vcpu, known);
+  }
+  const key = leaf * 0x1_0000_0000 + subleaf;
+  let result = known.get(key);
+  if (result === undefined) {
+    result = cpuid(vcpu.guestCpu, leaf, subleaf);
+    known.set(key, result);
+  }
+  return result;
+}
+
+const GPR = OFFSET.GPR >> 2;
+
+function setRegister(words: Int32Array, register: number, value: number): void {
+  words[GPR + 2 * register] = value;
+  words[GPR + 2 * register + 1] = 0;
+}
+
+export const handleCpuid: ExitHandler = (vcpu) => {
+  const words = vcpu.state.i32;
+  const leaf = words[GPR + 2 * RAX] >>> 0;
+  const subleaf = words[GPR + 2 * RCX] >>> 0;
+  const [eax, ebx, ecx, edx] = answer(vcpu, leaf, subleaf);
+  setRegister(words, RAX, eax);
+  setRegister(words, RBX, ebx);
+  setRegister(words, RCX, leaf === 1 ? featureEcx(vcpu, ecx) : ecx);
+  setRegister(
+    words,
+    RDX,
+    leaf === 1 ? featureEdx(vcpu, edx) : leaf === 0x8000_0001 ? extendedEdx(vcpu, edx) : edx,
+  );
+  vcpu.skipInstruction();
+  return undefined;
+};
+
+function featureEcx(vcpu: Vcpu, ecx: number): number {
+  return vcpu.low(SLOT.GUEST_CR4) & CR4.OSXSAVE ? ecx | OSXSAVE : ecx & ~OSXSAVE;
+}
+
+function featureEdx(vcpu: Vcpu, edx: number): number {
+  if (!vcpu.guestCpu.has('APIC')) return edx;
+  return vcpu.vm.apicBase & APIC_GLOBAL_ENABLE ? edx | APIC : edx & ~APIC;
+}
+
+/** Intel processors show SYSCALL in 64-bit mode only. */
+function extendedEdx(vcpu: Vcpu, edx: number): number {
+  return vcpu.in64BitMode && vcpu.guestCpu.has('SYSCALL') ? edx | SYSCALL : edx & ~SYSCALL;
+}

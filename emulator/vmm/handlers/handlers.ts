@@ -1,0 +1,64 @@
+/** Who handles which VM exit. */
+import { EXIT_REASON_NUMBER, type ExitReasonKey } from '../../vmx/exitReasons.ts';
+import { handleControlRegisterAccess } from './controlRegisters.ts';
+import { handleCpuid } from './cpuid.ts';
+import { handleException, handlePreemptionTimer, handleTripleFault, handleWindow } from './events.ts';
+import { complete, type ExitHandler } from './handler.ts';
+import { handleIo } from './io.ts';
+import { handleEptMisconfiguration, handleEptViolation } from './memory.ts';
+import { handleRdmsr, handleWrmsr } from './msr.ts';
+import { handleTaskSwitch } from './taskSwitch.ts';
+import { handleVmcall, handleVmxInstruction } from './vmxInstructions.ts';
+
+/** External interrupts and failed VM entries are the VMM's own: vmm.ts. */
+const HANDLERS: Readonly<Partial<Record<ExitReasonKey, ExitHandler>>> = {
+  exceptionOrNmi: handleException,
+  tripleFault: handleTripleFault,
+  interruptWindow: handleWindow,
+  nmiWindow: handleWindow,
+  vmxPreemptionTimerExpired: handlePreemptionTimer,
+  taskSwitch: handleTaskSwitch,
+  cpuid: handleCpuid,
+  ioInstruction: handleIo,
+  rdmsr: handleRdmsr,
+  wrmsr: handleWrmsr,
+  controlRegisterAccess: handleControlRegisterAccess,
+  eptViolation: handleEptViolation,
+  eptMisconfiguration: handleEptMisconfiguration,
+  hlt: complete,
+  invd: complete,
+  wbinvd: complete,
+  invlpg: complete,
+  invpcid: complete,
+  rdpmc: complete,
+  rdtsc: complete,
+  rdtscp: complete,
+  pause: complete,
+  movDr: complete,
+  xsetbv: complete,
+  gdtrIdtrAccess: complete,
+  ldtrTrAccess: complete,
+  vmcall: handleVmcall,
+  vmxon: handleVmxInstruction,
+  vmxoff: handleVmxInstruction,
+  vmclear: handleVmxInstruction,
+  vmptrld: handleVmxInstruction,
+  vmptrst: handleVmxInstruction,
+  vmread: handleVmxInstruction,
+  vmwrite: handleVmxInstruction,
+  vmlaunch: handleVmxInstruction,
+  vmresume: handleVmxInstruction,
+  invept: handleVmxInstruction,
+  invvpid: handleVmxInstruction,
+};
+
+const byNumber: ReadonlyMap<number, ExitHandler> = new Map(
+  (Object.keys(HANDLERS) as ExitReasonKey[]).map((key) => [
+    EXIT_REASON_NUMBER[key],
+    HANDLERS[key] as ExitHandler,
+  ]),
+);
+
+export function handlerOf(basicReason: number): ExitHandler | undefined {
+  return byNumber.get(basicReason);
+}

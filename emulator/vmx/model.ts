@@ -1,0 +1,28 @@
+/**
+ * What a CPU model means for VT-x: its capabilities and the MSRs that report them.
+ *
+ * Intel SDM Vol. 3D, Appendix A, "VMX Capability Reporting Facility".
+ */
+import { supportedCr4 } from '../core/controlRegisters.ts';
+import type { CpuModel } from '../core/model.ts';
+import {
+  capabilityMsrExists,
+  DEFAULT_VMX_MODEL,
+  VMX_CAPABILITY_MSRS,
+  type VmxCapabilities,
+  vmxCapabilities,
+} from './capabilities.ts';
+
+/** The capabilities of a processor: the control-register bits are those that it implements. */
+export function capabilitiesOf({ features }: Pick<CpuModel, 'features'>): VmxCapabilities {
+  return vmxCapabilities({
+    ...DEFAULT_VMX_MODEL,
+    cr4Supported: supportedCr4((feature) => features.has(feature)),
+  });
+}
+
+/** RDMSR of 480H to 493H; undefined where the processor has no such MSR. */
+export function readCapabilityMsr(capabilities: VmxCapabilities, msr: number): bigint | undefined {
+  const row = VMX_CAPABILITY_MSRS.find(({ address }) => address === msr);
+  return row !== undefined && capabilityMsrExists(row) ? row.value(capabilities) : undefined;
+}
