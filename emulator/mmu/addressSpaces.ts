@@ -2,8 +2,8 @@
  * Which translations the processor uses at the moment, as the context id in every TLB tag, and what makes cached
  * translations invalid.
  *
- * Intel SDM Vol. 3A, "Invalidation of TLBs and Paging-Structure Caches", 4.10.4; Vol. 3C, "Invalidating Cached
- * Translation Information", 29.4.3.
+ * Intel SDM Vol. 3A, "Invalidation of TLBs and Paging-Structure Caches", 5.10.4; Vol. 3C, "Invalidating Cached
+ * Translation Information", 30.4.3.
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
@@ -133,7 +133,7 @@ export class AddressSpaces {
    * VM entry (the guest's VPID and EPTP, 0 and undefined without) and VM exit (0 and undefined), after the control
    * registers are loaded. Without VPIDs both invalidate everything of VPID 0.
    *
-   * @see SDM "Operations that Invalidate Cached Mappings", 29.4.3.1
+   * @see SDM "Operations that Invalidate Cached Mappings", 30.4.3.1
    */
   switchTo(vpid: number, eptp: bigint | undefined): void {
     if (vpid === 0 && this.vpid === 0)
@@ -199,7 +199,7 @@ export class AddressSpaces {
   /**
    * A translation failed: what is cached for the address is forgotten.
    *
-   * @see SDM "Page-Fault Exceptions" in "Operations that Invalidate TLBs and Paging-Structure Caches", 4.10.4.1
+   * @see SDM "Page-Fault Exceptions" in "Operations that Invalidate TLBs and Paging-Structure Caches", 5.10.4.1
    */
   failed(code: number, lo: number, hi: number): void {
     if (code === UNTRANSLATED.NON_CANONICAL) return;

@@ -9,7 +9,7 @@
  * Global pages are treated like others: a MOV to CR3 forgets them too. The manual allows this (a processor may
  * invalidate more than it must) and INVLPG looks at every context, so that it reaches the copies of a global page.
  *
- * Intel SDM Vol. 3A, "Caching Translation Information", 4.10; Vol. 3C, "Caching Translation Information", 29.4.
+ * Intel SDM Vol. 3A, "Caching Translation Information", 5.10; Vol. 3C, "Caching Translation Information", 30.4.
  */
 
 /** Ids 1 to 4094: 0 is the empty TLB entry. */

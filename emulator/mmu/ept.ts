@@ -2,7 +2,7 @@
  * The second level of address translation: guest-physical to host-physical through the EPT paging structures, with a
  * cache of guest-physical mappings. Addresses are pairs of 32-bit halves; nothing is allocated.
  *
- * Intel SDM Vol. 3C, "The Extended Page Table Mechanism (EPT)", 29.3.
+ * Intel SDM Vol. 3C, "The Extended Page Table Mechanism (EPT)", 30.3.
  */
 import { EPT_ACCESS } from './fault.ts';
 import type { HostEntries } from './hostEntries.ts';
@@ -22,7 +22,7 @@ export const NEED_WRITE = WRITE | WRITE_NOW;
 /**
  * Reserved bits 11:0 by level, for entries that reference a structure and for those that map a page.
  *
- * @see SDM "EPT Translation Mechanism", 29.3.2, tables 29-1 to 29-7
+ * @see SDM "EPT Translation Mechanism", 30.3.2, tables 30-1 to 30-7
  */
 const RESERVED_REFERENCE = [0, 0, 0x78, 0x78, 0xf8];
 const RESERVED_PAGE = [0, 0, 0x1f_f000, 0x3fff_f000, 0];
@@ -31,7 +31,7 @@ const RESERVED_PAGE = [0, 0, 0x1f_f000, 0x3fff_f000, 0];
 const CACHE_ENTRIES = 4096;
 const CACHE_WORDS = 4;
 
-/** Memory types 2, 3 and 7 are reserved. @see SDM "EPT Misconfigurations", 29.3.3.1 */
+/** Memory types 2, 3 and 7 are reserved. @see SDM "EPT Misconfigurations", 30.3.3.1 */
 const RESERVED_TYPES = (1 << 2) | (1 << 3) | (1 << 7);
 
 export class SecondLevelWalker {
@@ -75,7 +75,7 @@ export class SecondLevelWalker {
 
   /**
    * @param generation tag of cached mappings; a new one forgets them.
-   * @see SDM "Extended-Page-Table Pointer (EPTP)", 25.6.11
+   * @see SDM "Extended-Page-Table Pointer (EPTP)", 26.6.11
    */
   configure(enabled: boolean, eptpLo: number, eptpHi: number, generation: number): void {
     this.enabled = enabled;
@@ -158,7 +158,7 @@ export class SecondLevelWalker {
     this.#cache[(page & (CACHE_ENTRIES - 1)) * CACHE_WORDS + 1] = 0;
   }
 
-  /** @see SDM "EPT Misconfigurations", 29.3.3.1 */
+  /** @see SDM "EPT Misconfigurations", 30.3.3.1 */
   #isMisconfigured(eLo: number, eHi: number, level: number, mapsPage: boolean): boolean {
     // Write without read; execute-only is supported.
     if ((eLo & (READ | WRITE)) === WRITE) return true;
@@ -167,14 +167,14 @@ export class SecondLevelWalker {
     return (eLo & RESERVED_PAGE[level]) !== 0 || ((RESERVED_TYPES >>> ((eLo >>> 3) & 7)) & 1) !== 0;
   }
 
-  /** @see SDM "EPT Violations", 29.3.3.2 */
+  /** @see SDM "EPT Violations", 30.3.3.2 */
   #violation(lo: number, hi: number, access: number, permissions: number): boolean {
     this.qualification = access | (permissions << 3);
     this.forget(lo, hi);
     return false;
   }
 
-  /** @see SDM "Accessed and Dirty Flags for EPT", 29.3.5 */
+  /** @see SDM "Accessed and Dirty Flags for EPT", 30.3.5 */
   #useFlags(leaf: number, access: number, allAccessed: number): void {
     if (!this.#flags || this.#passive) return;
     const dirty = (access & WRITE) !== 0 && (this.entryLo[leaf] & DIRTY) === 0;

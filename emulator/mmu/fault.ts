@@ -2,13 +2,13 @@
  * Why an address could not be translated. The MMU never raises anything: it leaves the reason here and core makes #PF
  * or a VM exit of it.
  *
- * Intel SDM Vol. 3A, "Page-Fault Exceptions", 4.7; Vol. 3C, "EPT-Induced VM Exits", 29.3.3.
+ * Intel SDM Vol. 3A, "Page-Fault Exceptions", 5.7; Vol. 3C, "EPT-Induced VM Exits", 30.3.3.
  */
 
 /**
  * The error code of #PF.
  *
- * @see SDM "Page-Fault Exceptions", 4.7, figure 4-12
+ * @see SDM "Page-Fault Exceptions", 5.7, figure 5-12
  */
 export const PAGE_FAULT = {
   PRESENT: 1 << 0,

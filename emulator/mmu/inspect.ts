@@ -2,7 +2,7 @@
  * Memory and paging structures as a debugger looks at them: translations from what the structures say now, past every
  * cache, without setting a flag, disturbing a register or filling a TLB.
  *
- * Intel SDM Vol. 3A, "Paging", chapter 4; Vol. 3C, "The Extended Page Table Mechanism (EPT)", 29.3.
+ * Intel SDM Vol. 3A, "Paging", chapter 5; Vol. 3C, "The Extended Page Table Mechanism (EPT)", 30.3.
  */
 import type { CpuState } from '../state/cpuState.ts';
 import type { SecondLevel } from './addressSpaces.ts';

@@ -3,7 +3,7 @@
  * accesses of system code, and what invalidates cached translations. It never faults or exits: it leaves the reason in
  * {@link Mmu.fault} and core raises what follows.
  *
- * Intel SDM Vol. 3A, "Paging", chapter 4; Vol. 3C, "VMX Support for Address Translation", chapter 29.
+ * Intel SDM Vol. 3A, "Paging", chapter 5; Vol. 3C, "VMX Support for Address Translation", chapter 30.
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { AddressSpaces, type SecondLevel } from './addressSpaces.ts';
@@ -115,7 +115,7 @@ export class Mmu {
     this.spaces.update();
   }
 
-  /** INVLPG. @see SDM "Operations that Invalidate TLBs and Paging-Structure Caches", 4.10.4.1 */
+  /** INVLPG. @see SDM "Operations that Invalidate TLBs and Paging-Structure Caches", 5.10.4.1 */
   invalidatePage(linear: bigint): void {
     this.spaces.invalidatePage(low(linear), high(linear));
   }
@@ -152,7 +152,7 @@ export class Mmu {
    * The four PDPTEs that a MOV to CR3 (or to CR0 or CR4) loads under PAE paging, unchecked. Undefined: an EPT violation
    * or misconfiguration, without a linear address. The loads are reads also when EPT has accessed and dirty flags.
    *
-   * @see SDM "PDPTE Registers", 4.4.1
+   * @see SDM "PDPTE Registers", 5.4.1
    */
   readPdptes(cr3: bigint): bigint[] | undefined {
     const table = Number(cr3 & 0xffff_ffe0n);

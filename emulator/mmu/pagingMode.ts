@@ -2,7 +2,7 @@
  * What the control registers make of a linear address: the paging mode and the bits that change what a translation
  * permits.
  *
- * Intel SDM Vol. 3A, "Paging Modes and Control Bits", 4.1.
+ * Intel SDM Vol. 3A, "Paging Modes and Control Bits", 5.1.
  */
 import { CR0, CR4, EFER } from '../state/registers.ts';
 
@@ -16,7 +16,7 @@ export interface PagingControls {
   readonly efer: number;
 }
 
-/** @see SDM "Four Paging Modes", 4.1.1 */
+/** @see SDM "Four Paging Modes", 5.1.1 */
 export function pagingMode({ cr0, cr4, efer }: PagingControls): PagingMode {
   if ((cr0 & CR0.PG) === 0) return PAGING.NONE;
   if ((cr4 & CR4.PAE) === 0) return PAGING.BITS_32;

@@ -2,7 +2,7 @@
  * What an access may do with a page, as a table: one bit for each combination of the rights that the paging structures
  * give. The page walk looks a whole decision up with one shift.
  *
- * Intel SDM Vol. 3A, "Access Rights", 4.6.
+ * Intel SDM Vol. 3A, "Access Rights", 5.6.
  */
 
 /** The kind of an access. */
@@ -19,7 +19,7 @@ export function rightsIndex(writeProtect: boolean, smep: boolean): number {
   return ((writeProtect ? 1 : 0) | (smep ? 2 : 0)) * REQUESTS;
 }
 
-/** @see SDM "Determination of Access Rights", 4.6.1 */
+/** @see SDM "Determination of Access Rights", 5.6.1 */
 function isPermitted(
   page: { readonly writable: boolean; readonly user: boolean; readonly executeDisable: boolean },
   request: number,

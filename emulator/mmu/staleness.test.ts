@@ -3,8 +3,8 @@
  * switches contexts and accesses memory. A model remembers, for each cached-translation tag and page, since when values
  * may still be cached; each access has to be explained by values that were in the structures since then.
  *
- * Intel SDM Vol. 3A, "Invalidation of TLBs and Paging-Structure Caches", 4.10.4; Vol. 3C, "Invalidating Cached
- * Translation Information", 29.4.3.
+ * Intel SDM Vol. 3A, "Invalidation of TLBs and Paging-Structure Caches", 5.10.4; Vol. 3C, "Invalidating Cached
+ * Translation Information", 30.4.3.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

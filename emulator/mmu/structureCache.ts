@@ -6,7 +6,7 @@
  * Only paths in RAM whose accessed flags are all set are kept. A tag ties an entry to the translations of one space; a
  * new tag forgets them.
  *
- * Intel SDM Vol. 3A, "Paging-Structure Caches", 4.10.3.
+ * Intel SDM Vol. 3A, "Paging-Structure Caches", 5.10.3.
  */
 
 /** Direct-mapped, words: bits 31:21 of the linear address, its high half, tag, table | rights. */

@@ -8,7 +8,7 @@
  *
  * Every entry stands for 4 KBytes, whatever the size of the page that it comes from.
  *
- * Intel SDM Vol. 3A, "Caching Translation Information", 4.10.
+ * Intel SDM Vol. 3A, "Caching Translation Information", 5.10.
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { RAM_OFFSET, TLB_ENTRIES, TLB_READ, TLB_WRITE } from '../state/layout.ts';
@@ -55,7 +55,7 @@ export class Tlb {
    * Drops what is cached for a linear address, whatever the context: a global page's translation is in the TLB once
    * for each context that used it. All fragments of a large page go. Gives the size of what went, as a power of two.
    *
-   * @see SDM "Operations that Invalidate TLBs and Paging-Structure Caches", 4.10.4.1
+   * @see SDM "Operations that Invalidate TLBs and Paging-Structure Caches", 5.10.4.1
    */
   dropPage(lo: number, hi: number): number {
     if (this.#huge[region(lo >>> 30, hi)] !== 0) {

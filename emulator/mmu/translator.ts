@@ -1,7 +1,7 @@
 /**
  * Translation on somebody's behalf: the privilege of an access becomes a request to the page walk.
  *
- * Intel SDM Vol. 3A, "Access Rights", 4.6.
+ * Intel SDM Vol. 3A, "Access Rights", 5.6.
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
@@ -14,7 +14,7 @@ import { type PageWalker, UNTRANSLATED } from './walk.ts';
  * On whose behalf memory is accessed. `current` follows the CPL. An implicit supervisor access (descriptor tables, the
  * TSS) is one at every CPL, and RFLAGS.AC does not lift SMAP for it.
  *
- * @see SDM "Access Rights", 4.6
+ * @see SDM "Access Rights", 5.6
  */
 export const PRIVILEGE = { CURRENT: 0, USER: 1, SUPERVISOR: 2, IMPLICIT_SUPERVISOR: 3 } as const;
 export type PrivilegeCode = (typeof PRIVILEGE)[keyof typeof PRIVILEGE];

@@ -3,7 +3,7 @@
  * on, through the second level for each of their entries and for the result. Addresses are pairs of 32-bit halves and
  * nothing is allocated: this is hot code.
  *
- * Intel SDM Vol. 3A, "Paging", chapter 4; Vol. 3C, "The Extended Page Table Mechanism (EPT)", 29.3.
+ * Intel SDM Vol. 3A, "Paging", chapter 5; Vol. 3C, "The Extended Page Table Mechanism (EPT)", 30.3.
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
@@ -180,7 +180,7 @@ export class PageWalker {
   /**
    * PAE, 4-level and 5-level paging.
    *
-   * @see SDM "4-Level Paging and 5-Level Paging", 4.5; "PAE Paging", 4.4
+   * @see SDM "4-Level Paging and 5-Level Paging", 5.5; "PAE Paging", 5.4
    */
   #walkLevels(lo: number, hi: number, baseLo: number, baseHi: number, top: number, request: number): number {
     const second = this.#second;
@@ -276,7 +276,7 @@ export class PageWalker {
     return this.#walkLevels(lo, hi, baseLo, baseHi, top, request);
   }
 
-  /** @see SDM "32-Bit Paging", 4.3 */
+  /** @see SDM "32-Bit Paging", 5.3 */
   #walk32(lo: number, base: number, request: number): number {
     const second = this.#second;
     let table = base;
@@ -343,7 +343,7 @@ export class PageWalker {
   /**
    * The end of a recorded walk that has accessed or dirty flags to set. They are set once nothing can fail any more.
    *
-   * @see SDM "Accessed and Dirty Flags", 4.8
+   * @see SDM "Accessed and Dirty Flags", 5.8
    */
   #finishWithFlags(
     lo: number,
@@ -427,7 +427,7 @@ export class PageWalker {
 
   // Failures
 
-  /** @see SDM "Page-Fault Exceptions", 4.7 */
+  /** @see SDM "Page-Fault Exceptions", 5.7 */
   #pageFault(lo: number, hi: number, request: number, code: number): number {
     const fault = this.#fault;
     const access = request & 3;
@@ -457,7 +457,7 @@ export class PageWalker {
     return UNTRANSLATED.NON_CANONICAL;
   }
 
-  /** @see SDM "EPT-Induced VM Exits", 29.3.3 */
+  /** @see SDM "EPT-Induced VM Exits", 30.3.3 */
   #secondLevelFault(lo: number, hi: number, guestLo: number, guestHi: number, bits: number): number {
     const fault = this.#fault;
     fault.kind = 'second-level';

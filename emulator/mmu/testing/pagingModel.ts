@@ -2,7 +2,7 @@
  * Address translation once more, slowly and in `bigint`, sentence by sentence from the manual: what the tests compare
  * the page walk with. It shares no code with it.
  *
- * Intel SDM Vol. 3A, "Paging", chapter 4; Vol. 3C, "The Extended Page Table Mechanism (EPT)", 29.3.
+ * Intel SDM Vol. 3A, "Paging", chapter 5; Vol. 3C, "The Extended Page Table Mechanism (EPT)", 30.3.
  */
 
 export interface ModelMemory {
@@ -164,7 +164,7 @@ class Translation {
     const { paging, nxe, maxphyaddr } = this.registers;
     if (entryBytes === 4) {
       if (!isLeaf || level.page === 'always') return false;
-      // Table 4-4: bits 21:(M-19) with M the lesser of 40 and MAXPHYADDR.
+      // Table 5-4: bits 21:(M-19) with M the lesser of 40 and MAXPHYADDR.
       const lowest = Math.min(40, maxphyaddr) - 19;
       return lowest <= 21 && field(value, 21, lowest) !== 0n;
     }
@@ -201,7 +201,7 @@ class Translation {
     return { kind: 'address', host, guestPhysical: base | offset, pageSize: 1n << level.shift };
   }
 
-  /** "Determination of Access Rights", 4.6.1. */
+  /** "Determination of Access Rights", 5.6.1. */
   checkRights(entries: readonly bigint[]): void {
     const { wp, smep, smap, ac } = this.registers;
     const userAddress = entries.every((entry) => bit(entry, 2));
