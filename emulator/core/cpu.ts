@@ -80,8 +80,6 @@ export class Cpu {
   deliveringEvent: GuestEvent | undefined = undefined;
   /** An IRET has ended NMI blocking and then failed: a VM exit reports "NMI unblocking due to IRET". */
   nmiUnblockedByIret = false;
-  /** Execution stopped between two iterations of a string instruction: an event pushes RF as 1. Set by the engine. */
-  insideRepeat = false;
   /** The instruction being run alone will end with a single-step trap: see eventCheck.ts. */
   singleStepTrap = false;
   /** The instruction being run alone was IRET: RF is what it loaded. */
@@ -95,6 +93,15 @@ export class Cpu {
     this.portIo = parts.portIo;
     this.clock = parts.clock;
     this.model = parts.model;
+  }
+
+  /** Execution stopped between two iterations of a string instruction: an event pushes RF as 1. Set by the engine. */
+  get insideRepeat(): boolean {
+    return this.state.REPEATING !== 0;
+  }
+
+  set insideRepeat(inside: boolean) {
+    this.state.REPEATING = inside ? 1 : 0;
   }
 
   has(feature: FeatureKey): boolean {

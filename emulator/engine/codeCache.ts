@@ -19,9 +19,9 @@ import {
   GPR_ZERO,
   JUMP_CACHE,
   JUMP_CACHE_ENTRIES,
+  RAM_OFFSET,
   RECORD_SIZE,
   RECORDS,
-  RAM_OFFSET,
 } from '../state/layout.ts';
 import { FS } from '../state/registers.ts';
 

@@ -17,7 +17,7 @@ import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
 import { findSystemRow } from '../isa/systemRows.ts';
-import { PRIVILEGE } from '../mmu/mmu.ts';
+import { PRIVILEGE, SLOW, type Slow } from '../mmu/mmu.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import { PAGE_FLAG, PAGE_SLOW_WRITE } from '../mmu/physicalMemory.ts';
 import { ACCESS } from '../mmu/rights.ts';
@@ -67,6 +67,8 @@ export class Engine {
   readonly code: CodeCache;
   /** Instructions retired since power-on. */
   retired = 0;
+  /** Lets time pass that is not an instruction's one tick. */
+  charge: (ticks: number) => void = () => undefined;
   /** Ticks until the next alarm rings; asked between activations. */
   ticksToAlarm: () => number = () => Number.POSITIVE_INFINITY;
   /** RIP at which the built-in VMM takes over in root mode. */
@@ -77,6 +79,8 @@ export class Engine {
   readonly #translations: Translations | undefined;
   readonly #breakpoints: HardwareBreakpoints;
   #attention = false;
+  /** An access of the running activation asked for its end; CUT alone does not tell when no budget was left. */
+  #cut = false;
   /** Instructions given to the running activation; 0 outside. */
   #given = 0;
   readonly #codeBases = new Map<bigint, number>();
@@ -101,8 +105,8 @@ export class Engine {
     const instance = new WebAssembly.Instance(options.interpreter, {
       env: {
         memory: cpu.state.memory,
-        load: (write: number) => cpu.mmu.readSlow(cpu.state.ACCESS_SIZE, write !== 0),
-        store: () => cpu.mmu.writeSlow(cpu.state.ACCESS_SIZE),
+        load: (write: number) => this.#noteCut(cpu.mmu.readSlow(cpu.state.ACCESS_SIZE, write !== 0)),
+        store: () => this.#noteCut(cpu.mmu.writeSlow(cpu.state.ACCESS_SIZE)),
         checkSegment: (segment: number, bytes: number, write: number) =>
           this.#checkSegment(segment, bytes, write !== 0),
       },
@@ -214,7 +218,8 @@ export class Engine {
       this.#given = given;
       const reason = translation ? translation(given) : this.#interpret(record, given);
       const left = state.REMAINING + state.CUT;
-      const cut = state.CUT !== 0;
+      const cut = this.#cut;
+      this.#cut = false;
       this.#given = 0;
       this.retired += given - left;
       budget -= given - left;
@@ -257,8 +262,9 @@ export class Engine {
           return this.#fault();
         case LEAVE.SYSTEM: {
           const outcome = this.#system(state.RECORD);
-          budget--;
-          if (outcome !== OUTCOME.NEXT || budget === 0 || cut) return outcome;
+          // The instruction may have taken more time than its one tick.
+          budget = Math.min(budget - 1, this.ticksToAlarm());
+          if (outcome !== OUTCOME.NEXT || budget <= 0 || cut) return outcome;
           // Nothing but registers has changed: the next record is the next instruction.
           record = state.RECORD + RECORD_SIZE;
           if (state.u16[(record - RECORD_SIZE) >> 1] === PSEUDO.REFETCH) record = this.#find();
@@ -293,6 +299,11 @@ export class Engine {
       if (write && (this.#physical.pageFlags[Math.floor(host / 4096)] as number) & PAGE_SLOW_WRITE) return 1;
     }
     return access();
+  }
+
+  #noteCut(slow: Slow): Slow {
+    if (slow === SLOW.OK_CUT) this.#cut = true;
+    return slow;
   }
 
   #isBreakpoint(): boolean {
@@ -428,6 +439,7 @@ export class Engine {
     const instruction = this.#systemInstruction(record);
     const row = instruction.row ?? this.#rowOf(record, instruction);
     const outcome = row.call(this.cpu, instruction);
+    if (row.ticks !== undefined && outcome <= OUTCOME.NEXT_THEN_CHECK) this.charge(row.ticks);
     this.cpu.insideRepeat = outcome === OUTCOME.REPEAT;
     switch (outcome) {
       case OUTCOME.NEXT:
@@ -448,7 +460,7 @@ export class Engine {
   }
 
   /** The row that executes the instruction; found once. */
-  #rowOf(record: number, instruction: SystemInstruction): Pick<SystemRow, 'call'> {
+  #rowOf(record: number, instruction: SystemInstruction): Pick<SystemRow, 'call' | 'ticks'> {
     const call = handlerOf(this.#state.u16[record >> 1] as number)?.row.call;
     const row = call ? { call } : findSystemRow(this.cpu, instruction);
     if (row === undefined) {

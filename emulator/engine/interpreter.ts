@@ -298,7 +298,7 @@ function addHandlerFunction(module: ModuleBuilder, core: CoreIndexes, spec: Hand
       });
       fn.code.i32Const(LEFT).op('return');
     },
-    afterAccess: () => {},
+    afterAccess: () => emptyBudgetWhenCut(fn),
   });
   lowering.handler(spec);
   fn.op('unreachable');
@@ -345,11 +345,7 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
       fn.br(lookUp);
     },
     leave: (reason) => leaveWith(reason, true),
-    afterAccess: () => {
-      code.i32Const(0).localGet(BUDGET_LOCAL);
-      pushField32(fn, OFFSET.CUT);
-      code.op('select').localSet(BUDGET_LOCAL);
-    },
+    afterAccess: () => emptyBudgetWhenCut(fn),
   };
 
   const pseudo: Record<number, () => void> = {
@@ -438,6 +434,13 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
   fn.end(); // next
   fn.op('unreachable');
   module.add(fn, 'run');
+}
+
+/** A slow access that cut the activation has taken the whole budget into CUT. */
+function emptyBudgetWhenCut(fn: FunctionBuilder): void {
+  fn.code.i32Const(0).localGet(BUDGET_LOCAL);
+  pushField32(fn, OFFSET.CUT);
+  fn.code.op('select').localSet(BUDGET_LOCAL);
 }
 
 /** Pushes the mask of a direct branch's target RIP. */

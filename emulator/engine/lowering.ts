@@ -442,7 +442,6 @@ export function storeField64(fn: FunctionBuilder, offset: number, push: () => vo
   fn.code.memory('i64_store', offset);
 }
 
-
 function cellWritten(effect: Effect): Cell | undefined {
   switch (effect.kind) {
     case 'set-register':

@@ -51,7 +51,7 @@ export const PSEUDO = {
   GOTO: 1,
   /** Go on at offset IMMEDIATE of another page. */
   GOTO_PAGE: 2,
-  /** A breakpoint of the debugger stands before the next record. */
+  /** A breakpoint, of the debugger or of the program, may stand before the next record. */
   BREAK: 3,
   /** The instruction that follows lies in two pages; leave to check the second one's translation. */
   CROSS: 4,

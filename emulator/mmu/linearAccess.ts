@@ -6,8 +6,15 @@ import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import type { MemoryAccess, Place } from './memoryAccess.ts';
 import { ACCESS, type Access } from './rights.ts';
-import { PRIVILEGE_CODE, type Privilege, type PrivilegeCode, type Translator } from './translator.ts';
+import {
+  PRIVILEGE,
+  PRIVILEGE_CODE,
+  type Privilege,
+  type PrivilegeCode,
+  type Translator,
+} from './translator.ts';
 import { UNTRANSLATED } from './walk.ts';
+import type { WatchedPages } from './watchedPages.ts';
 
 export type AccessBytes = 1 | 2 | 4 | 8;
 
@@ -18,14 +25,16 @@ export class LinearAccess {
   /** Holds what {@link read} read. */
   readonly memory: MemoryAccess;
   readonly #translator: Translator;
+  readonly #watched: WatchedPages;
   readonly #words: Int32Array;
   readonly #first: Place = { host: 0, guestPhysical: 0 };
   readonly #second: Place = { host: 0, guestPhysical: 0 };
 
-  constructor(state: CpuState, translator: Translator, memory: MemoryAccess) {
+  constructor(state: CpuState, translator: Translator, memory: MemoryAccess, watched: WatchedPages) {
     this.#words = state.i32;
     this.#translator = translator;
     this.memory = memory;
+    this.#watched = watched;
   }
 
   /** Linear addresses have 64 bits, unless the processor is outside of IA-32e mode. */
@@ -50,11 +59,12 @@ export class LinearAccess {
     if (!this.#locate(this.#first, lo, hi, access, privilege)) return false;
     if (before >= size) {
       this.memory.read(this.#first, size);
-      return true;
+    } else {
+      const nextHi = nextHigh(lo, hi, before, wide);
+      if (!this.#locate(this.#second, (lo + before) | 0, nextHi, access, privilege)) return false;
+      this.memory.readSplit(this.#first, before, this.#second, size);
     }
-    const nextHi = nextHigh(lo, hi, before, wide);
-    if (!this.#locate(this.#second, (lo + before) | 0, nextHi, access, privilege)) return false;
-    this.memory.readSplit(this.#first, before, this.#second, size);
+    if (this.#watched.count !== 0) this.#note(lo, hi, size, false, privilege);
     return true;
   }
 
@@ -71,11 +81,12 @@ export class LinearAccess {
     if (!this.#locate(this.#first, lo, hi, ACCESS.WRITE, privilege)) return false;
     if (before >= size) {
       this.memory.write(this.#first, size, valueLo, valueHi);
-      return true;
+    } else {
+      const nextHi = nextHigh(lo, hi, before, wide);
+      if (!this.#locate(this.#second, (lo + before) | 0, nextHi, ACCESS.WRITE, privilege)) return false;
+      this.memory.writeSplit(this.#first, before, this.#second, size, valueLo, valueHi);
     }
-    const nextHi = nextHigh(lo, hi, before, wide);
-    if (!this.#locate(this.#second, (lo + before) | 0, nextHi, ACCESS.WRITE, privilege)) return false;
-    this.memory.writeSplit(this.#first, before, this.#second, size, valueLo, valueHi);
+    if (this.#watched.count !== 0) this.#note(lo, hi, size, true, privilege);
     return true;
   }
 
@@ -131,6 +142,10 @@ export class LinearAccess {
       done += size;
     }
     return true;
+  }
+
+  #note(lo: number, hi: number, size: number, write: boolean, privilege: PrivilegeCode): void {
+    if (privilege !== PRIVILEGE.IMPLICIT_SUPERVISOR) this.#watched.note(lo, hi, size, write);
   }
 
   #locate(place: Place, lo: number, hi: number, access: Access, privilege: PrivilegeCode): boolean {

@@ -20,6 +20,7 @@ import { type Slow, SlowPath } from './slowPath.ts';
 import { Tlb } from './tlb.ts';
 import { PRIVILEGE, type Privilege, type PrivilegeCode, Translator } from './translator.ts';
 import { PageWalker, UNTRANSLATED } from './walk.ts';
+import { WatchedPages } from './watchedPages.ts';
 
 export { SLOW, type Slow } from './slowPath.ts';
 export { PRIVILEGE, type Privilege, type PrivilegeCode } from './translator.ts';
@@ -40,6 +41,7 @@ export class Mmu {
   readonly spaces: AddressSpaces;
   /** What the debugger sees of memory: no flags set, no registers disturbed. */
   readonly inspector: Inspector;
+  readonly watchedPages: WatchedPages;
 
   readonly #entries: HostEntries;
   readonly #walker: PageWalker;
@@ -62,8 +64,10 @@ export class Mmu {
     this.#walker = walker;
     this.#translator = new Translator(state, spaces, walker);
     this.#memory = new MemoryAccess(state, physical, bus);
-    this.#linear = new LinearAccess(state, this.#translator, this.#memory);
-    this.#slow = new SlowPath(state, { physical, spaces, walker, tlb, linear: this.#linear });
+    const watched = new WatchedPages(tlb);
+    this.watchedPages = watched;
+    this.#linear = new LinearAccess(state, this.#translator, this.#memory, watched);
+    this.#slow = new SlowPath(state, { physical, spaces, walker, tlb, watched, linear: this.#linear });
     this.inspector = new Inspector({
       state,
       physical,

@@ -13,6 +13,7 @@ import { ACCESS, type Access } from './rights.ts';
 import type { Tlb } from './tlb.ts';
 import { PRIVILEGE } from './translator.ts';
 import type { PageWalker } from './walk.ts';
+import type { WatchedPages } from './watchedPages.ts';
 
 /** How a slow path ended. */
 export const SLOW = {
@@ -40,6 +41,7 @@ export class SlowPath {
   readonly #spaces: AddressSpaces;
   readonly #walker: PageWalker;
   readonly #tlb: Tlb;
+  readonly #watched: WatchedPages;
   readonly #linear: LinearAccess;
 
   constructor(
@@ -49,6 +51,7 @@ export class SlowPath {
       readonly spaces: AddressSpaces;
       readonly walker: PageWalker;
       readonly tlb: Tlb;
+      readonly watched: WatchedPages;
       readonly linear: LinearAccess;
     },
   ) {
@@ -59,6 +62,7 @@ export class SlowPath {
     this.#spaces = parts.spaces;
     this.#walker = parts.walker;
     this.#tlb = parts.tlb;
+    this.#watched = parts.watched;
     this.#linear = parts.linear;
   }
 
@@ -145,8 +149,8 @@ export class SlowPath {
   }
 
   /**
-   * Translates and caches. Gives the offset in the machine's memory, or -1: no translation, no RAM, or a store that
-   * has to be announced.
+   * Translates and caches. Gives the offset in the machine's memory, or -1: no translation, no RAM, a watched page, or
+   * a store that has to be announced.
    */
   #plain(lo: number, hi: number, access: Access): number {
     const walker = this.#walker;
@@ -156,6 +160,7 @@ export class SlowPath {
     const page = host >>> 12;
     const flags = physical.pageFlags[page];
     if ((flags & PAGE_ABSENT) !== 0) return -1;
+    if (this.#watched.count !== 0 && this.#watched.has(lo, hi)) return -1;
     const tlb = this.#tlb;
     const context = this.#words[CONTEXT];
     if (walker.pageShift !== 12) tlb.noteLargePage(lo, hi, walker.pageShift);
