@@ -33,13 +33,23 @@ for (const file of files) {
   tables.push({ title: bench.title, about: bench.about, rows: await bench.run() });
 }
 
+const targetOf = ({ target }) => {
+  if (!target) return '';
+  return 'atLeast' in target ? `at least ${target.atLeast}` : `at most ${target.atMost}`;
+};
+const misses = ({ value, target }) =>
+  target !== undefined && ('atLeast' in target ? value < target.atLeast : value > target.atMost);
+const noteOf = (row) =>
+  [misses(row) ? '**missed**' : '', row.note ?? ''].filter((text) => text !== '').join(', ');
+
 /** A markdown table whose columns line up in a terminal too; figures stand to the right. */
 function table(rows) {
   const cells = [
-    ['', 'result', 'unit', ''],
-    ...rows.map((row) => [row.name, String(row.value), row.unit, row.note ?? '']),
+    ['', 'result', 'unit', 'target', ''],
+    ...rows.map((row) => [row.name, String(row.value), row.unit, targetOf(row), noteOf(row)]),
   ];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(3, ...cells.map((row) => row[column].length)));
+  const columns = [...cells[0].keys()];
+  const widths = columns.map((column) => Math.max(3, ...cells.map((row) => row[column].length)));
   const line = (row) =>
     `| ${row.map((cell, i) => (i === 1 ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join(' | ')} |`;
   const rule = `|${widths.map((width, i) => (i === 1 ? `${'-'.repeat(width + 1)}:` : '-'.repeat(width + 2))).join('|')}|`;
