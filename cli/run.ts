@@ -65,6 +65,7 @@ class Run {
   /** Why the machine was paused from here. */
   #ending: Outcome | undefined;
   #done: (outcome: Outcome) => void = () => undefined;
+  #failed: (error: unknown) => void = () => undefined;
 
   constructor(options: LaunchOptions, config: MachineConfig) {
     this.#options = options;
@@ -82,7 +83,7 @@ class Run {
     this.#target = createDebugTarget(config, {
       interpreter: loadInterpreter(),
       now: () => performance.now(),
-      schedule: (callback) => setImmediate(() => this.#betweenBatches(callback)),
+      schedule: (callback) => setImmediate(() => this.#guard(() => this.#betweenBatches(callback))),
       serialOutput: (bytes) => this.#serialBytes(bytes),
       stopped: (stop) => this.#stopped(stop),
       log: () => undefined,
@@ -93,8 +94,9 @@ class Run {
   /** Runs to the end. */
   async finish(): Promise<Outcome> {
     const { timeout, maxInstructions } = this.#options;
-    const end = new Promise<Outcome>((done) => {
+    const end = new Promise<Outcome>((done, failed) => {
       this.#done = done;
+      this.#failed = failed;
     });
     const timer =
       timeout === undefined
@@ -129,6 +131,15 @@ class Run {
       return file;
     } catch (error) {
       throw error instanceof FileError ? new FileError(`Cannot write ${full}: ${error.message}.`) : error;
+    }
+  }
+
+  /** An error in the machine ends the run; nobody else would catch it. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#failed(error);
     }
   }
 

@@ -21,6 +21,8 @@ export interface Debuggee {
   readonly control: RunControl;
   readonly serial: SerialOutput;
   readonly exits: ExitPump;
+  /** Where `runToEntryPoint` stops. */
+  readonly entryPoint: bigint | undefined;
   readonly vcpuCount: number;
   readonly exitReasons: readonly { readonly key: string; readonly name: string; readonly number: number }[];
   /** Names of registers, in lower case, for binding conditions. */

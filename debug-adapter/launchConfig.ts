@@ -48,8 +48,8 @@ const NOT_YET = { available: false } as const;
 const LAUNCH_ONLY = { where: 'launch' } as const;
 const CLI_ONLY = { where: 'cli' } as const;
 
-/** Guest memory: below the first megabyte a PC has no room for a program, above 3G the machine's memory ends. */
-export const MEMORY_RANGE = { minimum: 2 ** 20, maximum: 3 * 2 ** 30 } as const;
+/** Guest memory: the firmware's tables and a program need 2M, above 3G the machine's memory ends. */
+export const MEMORY_RANGE = { minimum: 2 * 2 ** 20, maximum: 3 * 2 ** 30 } as const;
 
 const PROCESSORS: OptionType<number> = {
   ...integer(1, 1),
@@ -106,7 +106,7 @@ export const LAUNCH_OPTIONS = {
   memory: option(
     size(MEMORY_RANGE.minimum, MEMORY_RANGE.maximum),
     '256M',
-    'Guest memory: `64M`, `1G`; from 1M to 3G.',
+    'Guest memory: `64M`, `1G`; from 2M to 3G.',
   ),
   append: option(string, '', 'Kernel command line.'),
   initrd: option(path, undefined, 'Initial RAM disk for Linux.'),

@@ -5,7 +5,7 @@
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
 import type { BreakpointRequest, ExitBreakpoint } from '../../emulator/index.ts';
 import type { Expression } from '../expressions/ast.ts';
-import { bindSymbols } from '../expressions/bind.ts';
+import { bindSymbols, type SymbolNames } from '../expressions/bind.ts';
 import { ExpressionError } from '../expressions/errors.ts';
 import { parseExpression } from '../expressions/parser.ts';
 import { parseTemplate } from '../expressions/template.ts';
@@ -39,6 +39,9 @@ export interface BreakpointWish extends Conditions {
   readonly find: () => Promise<Binding>;
 }
 
+/** Number of a breakpoint of our own, which the client does not see. */
+export const TEMPORARY = 0;
+
 export type BreakpointKind = 'source' | 'function' | 'instruction' | 'exception';
 
 interface Entry {
@@ -46,11 +49,6 @@ interface Entry {
   readonly wish: BreakpointWish;
   readonly binding: Binding;
   readonly rule: BreakpointRule;
-}
-
-export interface ConditionNames {
-  isRegister(name: string): boolean;
-  symbol(name: string): bigint | undefined;
 }
 
 export class Breakpoints {
@@ -64,7 +62,7 @@ export class Breakpoints {
   async replace(
     list: string,
     wishes: readonly BreakpointWish[],
-    names: ConditionNames,
+    names: SymbolNames,
   ): Promise<P.Breakpoint[]> {
     const entries: Entry[] = [];
     for (const wish of wishes) entries.push(await this.#bind(wish, names));
@@ -73,7 +71,7 @@ export class Breakpoints {
   }
 
   /** Finds all places again; gives the breakpoints as they are now. */
-  async rebind(names: ConditionNames): Promise<P.Breakpoint[]> {
+  async rebind(names: SymbolNames): Promise<P.Breakpoint[]> {
     const all: P.Breakpoint[] = [];
     for (const [list, entries] of this.#lists)
       all.push(
@@ -86,9 +84,13 @@ export class Breakpoints {
     return all;
   }
 
-  /** A breakpoint of our own that the client does not see; number 0. */
+  get hasTemporary(): boolean {
+    return this.#temporary !== undefined;
+  }
+
+  /** Stops once at an address, without the client having asked for it. */
   setTemporary(address: bigint | undefined): void {
-    this.#temporary = address === undefined ? undefined : { id: 0, address };
+    this.#temporary = address === undefined ? undefined : { id: TEMPORARY, address };
   }
 
   /** Tells the machine. */
@@ -109,7 +111,7 @@ export class Breakpoints {
     return [...this.#lists.values()].flat().find((entry) => entry.id === id)?.wish.kind;
   }
 
-  async #bind(wish: BreakpointWish, names: ConditionNames): Promise<Entry> {
+  async #bind(wish: BreakpointWish, names: SymbolNames): Promise<Entry> {
     const id = this.#idOf(`${wish.kind} ${wish.key}`);
     try {
       const rule = ruleOf(id, wish, names);
@@ -133,14 +135,9 @@ export class Breakpoints {
 function ruleOf(
   id: number,
   { condition, hitCondition, logMessage }: Conditions,
-  names: ConditionNames,
+  names: SymbolNames,
 ): BreakpointRule {
-  const bind = (expression: Expression): Expression =>
-    bindSymbols(
-      expression,
-      (name) => names.isRegister(name),
-      (name) => names.symbol(name),
-    );
+  const bind = (expression: Expression): Expression => bindSymbols(expression, names);
   const isGiven = (text: string | undefined): text is string => text !== undefined && text.trim() !== '';
   return {
     id,

@@ -1,5 +1,6 @@
 /** Tells the client that the machine has stopped, or that the run is over. */
 import type { StopEvent } from '../../emulator/index.ts';
+import { TEMPORARY } from '../breakpoints/breakpoints.ts';
 import { type SessionContext, threadOf } from '../context.ts';
 import { isFailure } from './exceptions.ts';
 
@@ -18,8 +19,12 @@ export function exitCodeOf(stop: StopEvent): number | undefined {
 }
 
 export async function reportStop(context: SessionContext, stop: StopEvent): Promise<void> {
-  const { exits, noDebug } = context.requireDebuggee();
+  const { exits, machine, noDebug } = context.requireDebuggee();
   exits.stop();
+  if (context.breakpoints.hasTemporary && stop.breakpoints.includes(TEMPORARY)) {
+    context.breakpoints.setTemporary(undefined);
+    await context.breakpoints.apply(machine);
+  }
   await exits.drain();
   if (isFailure(stop)) context.output('stderr', [stop.description, ...stop.details].join('\n'));
   else if (stop.reason === 'limit') context.output('console', stop.description);

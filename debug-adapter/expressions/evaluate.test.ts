@@ -3,6 +3,7 @@ import { bindSymbols } from './bind.ts';
 import { type ExpressionScope, evaluate, type NamedValue } from './evaluate.ts';
 import { parseExpression } from './parser.ts';
 import { parseTemplate } from './template.ts';
+import { unsignedType } from './values.ts';
 
 const FLAGS = [
   { key: 'ZF', bit: 6, width: 1 },
@@ -116,13 +117,16 @@ describe('the value of an expression', () => {
 
 describe('binding symbols for use beside the machine', () => {
   it('replaces symbols and leaves registers, VMCS fields and MSRs', () => {
-    const isRegister = (name: string) => Object.hasOwn(REGISTERS, name);
-    const bound = bindSymbols(parseExpression('rax + eax + kmain + vmcs.guest_rip'), isRegister, (name) =>
-      name === 'kmain' || name === 'vmcs' ? 0x10n : undefined,
-    );
+    const names = {
+      isRegister: (name: string) => Object.hasOwn(REGISTERS, name),
+      symbol: (name: string) => (name === 'kmain' || name === 'vmcs' ? 0x10n : undefined),
+      variable: (name: string) =>
+        name === 'count' ? { address: 0x3000n, type: unsignedType(16) } : undefined,
+    };
+    const bound = bindSymbols(parseExpression('rax + eax + kmain + vmcs.guest_rip + count'), names);
     const without: ExpressionScope = { ...scope, symbol: () => undefined };
     expect(evaluate(structuredClone(bound), without).value).toBe(
-      BigInt.asUintN(64, 0x1122_3344_5566_8899n + 0x5566_8899n + 0x10n + 0x10_0000n),
+      BigInt.asUintN(64, 0x1122_3344_5566_8899n + 0x5566_8899n + 0x10n + 0x10_0000n + 0xfffen),
     );
   });
 });

@@ -11,5 +11,6 @@ export function formatValue({ value, type, symbol, pointee, space }: Value): str
   if (symbol !== undefined) return `${address} <${symbol}>`;
   if (pointee !== undefined || space !== undefined) return address;
   if (type.signed) return value < 0n || value > 9n ? `${value} (${address})` : value.toString();
-  return value > 9n && type.bits <= 32 ? `${address} (${value})` : address;
+  if (type.bits === 64) return address;
+  return value > 9n ? `${address} (${value})` : value.toString();
 }

@@ -9,6 +9,9 @@ import type { Machine } from '../machine/client.ts';
 import type { MachineState } from '../machine/targetScope.ts';
 
 const PAGE = 4096n;
+/** Spaces that are memory; in the others an address names a register. */
+const PAGED: ReadonlySet<string> = new Set(['linear', 'guest-physical', 'host-physical']);
+const REGISTER_BYTES = 8;
 /** More than any sane computation reads; a runaway unwind must end. */
 const MOST_FETCHES = 4096;
 
@@ -79,12 +82,13 @@ export class MachineView {
   };
 
   #readMemory(from: DebugAddress, count: number): Uint8Array {
+    if (!PAGED.has(from.space)) return this.#fetched(from, REGISTER_BYTES).subarray(0, count);
     const bytes = new Uint8Array(count);
     let length = 0;
     while (length < count) {
       const address = BigInt.asUintN(64, from.address + BigInt(length));
       const offset = Number(address % PAGE);
-      const page = this.#page({ ...from, address: address - BigInt(offset) });
+      const page = this.#fetched({ ...from, address: address - BigInt(offset) }, Number(PAGE));
       const part = page.subarray(offset, offset + count - length);
       bytes.set(part, length);
       length += part.length;
@@ -93,12 +97,12 @@ export class MachineView {
     return bytes.subarray(0, length);
   }
 
-  #page(address: DebugAddress): Uint8Array {
+  #fetched(address: DebugAddress, count: number): Uint8Array {
     const key = `${address.space}/${address.level ?? ''}/${address.address}`;
-    const page = this.#pages.get(key);
-    if (page !== undefined) return page;
+    const bytes = this.#pages.get(key);
+    if (bytes !== undefined) return bytes;
     throw new Missing(async () => {
-      this.#pages.set(key, await this.#machine.readMemory(this.vcpu, address, Number(PAGE)));
+      this.#pages.set(key, await this.#machine.readMemory(this.vcpu, address, count));
     });
   }
 }

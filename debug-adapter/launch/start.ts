@@ -4,7 +4,7 @@ import { ExitPump } from '../control/exitPump.ts';
 import { reportStop } from '../control/reportStop.ts';
 import { RunControl } from '../control/runControl.ts';
 import type { Debuggee } from '../debuggee.ts';
-import { toDapError } from '../errors.ts';
+import { dapError, toDapError } from '../errors.ts';
 import type { OutputFile, OutputKind } from '../host/adapterHost.ts';
 import type { LaunchOptions } from '../launchConfig.ts';
 import type { Machine } from '../machine/client.ts';
@@ -64,6 +64,7 @@ export async function createDebuggee(
   await machine.create(config);
 
   const program = new Program(noDebug ? [] : inputs, host.inflate, (text) => context.output('console', text));
+  const entryPoint = noDebug ? undefined : entryPointOf(program, options.runToEntryPoint);
   const sources = new Sources({
     base,
     programs: inputs.map(({ path }) => path),
@@ -115,10 +116,18 @@ export async function createDebuggee(
     control,
     serial,
     exits,
+    entryPoint,
     vcpuCount: vcpus.length,
     exitReasons,
     registerNames,
   };
+}
+
+function entryPointOf(program: Program, symbol: string | undefined): bigint | undefined {
+  if (symbol === undefined) return undefined;
+  const body = program.functionsByName(symbol)[0]?.function?.body ?? program.symbol(symbol);
+  if (body === undefined) throw dapError('entryPoint', { symbol });
+  return body;
 }
 
 function outputText(context: SessionContext, text: string): void {

@@ -1,13 +1,23 @@
 /** setBreakpoints and its relatives: each replaces one list and tells the machine. */
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
-import type { Binding, BreakpointWish, ConditionNames } from '../breakpoints/breakpoints.ts';
+import type { Binding, BreakpointWish } from '../breakpoints/breakpoints.ts';
 import type { SessionContext } from '../context.ts';
 import { parseExitReasons, VM_EXIT_FILTER } from '../control/exceptions.ts';
+import type { SymbolNames } from '../expressions/bind.ts';
+import { scalarOf } from '../inspect/scope.ts';
 import { parseMemoryReference } from '../memoryReference.ts';
 
-export function conditionNames(context: SessionContext): ConditionNames {
+export function conditionNames(context: SessionContext): SymbolNames {
   const { program, registerNames } = context.requireDebuggee();
-  return { isRegister: (name) => registerNames.has(name), symbol: (name) => program.symbol(name) };
+  return {
+    isRegister: (name) => registerNames.has(name),
+    symbol: (name) => program.symbol(name),
+    variable: (name) => {
+      const variable = program.variable(name);
+      const type = variable && scalarOf(variable.typeName);
+      return type && { address: variable.address, type };
+    },
+  };
 }
 
 async function replace(
@@ -157,24 +167,35 @@ function bindInstruction(reference: string, offset: number | undefined): Binding
   return { addresses: [found.address] };
 }
 
-export function setExceptionBreakpoints(context: SessionContext, args: P.SetExceptionBreakpointsArguments) {
+export async function setExceptionBreakpoints(
+  context: SessionContext,
+  args: P.SetExceptionBreakpointsArguments,
+) {
   const { exitReasons } = context.requireDebuggee();
   const options = args.filterOptions ?? [];
   const wanted = [...args.filters.map((filterId) => ({ filterId, condition: undefined })), ...options];
   context.filters = new Set(wanted.map(({ filterId }) => filterId));
-  const wishes = wanted
-    .filter(({ filterId }) => filterId === VM_EXIT_FILTER)
-    .map(({ condition }) => ({
+  const exits = wanted.filter(({ filterId }) => filterId === VM_EXIT_FILTER);
+  const { breakpoints } = await replace(
+    context,
+    'exception',
+    exits.map(({ condition }) => ({
       key: VM_EXIT_FILTER,
-      kind: 'exception' as const,
+      kind: 'exception',
       find: async (): Promise<Binding> => {
         const parsed = parseExitReasons(condition ?? '', exitReasons);
         return 'keys' in parsed
           ? { exits: parsed.keys }
           : { problem: `There is no exit reason "${parsed.unknown}".` };
       },
-    }));
-  return replace(context, 'exception', wishes);
+    })),
+  );
+  // One answer for each filter, in their order.
+  return {
+    breakpoints: wanted.map(
+      ({ filterId }) => (filterId === VM_EXIT_FILTER ? breakpoints.shift() : undefined) ?? { verified: true },
+    ),
+  };
 }
 
 export async function breakpointLocations(context: SessionContext, args: P.BreakpointLocationsArguments) {

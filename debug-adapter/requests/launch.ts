@@ -1,5 +1,4 @@
 import type { SessionContext } from '../context.ts';
-import type { Debuggee } from '../debuggee.ts';
 import { runRequest } from '../debuggee.ts';
 import { dapError } from '../errors.ts';
 import { createDebuggee, type LaunchArguments, prepareLaunch } from '../launch/start.ts';
@@ -52,7 +51,7 @@ export async function restart(
 async function start(context: SessionContext): Promise<void> {
   const debuggee = context.requireDebuggee();
   const { options, machine, control, noDebug } = debuggee;
-  context.breakpoints.setTemporary(noDebug ? undefined : entryPoint(debuggee));
+  context.breakpoints.setTemporary(noDebug ? undefined : debuggee.entryPoint);
   if (!noDebug) await context.breakpoints.apply(machine);
   if (options.stopOnEntry && !noDebug) {
     control.rest({
@@ -66,14 +65,6 @@ async function start(context: SessionContext): Promise<void> {
     return;
   }
   context.run((run) => run(runRequest(debuggee)));
-}
-
-function entryPoint({ options, program }: Debuggee): bigint | undefined {
-  const symbol = options.runToEntryPoint;
-  if (symbol === undefined) return undefined;
-  const body = program.functionsByName(symbol)[0]?.function?.body ?? program.symbol(symbol);
-  if (body === undefined) throw dapError('entryPoint', { symbol });
-  return body;
 }
 
 function onMachineEvent(context: SessionContext, event: MachineEvent): void {

@@ -4,7 +4,6 @@ import type { MachineConfig } from '../machine/config.ts';
 import { VMX_OPERATION } from '../state/registers.ts';
 import { EXIT_REASONS } from '../vmx/exitReasons.ts';
 import { fieldByEncoding, fieldExists } from '../vmx/vmcsLayout.ts';
-import { Vmx } from '../vmx/vmx.ts';
 import { BreakpointTable } from './breakpointTable.ts';
 import { bytesFor, disassemble } from './disassembler.ts';
 import { placeOfField, writePlace } from './guestState.ts';
@@ -178,9 +177,7 @@ class MachineTarget implements DebugTarget {
       serial: byteSink((byte) => this.#host.serialOutput(byte)),
       debugConsole: lineSink((line) => this.#host.log('info', 'debug console', line)),
     });
-    const { machine } = system;
-    const { virtualization } = machine.cpu;
-    const vmx = virtualization instanceof Vmx ? virtualization : undefined;
+    const { machine, vmx } = system;
     const isAtVmm = (): boolean =>
       machine.engine.vmmEntry !== undefined &&
       machine.state.VMX_OPERATION === VMX_OPERATION.ROOT &&
@@ -189,7 +186,7 @@ class MachineTarget implements DebugTarget {
       cpu: machine.cpu,
       peekApic: (offset) => machine.apic.peek(offset),
       vmx,
-      hasBuiltInVmm: this.#config.mode === 'guest',
+      hasBuiltInVmm: system.vmm !== undefined,
       isAtVmm,
     });
     const inGuest = (): boolean => machine.state.VMX_OPERATION === VMX_OPERATION.NON_ROOT || isAtVmm();

@@ -379,6 +379,7 @@ export class RunControl {
         };
       case 'triple-fault':
       case 'entry-failure':
+      case 'unimplemented':
         return this.#event(stop.kind, stop.description, [], stop.details);
     }
   }

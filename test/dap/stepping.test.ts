@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest';
+import { Conversation } from '../support/dapConversation.ts';
+
+/** At the first line of the function. */
+async function inside(name: string): Promise<Conversation> {
+  const talk = await Conversation.start();
+  await talk.launch({ program: 'tour.elf', runToEntryPoint: name });
+  return talk;
+}
+
+async function steps(talk: Conversation, ...commands: ('next' | 'stepIn' | 'stepOut')[]): Promise<string[]> {
+  const places: string[] = [];
+  for (const command of commands) {
+    const stop = await talk.runs(command);
+    expect(stop.body).toMatchObject({ reason: 'step' });
+    places.push((await talk.stack())[0]);
+  }
+  return places;
+}
+
+describe('steps of the source language', () => {
+  it('next goes from statement to statement, through calls', async () => {
+    const talk = await inside('_start');
+    expect(await steps(talk, 'next', 'next', 'next', 'next', 'next')).toEqual([
+      '_start tour.c:38',
+      '_start tour.c:39',
+      '_start tour.c:38',
+      '_start tour.c:39',
+      '_start tour.c:38',
+    ]);
+  });
+
+  it('stepIn goes into a call and stops behind the prologue', async () => {
+    const talk = await inside('_start');
+    await steps(talk, 'next', 'next');
+    expect(await steps(talk, 'stepIn', 'next', 'next', 'next')).toEqual([
+      'square tour.c:24',
+      'square tour.c:25',
+      'square tour.c:26',
+      'square tour.c:27',
+    ]);
+  });
+
+  it('the end of a function leads back into the middle of the calling statement, and on to the next', async () => {
+    const talk = await inside('square');
+    await steps(talk, 'next', 'next', 'next');
+    expect(await steps(talk, 'next', 'next')).toEqual(['_start tour.c:39', '_start tour.c:38']);
+  });
+
+  it('next over a recursive call stays in its own frame', async () => {
+    const talk = await inside('sum');
+    expect(await steps(talk, 'next')).toEqual(['sum tour.c:31']);
+    expect((await talk.stack()).length).toBe(2);
+    expect(await steps(talk, 'next')).toEqual(['sum tour.c:32']);
+    expect(await talk.stack()).toEqual(['sum tour.c:32', '_start tour.c:42']);
+  });
+
+  it('stepOut ends where the function was called', async () => {
+    const talk = await inside('square');
+    expect(await steps(talk, 'stepOut')).toEqual(['_start tour.c:39']);
+    expect(await talk.evaluate('eax')).toBe('1');
+  });
+
+  it('stepIn goes into inlined code, stepOut out of it', async () => {
+    const talk = await Conversation.start();
+    await talk.launch({ program: 'tour.elf' }, async () => {
+      await talk.request('setFunctionBreakpoints', { breakpoints: [{ name: 'twice' }] });
+    });
+    expect((await talk.stack()).map((frame) => frame.split(' ')[0])).toEqual(['twice', '_start']);
+    const [place] = await steps(talk, 'stepOut');
+    expect(place).toMatch(/^_start tour\.c:4[12]$/);
+  });
+
+  it('steps into assembly and through it', async () => {
+    const talk = await Conversation.start();
+    await talk.launch({ program: 'tour.elf', runToEntryPoint: 'tick' });
+    expect(await steps(talk, 'next', 'next')).toEqual(['tick tick.S:10', 'tick tick.S:11']);
+    expect(await steps(talk, 'stepOut')).toEqual(['_start tour.c:44']);
+  });
+
+  it('a breakpoint inside a call that is stepped over stops there', async () => {
+    const talk = await inside('_start');
+    await talk.request('setFunctionBreakpoints', { breakpoints: [{ name: 'square' }] });
+    await talk.runs('next');
+    await talk.runs('next');
+    const stop = await talk.runs('next');
+    expect(stop.body).toMatchObject({ reason: 'function breakpoint' });
+    expect((await talk.stack())[0]).toBe('square tour.c:24');
+  });
+});
+
+describe('steps of instructions', () => {
+  const rip = async (talk: Conversation) => BigInt(/0x[0-9a-f]+/.exec(await talk.evaluate('rip'))?.[0] ?? 0);
+
+  it('stepIn executes one', async () => {
+    const talk = await Conversation.start();
+    await talk.launch({ program: 'tour.elf', stopOnEntry: true });
+    const start = await rip(talk);
+    await talk.runs('stepIn', { granularity: 'instruction' });
+    expect(await rip(talk)).toBe(start + 1n);
+  });
+
+  it('next goes through a call', async () => {
+    const talk = await inside('_start');
+    for (let i = 0; i < 12; i++) {
+      await talk.runs('next', { granularity: 'instruction' });
+      expect((await talk.stack())[0]).toMatch(/^_start/);
+    }
+  });
+});
+
+it('stepping out of the outermost function is refused', async () => {
+  const talk = await inside('_start');
+  expect(await talk.failure('stepOut', { threadId: 1 })).toBe(
+    'Cannot step out: the caller of this function is not known.',
+  );
+});
