@@ -17,7 +17,7 @@ import {
 import { fromNarrow, fromSigned } from '../softfloat/convert.ts';
 import { type Float80, INDEFINITE, negate } from '../softfloat/float80.ts';
 import { extract, remainder, roundToInteger, scaleBy } from '../softfloat/functions.ts';
-import { type Body, nonWaiting, waiting } from './execute.ts';
+import { type Body, waiting } from './execute.ts';
 import { STATUS, type X87 } from './fpu.ts';
 import { operandBytes, readMemory } from './memory.ts';
 
@@ -153,7 +153,7 @@ function transcendental(op: string, title: string): SystemRow {
   const missing: Body = () => {
     throw new Unimplemented(`${op} (SDM "${title}", volume 2)`);
   };
-  return { op, call: nonWaiting(missing), feature: 'FPU', ref };
+  return { op, call: waiting(missing), feature: 'FPU', ref };
 }
 
 // biome-ignore format: rows are read as a table

@@ -6,12 +6,12 @@ import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import { hasParagraphSegments } from '../../core/memory.ts';
-import type { Outcome } from '../../core/outcome.ts';
+import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { RAX } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
 import { writeGpr } from '../system/operands.ts';
 import { pack80, unpack80 } from './data.ts';
-import { nonWaiting, wait, waitingControl } from './execute.ts';
+import { nonWaiting, wait, waiting, waitingControl } from './execute.ts';
 import { STATUS, TAG, tagOf, type X87 } from './fpu.ts';
 import { operandBytes, readMemory, writeMemory } from './memory.ts';
 
@@ -177,7 +177,7 @@ function free(pops: boolean) {
   };
 }
 
-const LEGACY = SDM('Differences in FPU instructions: FENI, FDISI, FSETPM', '24.18 of volume 3B');
+const OBSOLETE = SDM('Obsolete Instructions', 'vol. 3B');
 
 // biome-ignore format: rows are read as a table
 export const X87_CONTROL_ROWS: readonly SystemRow[] = [
@@ -191,14 +191,15 @@ export const X87_CONTROL_ROWS: readonly SystemRow[] = [
   { op: 'FLDENV', call: waitingControl(loadEnvironmentFromMemory), feature: 'FPU', ref: SDM('FLDENV—Load x87 FPU Environment') },
   { op: 'FNSAVE', call: nonWaiting(save), feature: 'FPU', ref: SDM('FSAVE/FNSAVE—Store x87 FPU State') },
   { op: 'FRSTOR', call: waitingControl(restore), feature: 'FPU', ref: SDM('FRSTOR—Restore x87 FPU State') },
-  { op: 'FNOP', call: waitingControl(nothing), feature: 'FPU', ref: SDM('FNOP—No Operation') },
-  { op: 'FFREE', call: waitingControl(free(false)), feature: 'FPU', ref: SDM('FFREE—Free Floating-Point Register') },
+  // These become the last instruction too.
+  { op: 'FNOP', call: waiting(nothing), feature: 'FPU', ref: SDM('FNOP—No Operation') },
+  { op: 'FFREE', call: waiting(free(false)), feature: 'FPU', ref: SDM('FFREE—Free Floating-Point Register') },
   // DF C0+i, not documented.
-  { op: 'FFREEP', call: waitingControl(free(true)), feature: 'FPU', ref: SDM('FFREE—Free Floating-Point Register') },
-  { op: 'FINCSTP', call: waitingControl(rotate(1)), feature: 'FPU', ref: SDM('FINCSTP—Increment Stack-Top Pointer') },
-  { op: 'FDECSTP', call: waitingControl(rotate(-1)), feature: 'FPU', ref: SDM('FDECSTP—Decrement Stack-Top Pointer') },
-  // Control of the 8087 and 287 that later processors ignore.
-  { op: 'FNENI', call: nonWaiting(nothing), feature: 'FPU', ref: LEGACY },
-  { op: 'FNDISI', call: nonWaiting(nothing), feature: 'FPU', ref: LEGACY },
-  { op: 'FNSETPM', call: nonWaiting(nothing), feature: 'FPU', ref: LEGACY },
+  { op: 'FFREEP', call: waiting(free(true)), feature: 'FPU', ref: SDM('FFREE—Free Floating-Point Register') },
+  { op: 'FINCSTP', call: waiting(rotate(1)), feature: 'FPU', ref: SDM('FINCSTP—Increment Stack-Top Pointer') },
+  { op: 'FDECSTP', call: waiting(rotate(-1)), feature: 'FPU', ref: SDM('FDECSTP—Decrement Stack-Top Pointer') },
+  // Of the 8087 and the 287: integer NOPs since.
+  { op: 'FNENI', call: () => OUTCOME.NEXT, ref: OBSOLETE },
+  { op: 'FNDISI', call: () => OUTCOME.NEXT, ref: OBSOLETE },
+  { op: 'FNSETPM', call: () => OUTCOME.NEXT, ref: OBSOLETE },
 ];

@@ -207,7 +207,7 @@ export class X87 {
   recordInstruction(): void {
     const state = this.#state;
     state.X87_INSTRUCTION_POINTER = state.RIP;
-    state.X87_INSTRUCTION_SELECTOR = this.#selector(state.segmentSelector(CS));
+    state.X87_INSTRUCTION_SELECTOR = state.segmentSelector(CS);
     if (!this.#cpu.has('FDP_EXCPTN_ONLY')) this.#recordDataPointer();
   }
 
@@ -216,12 +216,7 @@ export class X87 {
     if (instruction.operandCount === 0 || instruction.operandKind(0) !== 'memory') return;
     const state = this.#state;
     state.X87_DATA_POINTER = instruction.effectiveAddress();
-    state.X87_DATA_SELECTOR = this.#selector(state.segmentSelector(instruction.segment));
-  }
-
-  /** Processors that deprecate FCS and FDS save them as 0; real-address mode still needs the segment's base. */
-  #selector(selector: number): number {
-    return selector;
+    state.X87_DATA_SELECTOR = state.segmentSelector(instruction.segment);
   }
 }
 
