@@ -3,6 +3,8 @@
  * the earliest deadline is given to the timer of the processor's local APIC, whose interrupt causes a VM exit.
  */
 import type { Alarm, Clock } from '../base/clock.ts';
+import { SavedState } from '../base/savedState.ts';
+import type { StateRecord } from '../base/stateValue.ts';
 
 interface VirtualAlarm extends Alarm {
   deadline: number;
@@ -50,6 +52,23 @@ export class VirtualClock implements Clock {
     this.#started = true;
     this.#programmed = Number.POSITIVE_INFINITY;
     this.#reprogram();
+  }
+
+  save(): StateRecord {
+    const armed = this.#programmed !== Number.POSITIVE_INFINITY;
+    return { started: this.#started, programmed: armed ? this.#programmed : null };
+  }
+
+  /** After the devices have armed their alarms again. The host's timer is restored with its local APIC. */
+  restore(state: StateRecord): void {
+    const saved = new SavedState('the virtual clock', state);
+    this.#programmed = saved.optionalNumber('programmed') ?? Number.POSITIVE_INFINITY;
+    this.#started = saved.boolean('started');
+  }
+
+  /** Alarms are armed without effect until {@link restore}. */
+  suspend(): void {
+    this.#started = false;
   }
 
   /** The host's timer has expired: rings what is due, by deadline, then by age. */

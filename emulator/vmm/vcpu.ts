@@ -3,6 +3,8 @@
  *
  * Intel SDM Vol. 3C, "Virtual Machine Control Structures", chapter 26.
  */
+import { SavedState } from '../base/savedState.ts';
+import type { StateRecord } from '../base/stateValue.ts';
 import type { Cpu } from '../core/cpu.ts';
 import { beginStep, endStep } from '../core/eventCheck.ts';
 import { combineExceptions } from '../core/events.ts';
@@ -10,6 +12,7 @@ import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { GuestEvent } from '../core/virtualization.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { AR, BLOCKING, FLAG } from '../state/registers.ts';
+import { CONTROL } from '../vmx/controls.ts';
 import { injectedEvent, interruptionInformation, isValid } from '../vmx/eventInformation.ts';
 import { SLOT } from '../vmx/vmcs.ts';
 import type { Vmx } from '../vmx/vmx.ts';
@@ -43,9 +46,6 @@ const ITERATIONS = 4096;
 /** Pending debug exceptions: single step. */
 const SINGLE_STEP = 1n << 14n;
 
-/** VM-entry control "IA-32e mode guest". */
-const IA32E_MODE_GUEST = 1 << 9;
-
 export class Vcpu {
   readonly vm: Vm;
   readonly vmx: Vmx;
@@ -78,7 +78,7 @@ export class Vcpu {
 
   get in64BitMode(): boolean {
     // Every VM exit stores IA32_EFER.LMA here, so the guest's own switch to long mode shows.
-    const longMode = (this.low(SLOT.VM_ENTRY_CONTROLS) & IA32E_MODE_GUEST) !== 0;
+    const longMode = (this.low(SLOT.VM_ENTRY_CONTROLS) & CONTROL.ia32eModeGuest.mask) !== 0;
     return longMode && (this.low(SLOT.GUEST_CS_ACCESS_RIGHTS) & AR.L) !== 0;
   }
 
@@ -163,6 +163,18 @@ export class Vcpu {
           this.low(SLOT.VM_EXIT_INSTRUCTION_LENGTH),
         )
       : undefined;
+  }
+
+  save(): StateRecord {
+    return { tscAdjust: this.tscAdjust, tscOffset: this.tscOffset };
+  }
+
+  restore(state: StateRecord): void {
+    const saved = new SavedState('a virtual processor', state);
+    this.tscAdjust = saved.bigint('tscAdjust');
+    this.tscOffset = saved.bigint('tscOffset');
+    this.injection = undefined;
+    this.exitedAgain = false;
   }
 
   /** Writes the VM-entry controls for event injection. */

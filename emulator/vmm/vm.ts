@@ -6,6 +6,8 @@
 import type { Clock } from '../base/clock.ts';
 import { Unimplemented } from '../base/errors.ts';
 import type { GuestMemory } from '../base/ports.ts';
+import { SavedState } from '../base/savedState.ts';
+import type { StateRecord } from '../base/stateValue.ts';
 import type { BootPlan } from '../boot/bootPlan.ts';
 import { type ApicMessage, LocalApic } from '../core/localApic.ts';
 import { CORE_CRYSTAL_HERTZ } from '../core/timeStampCounter.ts';
@@ -154,6 +156,24 @@ export class Vm implements GuestMemory {
   hostPhysical(address: number): number | undefined {
     const isHole = address >= VGA_HOLE.start && address < VGA_HOLE.end;
     return address < this.memoryBytes && !isHole ? this.memoryBase + address : undefined;
+  }
+
+  save(): StateRecord {
+    return {
+      apicBase: this.apicBase,
+      nmiPending: this.nmiPending,
+      apic: this.apic.save(),
+      board: this.board.save(),
+    };
+  }
+
+  restore(state: StateRecord): void {
+    const saved = new SavedState('a virtual machine', state);
+    this.apicBase = saved.bigint('apicBase');
+    this.nmiPending = saved.boolean('nmiPending');
+    this.board.restore(saved.rawRecord('board'));
+    // After the board, whose interrupt lines lead here.
+    this.apic.restore(saved.rawRecord('apic'));
   }
 
   #mapMemory(): void {

@@ -5,7 +5,9 @@
  *
  * Intel SDM Vol. 3C, "Virtual Machine Monitor Programming Considerations", chapter 33.
  */
-import { EmulatorBug } from '../base/errors.ts';
+import { EmulatorBug, UserError } from '../base/errors.ts';
+import { SavedState } from '../base/savedState.ts';
+import type { StateRecord } from '../base/stateValue.ts';
 import type { BootPlan } from '../boot/bootPlan.ts';
 import { Cpu } from '../core/cpu.ts';
 import { OUTCOME } from '../core/outcome.ts';
@@ -137,6 +139,35 @@ export class Vmm {
     } finally {
       this.#handling = false;
     }
+  }
+
+  // Snapshots
+
+  save(): StateRecord {
+    return {
+      current: this.#current === undefined ? -1 : this.vcpus.indexOf(this.#current),
+      vms: this.vms.length,
+      ...Object.fromEntries(this.vms.map((vm, index) => [`vm${index}`, vm.save()])),
+      ...Object.fromEntries(this.vcpus.map((vcpu, index) => [`vcpu${index}`, vcpu.save()])),
+      clock: this.#clock.save(),
+    };
+  }
+
+  /** After the processor, its local APIC and VT-x. The same virtual machines have to be there. */
+  restore(state: StateRecord): void {
+    const saved = new SavedState('the VMM', state);
+    if (saved.number('vms') !== this.vms.length) {
+      throw new UserError(
+        `the snapshot has another number of virtual machines than the machine's ${this.vms.length}`,
+      );
+    }
+    this.#handling = true;
+    this.#clock.suspend();
+    for (const [index, vm] of this.vms.entries()) vm.restore(saved.rawRecord(`vm${index}`));
+    for (const [index, vcpu] of this.vcpus.entries()) vcpu.restore(saved.rawRecord(`vcpu${index}`));
+    this.#clock.restore(saved.rawRecord('clock'));
+    this.#current = this.vcpus[saved.number('current')];
+    this.#handling = false;
   }
 
   #handle(vcpu: Vcpu): VmmStop | undefined {

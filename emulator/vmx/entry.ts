@@ -59,6 +59,7 @@ export function vmEnter(processor: VmxProcessor): EntryResult {
   const failure = marks.firstFailure(view);
   processor.lastEntryFailure = failure;
   if (failure !== undefined) {
+    processor.onEntryFailure(failure);
     const { outcome } = failure;
     if (outcome.kind === 'VMfailValid') return outcome;
     processor.announceVmcsWrite();

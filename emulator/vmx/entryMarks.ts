@@ -8,30 +8,37 @@
  * Intel SDM Vol. 3C, "VM Entries", 28.2 and 28.3.
  */
 import { PAGE_FLAG, type PhysicalMemory } from '../mmu/physicalMemory.ts';
-import { CONTROL_WORDS } from './controls.ts';
+import { CONTROL, CONTROL_WORDS } from './controls.ts';
 import type { EntryCheckRow, VmcsView } from './entryChecks/check.ts';
 import { ENTRY_CHECKS, entryFailureOf, type FailedEntryCheck } from './entryChecks/evaluate.ts';
 import { VMCS_FIELD, VMCS_FIELD_LIST } from './vmcsLayout.ts';
 
-const PENDING = 1;
-/** Reads memory or processor state. */
-const EVERY_TIME = 2;
+/** Sets of rows, a bit for each in the order of `ENTRY_CHECKS`. */
+type RowSet = Int32Array;
 
-const INITIAL_MARKS = Uint8Array.from(ENTRY_CHECKS, ({ alsoReads }) =>
-  alsoReads === undefined ? 0 : EVERY_TIME,
-);
+const SET_WORDS = Math.ceil(ENTRY_CHECKS.length / 32);
+
+function rowSet(contains: (row: EntryCheckRow) => boolean): RowSet {
+  const set = new Int32Array(SET_WORDS);
+  for (const [index, row] of ENTRY_CHECKS.entries()) if (contains(row)) set[index >> 5] |= 1 << (index & 31);
+  return set;
+}
+
+const ALL = rowSet(() => true);
+/** Rows that read memory or processor state. */
+const EVERY_TIME = rowSet(({ alsoReads }) => alsoReads !== undefined);
 
 /** The indexes of the rows that read a field, by its ordinal. */
 const ROWS_OF_FIELD: readonly (readonly number[])[] = VMCS_FIELD_LIST.map(({ key }) =>
   ENTRY_CHECKS.flatMap((row, index) => (row.needs.includes(key) ? [index] : [])),
 );
 
-const EVERY_TIME_ROWS: readonly number[] = ENTRY_CHECKS.flatMap(({ alsoReads }, index) =>
-  alsoReads === undefined ? [] : [index],
-);
-
 const IS_CONTROL_WORD = new Uint8Array(VMCS_FIELD_LIST.length);
 for (const { field } of CONTROL_WORDS) IS_CONTROL_WORD[VMCS_FIELD[field].ordinal] = 1;
+
+/** Controls that VMMs switch all the time and that only the rows which name their word look at. */
+const PRIMARY = VMCS_FIELD.PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS.ordinal;
+const WINDOW_CONTROLS = CONTROL.interruptWindowExiting.mask | CONTROL.nmiWindowExiting.mask;
 
 /** What is remembered of one VMCS. */
 export class VmcsMarks {
@@ -39,47 +46,38 @@ export class VmcsMarks {
   controlsChanged = true;
   /** Virtualization level of the guest; 0 while it has never been entered. */
   level = 0;
-  #anyPending = true;
-  readonly #rows = INITIAL_MARKS.slice();
-
-  constructor() {
-    this.everythingChanged();
-  }
+  /** Rows that read something that has changed since they passed. */
+  readonly #pending = ALL.slice();
 
   everythingChanged(): void {
-    for (let row = 0; row < this.#rows.length; row++) this.#rows[row] |= PENDING;
-    this.#anyPending = true;
+    this.#pending.set(ALL);
     this.controlsChanged = true;
   }
 
-  fieldChanged(ordinal: number): void {
+  /** `changed` are bits 31:0 that differ from before. */
+  fieldChanged(ordinal: number, changed: number): void {
     if (IS_CONTROL_WORD[ordinal] !== 0) {
-      this.everythingChanged();
-      return;
+      if (ordinal !== PRIMARY || (changed & ~WINDOW_CONTROLS) !== 0) {
+        this.everythingChanged();
+        return;
+      }
+      this.controlsChanged = true;
     }
-    for (const row of ROWS_OF_FIELD[ordinal]) {
-      this.#rows[row] |= PENDING;
-      this.#anyPending = true;
-    }
+    for (const row of ROWS_OF_FIELD[ordinal]) this.#pending[row >> 5] |= 1 << (row & 31);
   }
 
   /** Runs the rows that have to run, in the manual's order, up to the first that fails. */
   firstFailure(vmcs: VmcsView): FailedEntryCheck | undefined {
-    const rows = this.#rows;
-    if (!this.#anyPending) {
-      for (const index of EVERY_TIME_ROWS) {
-        const failure = run(ENTRY_CHECKS[index], vmcs);
+    const pending = this.#pending;
+    for (let word = 0; word < SET_WORDS; word++) {
+      for (let rows = pending[word] | EVERY_TIME[word]; rows !== 0; rows &= rows - 1) {
+        // The lowest bit that is set.
+        const bit = 31 - Math.clz32(rows & -rows);
+        const failure = run(ENTRY_CHECKS[word * 32 + bit], vmcs);
         if (failure !== undefined) return failure;
+        pending[word] &= ~(1 << bit);
       }
-      return undefined;
     }
-    for (let index = 0; index < rows.length; index++) {
-      if (rows[index] === 0) continue;
-      const failure = run(ENTRY_CHECKS[index], vmcs);
-      if (failure !== undefined) return failure;
-      rows[index] &= ~PENDING;
-    }
-    this.#anyPending = false;
     return undefined;
   }
 }

@@ -214,11 +214,16 @@ function vmwrite(processor: VmxProcessor, instruction: Instruction): Outcome {
   return vmSucceed(processor);
 }
 
-/** A field of the current VMCS changes; the checks that read it have to run again. */
+/** Writes a field of the current VMCS; the checks that read it have to run again if it changes. */
 export function writeField(processor: VmxProcessor, field: VmcsField, value: bigint, access = 0): void {
+  const { vmcs, marks } = processor;
+  const slot = SLOT[field.key];
+  const low = vmcs.low(slot);
+  const high = vmcs.low(slot + 1);
   processor.announceVmcsWrite();
-  writeAccess(processor.vmcs, field, access, value);
-  processor.marks?.fieldChanged(field.ordinal);
+  writeAccess(vmcs, field, access, value);
+  const changed = low ^ vmcs.low(slot);
+  if ((changed | (high ^ vmcs.low(slot + 1))) !== 0) marks?.fieldChanged(field.ordinal, changed);
 }
 
 /** @see SDM "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine" */

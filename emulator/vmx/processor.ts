@@ -70,6 +70,8 @@ export class VmxProcessor {
   stepping = false;
   /** Why the last VM entry failed. */
   lastEntryFailure: FailedEntryCheck | undefined = undefined;
+  /** Called when the checks of a VM entry have failed, before anything follows from it. */
+  onEntryFailure: (failure: FailedEntryCheck) => void = () => undefined;
   /** Called after each VM exit was recorded and the host state is loaded, with the basic exit reason. */
   onExit: (basicReason: number) => void = () => undefined;
 
