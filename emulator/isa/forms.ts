@@ -49,6 +49,11 @@ export interface SemanticRow {
 
 /** An instruction that is a TypeScript function. */
 export interface SystemRow {
+  /**
+   * Ticks that it takes beside the one of every instruction, where software waits with it: a loop around RDTSC, PAUSE or a
+   * port then passes as much time as on a processor, with as few iterations.
+   */
+  readonly ticks?: number;
   readonly op: string;
   readonly call: (cpu: Cpu, instruction: Instruction) => Outcome;
   readonly feature?: string;
@@ -99,6 +104,8 @@ export function expandRow(row: SemanticRow): HandlerSpec[] {
           return i === 0 ? bits : source;
         });
         for (const operands of expandOperands(form.operands, operandBits)) {
+          // 64-bit operands need a REX prefix, and beside one there is no AH, CH, DH or BH.
+          if (operands.includes('h') && operandBits.includes(64)) continue;
           for (const variant of variants) {
             const key = handlerKey(row.op, bits, operands, operandBits, variant);
             specs.set(key, { key, row, bits, operands, operandBits, flat: variant === 'flat' });

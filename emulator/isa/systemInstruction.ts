@@ -51,7 +51,7 @@ export class SystemInstruction implements Instruction {
   readonly segment: number;
   readonly x87Opcode: number;
   /** The row that executes it, once somebody has looked it up. */
-  row: Pick<SystemRow, 'call'> | undefined = undefined;
+  row: Pick<SystemRow, 'call' | 'ticks'> | undefined = undefined;
   readonly #state: CpuState;
   readonly #operands: readonly Operand[];
   readonly #memory: MemoryOperand;

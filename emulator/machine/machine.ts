@@ -128,6 +128,7 @@ export class Machine {
       model: options.model,
     });
     this.engine = new Engine(this.cpu, this.physical, options);
+    this.engine.charge = (ticks) => this.clock.charge(ticks);
     this.engine.ticksToAlarm = () => this.clock.nextDeadline - this.clock.now();
     this.reset();
   }

@@ -106,13 +106,16 @@ const INS = SDM('INS/INSB/INSW/INSD—Input From Port to String');
 const OUTS = SDM('OUTS/OUTSB/OUTSW/OUTSD—Output String to Port');
 
 // biome-ignore format: rows are read as a table
+/** A port on the other side of a bus answers in about half a microsecond. */
+const PORT_TICKS = 500;
+
 export const IO_ROWS: readonly SystemRow[] = [
-  { op: 'IN', call: (cpu, instruction) => portAccess(cpu, instruction, true), ref: SDM('IN—Input From Port') },
-  { op: 'OUT', call: (cpu, instruction) => portAccess(cpu, instruction, false), ref: SDM('OUT—Output to Port') },
-  { op: 'INSB', call: (cpu, instruction) => stringAccess(cpu, instruction, 1, true), ref: INS },
-  { op: 'INSW', call: (cpu, instruction) => stringAccess(cpu, instruction, 2, true), ref: INS },
-  { op: 'INSD', call: (cpu, instruction) => stringAccess(cpu, instruction, 4, true), ref: INS },
-  { op: 'OUTSB', call: (cpu, instruction) => stringAccess(cpu, instruction, 1, false), ref: OUTS },
-  { op: 'OUTSW', call: (cpu, instruction) => stringAccess(cpu, instruction, 2, false), ref: OUTS },
-  { op: 'OUTSD', call: (cpu, instruction) => stringAccess(cpu, instruction, 4, false), ref: OUTS },
+  { op: 'IN', ticks: PORT_TICKS, call: (cpu, instruction) => portAccess(cpu, instruction, true), ref: SDM('IN—Input From Port') },
+  { op: 'OUT', ticks: PORT_TICKS, call: (cpu, instruction) => portAccess(cpu, instruction, false), ref: SDM('OUT—Output to Port') },
+  { op: 'INSB', ticks: PORT_TICKS, call: (cpu, instruction) => stringAccess(cpu, instruction, 1, true), ref: INS },
+  { op: 'INSW', ticks: PORT_TICKS, call: (cpu, instruction) => stringAccess(cpu, instruction, 2, true), ref: INS },
+  { op: 'INSD', ticks: PORT_TICKS, call: (cpu, instruction) => stringAccess(cpu, instruction, 4, true), ref: INS },
+  { op: 'OUTSB', ticks: PORT_TICKS, call: (cpu, instruction) => stringAccess(cpu, instruction, 1, false), ref: OUTS },
+  { op: 'OUTSW', ticks: PORT_TICKS, call: (cpu, instruction) => stringAccess(cpu, instruction, 2, false), ref: OUTS },
+  { op: 'OUTSD', ticks: PORT_TICKS, call: (cpu, instruction) => stringAccess(cpu, instruction, 4, false), ref: OUTS },
 ];

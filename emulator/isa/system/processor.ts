@@ -147,14 +147,14 @@ function unimplemented(op: string) {
 
 // biome-ignore format: rows are read as a table
 export const PROCESSOR_ROWS: readonly SystemRow[] = [
-  { op: 'CPUID', call: executeCpuid, ref: SDM('CPUID—CPU Identification') },
+  { op: 'CPUID', ticks: 100, call: executeCpuid, ref: SDM('CPUID—CPU Identification') },
   { op: 'RDMSR', call: rdmsr, feature: 'MSR', ref: SDM('RDMSR—Read From Model Specific Register') },
   { op: 'WRMSR', call: wrmsr, feature: 'MSR', ref: SDM('WRMSR—Write to Model Specific Register') },
-  { op: 'RDTSC', call: (cpu, instruction) => rdtsc(cpu, instruction, false), feature: 'TSC', ref: SDM('RDTSC—Read Time-Stamp Counter') },
-  { op: 'RDTSCP', call: (cpu, instruction) => rdtsc(cpu, instruction, true), feature: 'RDTSCP', ref: SDM('RDTSCP—Read Time-Stamp Counter and Processor ID') },
+  { op: 'RDTSC', ticks: 20, call: (cpu, instruction) => rdtsc(cpu, instruction, false), feature: 'TSC', ref: SDM('RDTSC—Read Time-Stamp Counter') },
+  { op: 'RDTSCP', ticks: 25, call: (cpu, instruction) => rdtsc(cpu, instruction, true), feature: 'RDTSCP', ref: SDM('RDTSCP—Read Time-Stamp Counter and Processor ID') },
   { op: 'RDPMC', call: rdpmc, ref: SDM('RDPMC—Read Performance-Monitoring Counters') },
   { op: 'HLT', call: hlt, ref: SDM('HLT—Halt') },
-  { op: 'PAUSE', call: (cpu, instruction) => intercept(cpu, 'PAUSE', instruction), ref: SDM('PAUSE—Spin Loop Hint') },
+  { op: 'PAUSE', ticks: 40, call: (cpu, instruction) => intercept(cpu, 'PAUSE', instruction), ref: SDM('PAUSE—Spin Loop Hint') },
   { op: 'WBINVD', call: cacheControl('WBINVD'), ref: SDM('WBINVD—Write Back and Invalidate Cache') },
   // Without its feature, F3 0F 09 is WBINVD.
   { op: 'WBNOINVD', call: cacheControl('WBINVD'), ref: SDM('WBNOINVD—Write Back and Do Not Invalidate Cache') },
