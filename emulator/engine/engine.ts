@@ -214,6 +214,7 @@ export class Engine {
       const translation =
         interpretOne || this.#translations === undefined ? undefined : this.#translation(record);
       const given = interpretOne ? 1 : budget;
+      const single = interpretOne;
       interpretOne = false;
       this.#given = given;
       const reason = translation ? translation(given) : this.#interpret(record, given);
@@ -245,6 +246,7 @@ export class Engine {
           if (crossed < 0) return this.#fault();
           record = crossed;
           if (budget === 0 || cut) return OUTCOME.NEXT_THEN_CHECK;
+          interpretOne = single;
           continue;
         }
         case LEAVE.BREAK:
@@ -252,6 +254,8 @@ export class Engine {
           this.#passing = undefined;
           if (this.#breakpoints.faultsAt(this.linearRip)) return this.#fault();
           record = state.RECORD + RECORD_SIZE;
+          // A translation that refuses the instruction would come back to this breakpoint.
+          interpretOne = true;
           continue;
         case LEAVE.FAULT:
           return this.#memoryFault();
