@@ -154,10 +154,16 @@ export class CodeCache {
     decoder.ip = BigInt(offset);
     const instruction = decoder.decode();
     const record = cross + RECORD_SIZE;
-    this.#write(page, record, instruction, offset);
+    const { branch, flags } = this.#write(page, record, instruction, offset);
     this.#writeGotoPage(page, record + RECORD_SIZE, offset + Math.max(instruction.length, 1), 0);
+    if (branch !== undefined) {
+      this.#writeGotoPage(page, record + 2 * RECORD_SIZE, branch, flags);
+      this.#view.setInt32(record + RECORD.TARGET, record + 2 * RECORD_SIZE, true);
+    }
     instruction.free();
     decoder.free();
+    // Decoded before with another second page: what was translated from the record is no longer true.
+    if (this.#view.getBigInt64(cross + RECORD.IMMEDIATE, true) !== -1n) this.generation++;
     this.#view.setBigInt64(cross + RECORD.IMMEDIATE, BigInt(secondPage), true);
     let second = this.#pages.get(pageKey(secondPage, bits));
     if (second === undefined) {
@@ -207,11 +213,14 @@ export class CodeCache {
     }
   }
 
-  /** The translation of a linear page went: drops what the jump cache knows of it, in every context. */
-  forgetPage(linearLow: number): void {
-    const page = linearLow >>> 12;
-    for (let at = JUMP_CACHE; at < JUMP_CACHE + JUMP_CACHE_ENTRIES * 16; at += 16) {
-      if ((this.#state.u32[at >> 2] as number) >>> 12 === page) this.#state.i32[(at + 12) >> 2] = -1;
+  /**
+   * Translations of the addresses that share all bits from `shift` (12 to 30) up with this one went: drops what the jump
+   * cache knows of them, in every context.
+   */
+  forgetPage(low: number, high: number, shift: number): void {
+    const { i32 } = this.#state;
+    for (let at = JUMP_CACHE >> 2; at < (JUMP_CACHE >> 2) + JUMP_CACHE_ENTRIES * 4; at += 4) {
+      if ((i32[at] ^ low) >>> shift === 0 && i32[at + 1] === (high | 0)) i32[at + 3] = -1;
     }
   }
 
@@ -283,8 +292,8 @@ export class CodeCache {
         const cross = this.#allocate(page);
         this.#writePseudo(page, cross, PSEUDO.CROSS, offset);
         this.#view.setBigInt64(cross + RECORD.IMMEDIATE, -1n, true);
-        this.#allocate(page);
-        this.#allocate(page);
+        // The instruction, what follows it, and where it branches to.
+        for (let i = 0; i < 3; i++) this.#allocate(page);
         page.lines |= lineMask(offset, PAGE);
         instruction.free();
         open = false;

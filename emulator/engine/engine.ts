@@ -17,10 +17,9 @@ import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
 import { findSystemRow } from '../isa/systemRows.ts';
-import { PRIVILEGE, SLOW, type Slow } from '../mmu/mmu.ts';
+import { SLOW, type Slow } from '../mmu/mmu.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
-import { PAGE_FLAG, PAGE_SLOW_WRITE } from '../mmu/physicalMemory.ts';
-import { ACCESS } from '../mmu/rights.ts';
+import { PAGE_FLAG } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE } from '../state/layout.ts';
 import { ACTIVITY, AR, CS, EFER, VMX_OPERATION } from '../state/registers.ts';
@@ -97,7 +96,7 @@ export class Engine {
     });
     physical.onWrite(PAGE_FLAG.CODE, (host, length) => this.code.invalidate(host, length));
     cpu.mmu.spaces.codeTranslations = {
-      pageInvalidated: (low) => this.code.forgetPage(low),
+      pageInvalidated: (low, high, shift) => this.code.forgetPage(low, high, shift),
       contextsReused: () => this.code.forgetJumps(),
     };
     this.code.flush();
@@ -114,9 +113,8 @@ export class Engine {
     this.#interpret = instance.exports.run as (record: number, budget: number) => number;
     if (options.forceTranslation) {
       this.#translations = new Translations(cpu.state.memory, this.code, {
-        loadRam: (write) =>
-          this.#accessRam(write !== 0, () => cpu.mmu.readSlow(cpu.state.ACCESS_SIZE, write !== 0)),
-        storeRam: () => this.#accessRam(true, () => cpu.mmu.writeSlow(cpu.state.ACCESS_SIZE)),
+        loadRam: (write) => (cpu.mmu.readPlain(cpu.state.ACCESS_SIZE, write !== 0) ? 0 : 1),
+        storeRam: () => (cpu.mmu.writePlain(cpu.state.ACCESS_SIZE) ? 0 : 1),
         interpreter: instance.exports,
       });
     }
@@ -214,7 +212,7 @@ export class Engine {
       const translation =
         interpretOne || this.#translations === undefined ? undefined : this.#translation(record);
       const given = interpretOne ? 1 : budget;
-      const single = interpretOne;
+      const single: boolean = interpretOne;
       interpretOne = false;
       this.#given = given;
       const reason = translation ? translation(given) : this.#interpret(record, given);
@@ -287,22 +285,6 @@ export class Engine {
   /** Only 64-bit code is translated. */
   #translation(record: number): ((budget: number) => number) | undefined {
     return this.#bits === 64 ? this.#translations?.at(record) : undefined;
-  }
-
-  /** A translation's slow access: refused unless it stays in plain RAM, so that the interpreter sees everything else. */
-  #accessRam(write: boolean, access: () => number): number {
-    const { mmu } = this.cpu;
-    const { ACCESS_ADDRESS: address, ACCESS_SIZE: size } = this.#state;
-    const last = BigInt.asUintN(64, address + BigInt(size - 1));
-    for (const linear of address >> 12n === last >> 12n ? [address] : [address, last]) {
-      const lo = Number(linear & 0xffff_ffffn) | 0;
-      const hi = Number(linear >> 32n) | 0;
-      if (mmu.watchedPages.has(lo, hi)) return 1;
-      const host = mmu.translate(lo, hi, write ? ACCESS.WRITE : ACCESS.READ, PRIVILEGE.CURRENT);
-      if (host < 0 || !this.#physical.isRam(host, 1)) return 1;
-      if (write && (this.#physical.pageFlags[Math.floor(host / 4096)] as number) & PAGE_SLOW_WRITE) return 1;
-    }
-    return access();
   }
 
   #noteCut(slow: Slow): Slow {
