@@ -3,6 +3,14 @@ import type { DebugProtocol as P } from '@vscode/debugprotocol';
 import type { StopEvent } from '../../emulator/index.ts';
 
 export const VM_EXIT_FILTER = 'vm-exit';
+export const ENTRY_FAILURE_FILTER = 'entry-failure';
+
+/** The exit reasons of VM entries that fail. */
+const ENTRY_FAILURES = [
+  'entryFailureInvalidGuestState',
+  'entryFailureMsrLoading',
+  'entryFailureMachineCheck',
+];
 
 /** At most eight: a client shows each as a checkbox. */
 export const EXCEPTION_FILTERS: readonly P.ExceptionBreakpointsFilter[] = [
@@ -21,9 +29,9 @@ export const EXCEPTION_FILTERS: readonly P.ExceptionBreakpointsFilter[] = [
     default: true,
   },
   {
-    filter: 'entry-failure',
+    filter: ENTRY_FAILURE_FILTER,
     label: 'Failed VM entry',
-    description: 'Stops where the checks of a VM entry fail; otherwise the session ends.',
+    description: 'Stops where the checks of a VM entry fail, with every rule that is broken.',
     default: true,
   },
 ];
@@ -36,6 +44,16 @@ export function isFailure(stop: StopEvent): boolean {
 /** Stops that `exceptionInfo` explains. */
 export function isException(stop: StopEvent): boolean {
   return isFailure(stop) || stop.reason === 'exit-breakpoint';
+}
+
+/** The exits a filter stops at: none when it is about something else. */
+export function exitsOfFilter(
+  filter: string,
+  condition: string | undefined,
+  reasons: Parameters<typeof parseExitReasons>[1],
+): ReturnType<typeof parseExitReasons> | undefined {
+  if (filter === VM_EXIT_FILTER) return parseExitReasons(condition ?? '', reasons);
+  return filter === ENTRY_FAILURE_FILTER ? { keys: ENTRY_FAILURES } : undefined;
 }
 
 /** The exit reasons a condition names, by key or by name, or the first word that names none. */

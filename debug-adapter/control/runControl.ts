@@ -12,10 +12,11 @@ export type RunOnce = (request: RunRequest) => Promise<StopEvent>;
 /** Leads from where the machine is to the stop the client is told. */
 export type Plan = (run: RunOnce) => Promise<StopEvent>;
 
-/** Reasons after which the machine cannot go on. */
+/**
+ * Reasons after which the machine cannot go on. A failed VM entry is none: a hypervisor that is debugged handles it.
+ */
 const FINAL: ReadonlySet<string> = new Set([
   'triple-fault',
-  'entry-failure',
   'unimplemented',
   'powered-off',
   'debug-exit',

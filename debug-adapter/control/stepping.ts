@@ -19,15 +19,18 @@ interface Position {
   readonly rsp: bigint;
 }
 
-/** One instruction; over a call means until it has returned. */
+/**
+ * One instruction; over means until a call has returned and a repeated instruction is done. Given as a range, because an
+ * instruction that leaves for the hypervisor retires nothing.
+ */
 export function stepInstruction(context: SessionContext, vcpu: number, over: boolean): Plan {
   const debuggee = context.requireDebuggee();
   return async (run) => {
-    if (!over) return run(runRequest(debuggee, { instructions: 1 }));
     const { address } = await position(context, vcpu);
     const [line] = await debuggee.machine.disassemble(vcpu, address, 1);
     const end = address + BigInt(line?.bytes.length || 1);
-    return run(runRequest(debuggee, { range: { ranges: [[address, end]], over: true } }));
+    const range = { ranges: [[address, end]] as const, over };
+    return run(runRequest(debuggee, over ? { range } : { range, instructions: 1 }));
   };
 }
 

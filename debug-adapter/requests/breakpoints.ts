@@ -2,7 +2,7 @@
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
 import type { Binding, BreakpointWish } from '../breakpoints/breakpoints.ts';
 import type { SessionContext } from '../context.ts';
-import { parseExitReasons, VM_EXIT_FILTER } from '../control/exceptions.ts';
+import { exitsOfFilter, parseExitReasons } from '../control/exceptions.ts';
 import type { SymbolNames } from '../expressions/bind.ts';
 import { scalarOf } from '../inspect/scope.ts';
 import { parseMemoryReference } from '../memoryReference.ts';
@@ -128,10 +128,7 @@ function bindFunction(context: SessionContext, name: string): Binding {
   const { program, exitReasons, config } = context.requireDebuggee();
   const exit = /^exit:(.*)$/i.exec(name);
   if (exit) {
-    const parsed = parseExitReasons(exit[1], exitReasons);
-    return 'keys' in parsed
-      ? { exits: parsed.keys }
-      : { problem: `There is no exit reason "${parsed.unknown}".` };
+    return bindExits(parseExitReasons(exit[1], exitReasons));
   }
   if (/^0x[0-9a-f]{1,16}$/i.test(name)) return { addresses: [BigInt(name)] };
   const addresses = program
@@ -175,27 +172,28 @@ export async function setExceptionBreakpoints(
   const options = args.filterOptions ?? [];
   const wanted = [...args.filters.map((filterId) => ({ filterId, condition: undefined })), ...options];
   context.filters = new Set(wanted.map(({ filterId }) => filterId));
-  const exits = wanted.filter(({ filterId }) => filterId === VM_EXIT_FILTER);
+  const stopping = wanted.filter(({ filterId }) => exitsOfFilter(filterId, undefined, exitReasons));
   const { breakpoints } = await replace(
     context,
     'exception',
-    exits.map(({ condition }) => ({
-      key: VM_EXIT_FILTER,
+    stopping.map(({ filterId, condition }) => ({
+      key: filterId,
       kind: 'exception',
-      find: async (): Promise<Binding> => {
-        const parsed = parseExitReasons(condition ?? '', exitReasons);
-        return 'keys' in parsed
-          ? { exits: parsed.keys }
-          : { problem: `There is no exit reason "${parsed.unknown}".` };
-      },
+      find: async () => bindExits(exitsOfFilter(filterId, condition, exitReasons) ?? { keys: [] }),
     })),
   );
   // One answer for each filter, in their order.
   return {
     breakpoints: wanted.map(
-      ({ filterId }) => (filterId === VM_EXIT_FILTER ? breakpoints.shift() : undefined) ?? { verified: true },
+      (filter) => (stopping.includes(filter) ? breakpoints.shift() : undefined) ?? { verified: true },
     ),
   };
+}
+
+function bindExits(parsed: { readonly keys: readonly string[] } | { readonly unknown: string }): Binding {
+  return 'keys' in parsed
+    ? { exits: parsed.keys }
+    : { problem: `There is no exit reason "${parsed.unknown}".` };
 }
 
 export async function breakpointLocations(context: SessionContext, args: P.BreakpointLocationsArguments) {

@@ -184,7 +184,8 @@ class MachineTarget implements DebugTarget {
       machine.state.RIP === machine.engine.vmmEntry;
     const processor = new ProcessorView({
       cpu: machine.cpu,
-      peekApic: (offset) => machine.apic.peek(offset),
+      programCpu: system.vmm?.current.guestCpu ?? machine.cpu,
+      peekApic: (offset) => (system.vmm?.current.vm.apic ?? machine.apic).peek(offset),
       vmx,
       hasBuiltInVmm: system.vmm !== undefined,
       isAtVmm,

@@ -18,6 +18,8 @@ import type { DecodedField, RegisterGroup, RegisterValue } from './target.ts';
 
 export interface ProcessorViewParts {
   readonly cpu: Cpu;
+  /** The processor as the program knows it: in guest mode the MSRs are what the built-in VMM makes of them. */
+  readonly programCpu: Cpu;
   /** Reads a local-APIC register without effect. */
   readonly peekApic: (offset: number) => number;
   /** VT-x, when there is any. */
@@ -112,7 +114,7 @@ export class ProcessorView implements DebuggedProcessor {
   /** By the manual's name, in any case. */
   register(name: string): bigint | undefined {
     const row = registerRows.get(name.toUpperCase());
-    return row && this.#read(row.place);
+    return row && this.#visible(row);
   }
 
   /** False when there is no such register or it is read-only. Throws when the processor refuses the value. */
@@ -122,9 +124,37 @@ export class ProcessorView implements DebuggedProcessor {
     if (row === undefined) return this.#setMsr(name, value);
     if (row.write === undefined) return false;
     const field = isAtVmm() ? fieldOfPlace(row.place) : undefined;
-    if (field !== undefined) return this.#writeField(field, value);
-    if (!row.write(cpu, BigInt.asUintN(row.bits, value))) throw refused(name, value);
+    if (field !== undefined) this.#writeField(field, this.#withOwnedBits(row, value));
+    else if (!row.write(cpu, BigInt.asUintN(row.bits, value))) throw refused(name, value);
+    this.#writeShadow(row, value);
     return true;
+  }
+
+  /** What the program reads: bits of CR0 and CR4 that the hypervisor owns come from the read shadow. */
+  #visible(row: RegisterRow): bigint {
+    const value = this.#read(row.place);
+    const owned = this.#ownedBits(row);
+    return owned === undefined
+      ? value
+      : (value & ~owned.mask) | (owned.vmx.vmread(owned.shadow) & owned.mask);
+  }
+
+  #withOwnedBits(row: RegisterRow, value: bigint): bigint {
+    const owned = this.#ownedBits(row);
+    return owned === undefined ? value : (value & ~owned.mask) | (this.#read(row.place) & owned.mask);
+  }
+
+  #writeShadow(row: RegisterRow, value: bigint): void {
+    const owned = this.#ownedBits(row);
+    owned?.vmx.vmwrite(owned.shadow, (owned.vmx.vmread(owned.shadow) & ~owned.mask) | (value & owned.mask));
+  }
+
+  /** @see SDM "Guest/Host Masks and Read Shadows for CR0 and CR4", 26.6.6 */
+  #ownedBits({ name }: RegisterRow): { vmx: Vmx; mask: bigint; shadow: VmcsFieldKey } | undefined {
+    const { vmx, isAtVmm } = this.#parts;
+    if (vmx === undefined || (name !== 'CR0' && name !== 'CR4') || !(vmx.processor.inGuest || isAtVmm()))
+      return undefined;
+    return { vmx, mask: vmx.vmread(`${name}_GUEST_HOST_MASK`), shadow: `${name}_READ_SHADOW` };
   }
 
   /** Linear address of the program's next instruction. */
@@ -168,8 +198,9 @@ export class ProcessorView implements DebuggedProcessor {
     return true;
   }
 
-  #describe({ name, bits, place, fields, ref, write }: RegisterRow): RegisterValue {
-    const value = this.#read(place);
+  #describe(row: RegisterRow): RegisterValue {
+    const { name, bits, fields, ref, write } = row;
+    const value = this.#visible(row);
     return {
       name,
       value,
@@ -181,7 +212,7 @@ export class ProcessorView implements DebuggedProcessor {
   }
 
   #msrs(): RegisterValue[] {
-    const { cpu } = this.#parts;
+    const { programCpu: cpu } = this.#parts;
     return MSR_ADDRESSES.flatMap((address): RegisterValue[] => {
       const name = msrName(cpu, address);
       const value = name === undefined ? undefined : this.#readMsr(name, address);
@@ -204,7 +235,7 @@ export class ProcessorView implements DebuggedProcessor {
     const place = MSR_PLACES[name];
     if (place) return this.#read(place);
     try {
-      return readMsr(this.#parts.cpu, address);
+      return readMsr(this.#parts.programCpu, address);
     } catch (error) {
       if (error instanceof Unimplemented) return undefined;
       throw error;
@@ -213,12 +244,12 @@ export class ProcessorView implements DebuggedProcessor {
 
   /** The value of an MSR by its address. */
   msr(address: number): bigint | undefined {
-    const name = msrName(this.#parts.cpu, address);
+    const name = msrName(this.#parts.programCpu, address);
     return name === undefined ? undefined : this.#readMsr(name, address);
   }
 
   #setMsr(name: string, value: bigint): boolean {
-    const { cpu, isAtVmm } = this.#parts;
+    const { programCpu: cpu, isAtVmm } = this.#parts;
     const address = MSR_ADDRESSES.find((candidate) => msrName(cpu, candidate) === name);
     if (address === undefined) return false;
     const place = MSR_PLACES[name];

@@ -4,7 +4,9 @@
  */
 import { Unimplemented, UserError } from '../base/errors.ts';
 import type { GuestEvent } from '../core/virtualization.ts';
-import { exitReasonRow } from '../vmx/exitReasons.ts';
+import { describeAllFailures, describeFailedCheck, entryFailureTitle } from '../vmx/describeEntryFailure.ts';
+import type { FailedEntryCheck } from '../vmx/entryChecks/evaluate.ts';
+import { type ExitReasonKey, exitReasonRow } from '../vmx/exitReasons.ts';
 import type { BreakpointTable } from './breakpointTable.ts';
 import { instructionShape } from './disassembler.ts';
 import { EventObserver } from './eventObserver.ts';
@@ -29,6 +31,8 @@ const STEPS_IN_SLICE = 500;
 /** A retried instruction that does not get on in so many exits is left alone. */
 const MOST_RETRIES = 64;
 const LONGEST_INSTRUCTION = 15;
+/** An exit breakpoint on this reason also stops at entries that fail without an exit (VMfail). */
+const ENTRY_FAILURE: ExitReasonKey = 'entryFailureInvalidGuestState';
 
 /** Free running to one of some addresses with the stack at least so high. */
 interface Destination {
@@ -45,6 +49,8 @@ export class RunControl {
   #machine: RunnableMachine;
   #exitBreakpoints: readonly ExitBreakpoint[] = [];
   #request: RunRequest | undefined;
+  /** Instructions of a stepped range that may still be executed. */
+  #stepsLeft = Number.POSITIVE_INFINITY;
   /** Position at which a run of a number of instructions ends. */
   #endOfSteps = Number.POSITIVE_INFINITY;
   #destination: Destination | undefined;
@@ -57,6 +63,7 @@ export class RunControl {
   #delivered: GuestEvent | undefined;
   #exitReason: number | undefined;
   #stoppingExits: readonly number[] = [];
+  #entryFailure: { readonly description: string; readonly details: readonly string[] } | undefined;
 
   constructor(machine: RunnableMachine, host: DebugTargetHost, breakpoints: BreakpointTable) {
     this.#machine = machine;
@@ -89,8 +96,9 @@ export class RunControl {
       throw new UserError(`The machine has ended (${describeEnd(system.stop)}): start it again.`);
     this.#request = request;
     this.#pauseWanted = false;
-    this.#endOfSteps =
-      request.instructions === undefined ? Number.POSITIVE_INFINITY : this.#position + request.instructions;
+    const { instructions = Number.POSITIVE_INFINITY, range } = request;
+    this.#endOfSteps = range ? Number.POSITIVE_INFINITY : this.#position + instructions;
+    this.#stepsLeft = instructions;
     this.#setDestination(
       request.until && { addresses: [request.until.rip], minimumRsp: request.until.minimumRsp },
     );
@@ -251,7 +259,9 @@ export class RunControl {
     // 3. Where it has led.
     const address = processor.linearRip;
     const isEvent = this.#left();
-    if (!isEvent && this.#inRange(address)) return 'go-on';
+    this.#stepsLeft--;
+    if (!isEvent && this.#inRange(address))
+      return this.#stepsLeft > 0 ? 'go-on' : this.#event('step', 'Stepped');
     const shape = instructionShape(this.#codeAt(rip), processor.codeBits);
     const behind = rip + BigInt(shape?.length ?? 1);
     // A fault may come back to the instruction or behind it.
@@ -316,6 +326,25 @@ export class RunControl {
       others(reason);
       this.#exited(reason);
     };
+    // The built-in VMM tells its own failures; those of a hypervisor that is debugged are for it to see first.
+    if (this.#machine.processor.hasBuiltInVmm) return;
+    vmx.onEntryFailure = (failure) => this.#entryFailed(failure);
+  }
+
+  #entryFailed(failure: FailedEntryCheck): void {
+    const { processor, system } = this.#machine;
+    const ids = this.#exitBreakpoints
+      .filter(({ reasons }) => reasons.includes(ENTRY_FAILURE))
+      .map(({ id }) => id);
+    if (ids.length === 0 || processor.vmx === undefined) return;
+    const { view } = processor.vmx.processor;
+    const rip = `0x${processor.linearRip.toString(16)}`;
+    this.#stoppingExits = ids;
+    this.#entryFailure = {
+      description: `VM entry at RIP ${rip} failed: ${entryFailureTitle(failure)}: ${describeFailedCheck(failure, view)}`,
+      details: describeAllFailures(view),
+    };
+    system.machine.stop();
   }
 
   #exited(reason: number): void {
@@ -324,6 +353,7 @@ export class RunControl {
       ({ reasons }) => reasons.length === 0 || (key && reasons.includes(key)),
     );
     const ids = matching.map(({ id }) => id);
+    if (this.#entryFailure) return;
     this.#stoppingExits = ids.length === 0 ? [] : (this.#host.stopsAt?.(ids, 0) ?? ids);
     if (this.#stepping) this.#exitReason = reason;
     if (this.#stepping || this.#stoppingExits.length > 0) this.#machine.system.machine.stop();
@@ -360,6 +390,9 @@ export class RunControl {
   }
 
   #exitEvent(breakpoints: readonly number[]): StopEvent {
+    const failure = this.#entryFailure;
+    this.#entryFailure = undefined;
+    if (failure) return this.#event('entry-failure', failure.description, breakpoints, failure.details);
     const log = this.#machine.processor.vmx?.processor.log;
     const record = log?.record(log.total - 1);
     const text = record ? record.text || record.reasonName : 'VM exit';

@@ -13,9 +13,12 @@ import { type Board, createBoard } from '../machine/pc.ts';
 import { type Components, hashMachine, restoreMachine, saveMachine } from '../snapshot/machineState.ts';
 import { hostMemoryBytes } from '../vmm/memoryMap.ts';
 import { parsePolicy } from '../vmm/policy.ts';
-import { Vmm, VMM_ENTRY_POINT } from '../vmm/vmm.ts';
+import { VMM_ENTRY_POINT, Vmm } from '../vmm/vmm.ts';
 import { capabilitiesOf, readCapabilityMsr } from '../vmx/model.ts';
 import { Vmx } from '../vmx/vmx.ts';
+
+/** Exits that the log keeps: what a list in the debugger may scroll through. */
+const EXITS_KEPT = 1_000_000;
 
 /** Where a machine's output goes, and the code it runs with. */
 export interface SystemHost {
@@ -83,6 +86,7 @@ export class System {
         physical: machine.physical,
         charge: (ticks) => machine.clock.charge(ticks),
         position: () => machine.engine.position(),
+        exitLogCapacity: EXITS_KEPT,
       });
       this.vmx.reset();
       machine.cpu.virtualization = this.vmx;

@@ -43,7 +43,7 @@ export interface StopEvent {
 
 /** Where execution is to stop. Everything a stop condition needs is data. */
 export interface RunRequest {
-  /** Stop once this many further instructions are retired (1 is a single step). */
+  /** Stop once this many further instructions are retired; with `range`, after as many steps in it at the latest. */
   readonly instructions?: number;
   /**
    * Step until RIP leaves these ranges ([start, end) of RIP). Calls out of them are run through when `over` is set:
@@ -65,7 +65,10 @@ export interface BreakpointRequest {
 /** Stop when a VM exit happens (reported after the exit was recorded, at the guest's instruction). */
 export interface ExitBreakpoint {
   readonly id: number;
-  /** Keys of exit reasons (vmx/exitReasons.ts); empty means every exit. */
+  /**
+   * Keys of exit reasons (vmx/exitReasons.ts); empty means every exit. `entryFailureInvalidGuestState` also stops where a
+   * debugged hypervisor's VM entry fails with VMfail: the stop event's reason is `entry-failure`.
+   */
   readonly reasons: readonly string[];
 }
 
