@@ -334,16 +334,21 @@ export class Engine {
   #findSlowly(): number {
     const state = this.#state;
     const bits = this.#bits;
-    const base = bits === 64 ? 0n : state.segmentBase(CS);
     const { RIP } = state;
-    if (bits !== 64) {
-      const limit = state.segmentLimit(CS);
-      if (RIP > BigInt(limit)) {
-        if (!this.#breakpoints.faultsAt(this.linearRip)) this.cpu.raiseGp();
-        return -1;
-      }
+    // One variable for both addresses would be a phi of BigInts, on which V8's optimizing compiler (11.3, Node 20) aborts
+    // the process: "RepresentationChangerError".
+    if (bits === 64) return this.#decodeAt(bits, 0n, RIP);
+    const base = state.segmentBase(CS);
+    if (RIP > BigInt(state.segmentLimit(CS))) {
+      if (!this.#breakpoints.faultsAt(this.linearRip)) this.cpu.raiseGp();
+      return -1;
     }
-    const linear = bits === 64 ? RIP : BigInt.asUintN(32, RIP + base);
+    return this.#decodeAt(bits, base, BigInt.asUintN(32, RIP + base));
+  }
+
+  #decodeAt(bits: CodeBits, base: bigint, linear: bigint): number {
+    const state = this.#state;
+    const { RIP } = state;
     const host = this.cpu.mmu.fetchTranslate(linear);
     if (host < 0) {
       if (this.#breakpoints.faultsAt(linear)) return -1;
