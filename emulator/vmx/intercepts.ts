@@ -109,7 +109,6 @@ function lmswExits({ vmcs }: VmxProcessor, { source }: PointOf<'LMSW'>): boolean
 }
 
 function ioExits(processor: VmxProcessor, { port, size }: PointOf<'IO'>): boolean {
-  if (processor.stepping) return false;
   if (!processor.has(CONTROL.useIoBitmaps)) return processor.has(CONTROL.unconditionalIoExiting);
   const { vmcs, physical } = processor;
   return ioBitmapExits(
@@ -257,6 +256,8 @@ export function interceptInstruction(
   if (found === undefined) throw new EmulatorBug(`no intercept row for ${point.point}`);
   const { control, decide, undefinedWithout } = found;
   if (undefinedWithout !== undefined && !processor.has(undefinedWithout)) return processor.cpu.raiseUd();
+  // The VMM completes an instruction that has exited already.
+  if (processor.stepping) return OUTCOME.NEXT;
   if (control !== undefined && !processor.has(control)) return OUTCOME.NEXT;
   if (decide !== undefined && !decide(processor, point)) return OUTCOME.NEXT;
   return vmExit(processor, found.reason, exitInformation(processor, found.row, point, instruction));
