@@ -16,8 +16,9 @@ class ScheduledAlarm implements Alarm {
     this.#changed = changed;
   }
 
+  /** Ticks are whole: a fraction of one would never pass. */
   arm(tick: number): void {
-    this.deadline = tick;
+    this.deadline = Math.ceil(tick);
     this.#changed();
   }
 

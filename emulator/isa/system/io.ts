@@ -105,10 +105,10 @@ function stringAccess(cpu: Cpu, instruction: Instruction, size: Size, input: boo
 const INS = SDM('INS/INSB/INSW/INSD—Input From Port to String');
 const OUTS = SDM('OUTS/OUTSB/OUTSW/OUTSD—Output String to Port');
 
-// biome-ignore format: rows are read as a table
 /** A port on the other side of a bus answers in about half a microsecond. */
 const PORT_TICKS = 500;
 
+// biome-ignore format: rows are read as a table
 export const IO_ROWS: readonly SystemRow[] = [
   { op: 'IN', ticks: PORT_TICKS, call: (cpu, instruction) => portAccess(cpu, instruction, true), ref: SDM('IN—Input From Port') },
   { op: 'OUT', ticks: PORT_TICKS, call: (cpu, instruction) => portAccess(cpu, instruction, false), ref: SDM('OUT—Output to Port') },

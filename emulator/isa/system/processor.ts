@@ -145,6 +145,9 @@ function unimplemented(op: string) {
   };
 }
 
+/** Longer than on a processor (about 140 cycles), so that waiting loops pass their time in fewer iterations. */
+const PAUSE_TICKS = 500;
+
 // biome-ignore format: rows are read as a table
 export const PROCESSOR_ROWS: readonly SystemRow[] = [
   { op: 'CPUID', ticks: 100, call: executeCpuid, ref: SDM('CPUID—CPU Identification') },
@@ -154,7 +157,7 @@ export const PROCESSOR_ROWS: readonly SystemRow[] = [
   { op: 'RDTSCP', ticks: 25, call: (cpu, instruction) => rdtsc(cpu, instruction, true), feature: 'RDTSCP', ref: SDM('RDTSCP—Read Time-Stamp Counter and Processor ID') },
   { op: 'RDPMC', call: rdpmc, ref: SDM('RDPMC—Read Performance-Monitoring Counters') },
   { op: 'HLT', call: hlt, ref: SDM('HLT—Halt') },
-  { op: 'PAUSE', ticks: 40, call: (cpu, instruction) => intercept(cpu, 'PAUSE', instruction), ref: SDM('PAUSE—Spin Loop Hint') },
+  { op: 'PAUSE', ticks: PAUSE_TICKS, call: (cpu, instruction) => intercept(cpu, 'PAUSE', instruction), ref: SDM('PAUSE—Spin Loop Hint') },
   { op: 'WBINVD', call: cacheControl('WBINVD'), ref: SDM('WBINVD—Write Back and Invalidate Cache') },
   // Without its feature, F3 0F 09 is WBINVD.
   { op: 'WBNOINVD', call: cacheControl('WBINVD'), ref: SDM('WBNOINVD—Write Back and Do Not Invalidate Cache') },
