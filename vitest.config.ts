@@ -3,6 +3,7 @@
  * its own (docs/testing.md has a line for each). A new folder needs no line here.
  */
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const hasTests = (folder: string): boolean =>
@@ -14,6 +15,8 @@ const suites = readdirSync('test', { withFileTypes: true })
 
 export default defineConfig({
   test: {
+    // A slow guest must not hold up everything else on two cores.
+    maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       {
         test: {
