@@ -11,7 +11,6 @@ import { readRflags } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
 import { BLOCKING, CS, FLAG, VMX_OPERATION } from '../state/registers.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
-import { MTF } from './processor.ts';
 import {
   DEBUG_ROWS,
   EFER_ROWS,
@@ -300,14 +299,14 @@ describe('event injection', () => {
 
   it('of a "pending MTF VM exit" makes one pend without the control', () => {
     const test = injecting(0x700n);
-    expect(test.vmx.processor.mtf).toBe(MTF.PENDING);
     expect(test.vmx.pendingExit('above-debug-traps')).toBe(OUTCOME.VM_EXIT);
     expect(test.field('VM_EXIT_REASON')).toBe(37n);
   });
 
   it('makes the MTF VM exit pend before the first instruction of the handler', () => {
     const test = injecting(0x30n, (vmcs) => vmcs.control('monitorTrapFlag', true));
-    expect(test.vmx.processor.mtf).toBe(MTF.PENDING);
+    expect(test.vmx.pendingExit('above-debug-traps')).toBe(OUTCOME.VM_EXIT);
+    expect(test.field('GUEST_RIP')).toBe(BigInt(HANDLER));
   });
 
   it('whose delivery faults exits with the injected event as IDT-vectoring information', () => {

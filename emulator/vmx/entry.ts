@@ -18,7 +18,7 @@ import { injectedEvent, isValid } from './eventInformation.ts';
 import { entryFailureExit } from './exit.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
 import { loadMsrs } from './msrAreas.ts';
-import { MTF, type VmxProcessor } from './processor.ts';
+import type { VmxProcessor } from './processor.ts';
 import {
   DEBUG_ROWS,
   EFER_ROWS,
@@ -95,7 +95,7 @@ export function vmEnter(processor: VmxProcessor): EntryResult {
 
   // 5. Event injection.
   const information = vmcs.low(SLOT.VM_ENTRY_INTERRUPTION_INFORMATION);
-  processor.mtf = processor.has(CONTROL.monitorTrapFlag) ? MTF.ARMED : MTF.OFF;
+  if (processor.has(CONTROL.monitorTrapFlag)) processor.monitorTrapFlag.set();
   if (isValid(information)) inject(processor, information);
   return 'entered';
 }
@@ -183,12 +183,12 @@ function inject(processor: VmxProcessor, information: number): void {
     vmcs.low(SLOT.VM_ENTRY_INSTRUCTION_LENGTH),
   );
   if (event === undefined) {
-    processor.mtf = MTF.PENDING;
+    processor.monitorTrapFlag.pend();
     return;
   }
   processor.injected = event;
   const outcome = injectEvent(cpu, event);
   processor.injected = undefined;
   // The MTF VM exit pends before the first instruction of the handler.
-  if (outcome !== OUTCOME.VM_EXIT && processor.mtf === MTF.ARMED) processor.mtf = MTF.PENDING;
+  if (outcome !== OUTCOME.VM_EXIT) processor.monitorTrapFlag.eventDelivered();
 }

@@ -11,7 +11,6 @@ import { OUTCOME } from '../core/outcome.ts';
 import type { GuestEvent } from '../core/virtualization.ts';
 import { ACTIVITY, BLOCKING, FLAG, VECTOR } from '../state/registers.ts';
 import type { ControlKey } from './controls.ts';
-import { MTF } from './processor.ts';
 import type { TestVmcs } from './testVmcs.ts';
 
 const VALID = 0x8000_0000n;
@@ -257,15 +256,35 @@ describe('the VMX-preemption timer', () => {
 });
 
 describe('the monitor trap flag', () => {
-  it('makes the next instruction run alone and a VM exit pend after it', () => {
+  it('exits after one instruction, for which the run is cut short', () => {
     const test = processorInGuest(guest('monitorTrapFlag'));
     expect(test.vmx.pendingExit('above-debug-traps')).toBe(OUTCOME.NEXT);
-    expect(test.vmx.mustStep()).toBe(true);
-    test.vmx.stepEnded();
-    expect(test.vmx.mustStep()).toBe(false);
+    expect(test.clock.nextDeadline()).toBe(test.clock.now() + 1);
+    expect(test.vmx.pendingExit('above-debug-traps')).toBe(OUTCOME.NEXT);
+    test.retired.count++;
     expect(test.vmx.pendingExit('above-debug-traps')).toBe(OUTCOME.VM_EXIT);
     expect(test.field('VM_EXIT_REASON')).toBe(37n);
-    expect(test.vmx.processor.mtf).toBe(MTF.OFF);
+    expect(test.clock.nextDeadline()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('does not count VMRESUME itself', () => {
+    const test = processorInGuest(guest('monitorTrapFlag'));
+    test.retired.count++;
+    expect(test.vmx.pendingExit('above-debug-traps')).toBe(OUTCOME.NEXT);
+  });
+
+  it('exits before the handler of an event that the first instruction or something else raised', () => {
+    const test = processorInGuest(guest('monitorTrapFlag'));
+    test.vmx.pendingExit('above-debug-traps');
+    expect(test.vmx.interceptEvent(exception(VECTOR.GP))).toBe(OUTCOME.NEXT);
+    expect(test.vmx.pendingExit('above-debug-traps')).toBe(OUTCOME.VM_EXIT);
+  });
+
+  it('keeps the run short when time passes without an instruction', () => {
+    const test = processorInGuest(guest('monitorTrapFlag'));
+    test.vmx.pendingExit('above-debug-traps');
+    test.clock.advance(1);
+    expect(test.clock.nextDeadline()).toBe(test.clock.now() + 1);
   });
 });
 

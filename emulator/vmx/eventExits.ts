@@ -13,7 +13,7 @@ import { CONTROL } from './controls.ts';
 import { externalInterruptInformation, interruptionInformation, NMI_UNBLOCKING } from './eventInformation.ts';
 import { flagsOfFaultingAccess, vmExit } from './exit.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
-import { MTF, type VmxProcessor } from './processor.ts';
+import type { VmxProcessor } from './processor.ts';
 import { SLOT } from './vmcs.ts';
 
 /** The exception bitmap's answer, which #PF's error code can turn round. @see SDM "Exception Bitmap", 26.6.3 */
@@ -46,7 +46,11 @@ function nmiUnblocking({ cpu }: VmxProcessor, vector?: number): number {
 
 /** An exception or NMI on its way to the IDT. External interrupts are asked for before they are acknowledged. */
 export function interceptEvent(processor: VmxProcessor, event: GuestEvent): Outcome {
-  if (!processor.inGuest || !eventExits(processor, event)) return OUTCOME.NEXT;
+  if (!processor.inGuest) return OUTCOME.NEXT;
+  if (!eventExits(processor, event)) {
+    processor.monitorTrapFlag.eventDelivered();
+    return OUTCOME.NEXT;
+  }
   const unblocking = event.kind === 'hardware-exception' ? nmiUnblocking(processor, event.vector) : 0;
   const hasQualification = event.vector === VECTOR.PF || event.vector === VECTOR.DB;
   const nested = processor.cpu.deliveringEvent;
@@ -112,8 +116,8 @@ export function secondLevelFault(processor: VmxProcessor, fault: SecondLevelFaul
 const NEVER_INTERRUPTED = ACTIVITY.WAIT_FOR_SIPI;
 
 /** @see SDM "Monitor Trap Flag", 27.5.2 */
-function monitorTrapFlagPends({ mtf, state }: VmxProcessor): boolean {
-  return mtf === MTF.PENDING && state.ACTIVITY_STATE !== NEVER_INTERRUPTED;
+function monitorTrapFlagPends({ monitorTrapFlag, state }: VmxProcessor): boolean {
+  return state.ACTIVITY_STATE !== NEVER_INTERRUPTED && monitorTrapFlag.pends();
 }
 
 /** @see SDM "VMX-Preemption Timer", 27.5.1 */

@@ -17,7 +17,7 @@ import { exitTicks } from './costs.ts';
 import { interruptionInformation } from './eventInformation.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
 import { loadMsrs, storeMsrs } from './msrAreas.ts';
-import { MTF, type VmxProcessor } from './processor.ts';
+import type { VmxProcessor } from './processor.ts';
 import {
   DEBUG_ROWS,
   EFER_ROWS,
@@ -282,7 +282,7 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): void {
   loadHostSegments(processor, host64);
   state.INTERRUPTIBILITY = nmiBlocking & BLOCKING.NMI;
   state.VMX_OPERATION = VMX_OPERATION.ROOT;
-  processor.mtf = MTF.OFF;
+  processor.monitorTrapFlag.clear();
   if (processor.preemptionAlarm.deadline !== Number.POSITIVE_INFINITY) processor.preemptionAlarm.disarm();
   if (!host64) loadHostPdptes(processor);
   switchAddressSpace(cpu.mmu.spaces, 0, false, 0, 0);

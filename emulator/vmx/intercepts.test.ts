@@ -207,14 +207,12 @@ describe('accesses to control registers', () => {
   });
 
   it('MOV to CR3 exits unless the value is a CR3-target value below the count', () => {
-    const targets = guestVmcs()
-      .control('cr3LoadExiting', true)
-      .set({
-        CR3_TARGET_COUNT: 2n,
-        CR3_TARGET_VALUE_0: 0x1000n,
-        CR3_TARGET_VALUE_1: 0x1_0000_2000n,
-        CR3_TARGET_VALUE_2: 0x3000n,
-      });
+    const targets = guestVmcs().control('cr3LoadExiting', true).set({
+      CR3_TARGET_COUNT: 2n,
+      CR3_TARGET_VALUE_0: 0x1000n,
+      CR3_TARGET_VALUE_1: 0x1_0000_2000n,
+      CR3_TARGET_VALUE_2: 0x3000n,
+    });
     const move = (value: bigint) =>
       intercept(processorInGuest(targets), { point: 'MOV_TO_CR', cr: 3, gpr: 0, value });
     expect(move(0x1000n)).toBe(OUTCOME.NEXT);

@@ -18,14 +18,11 @@ import type { FailedEntryCheck } from './entryChecks/evaluate.ts';
 import { type VmcsMarks, VmcsRegions } from './entryMarks.ts';
 import { ExitLog } from './exitLog.ts';
 import { capabilitiesOf } from './model.ts';
+import { MonitorTrapFlag } from './monitorTrapFlag.ts';
 import { CurrentVmcs } from './vmcs.ts';
 
 /** The current-VMCS pointer when there is none. */
 export const NO_VMCS = 0xffff_ffff_ffff_ffffn;
-
-/** MTF: not set, armed until an instruction or an event's delivery has ended, a VM exit pends. */
-export const MTF = { OFF: 0, ARMED: 1, PENDING: 2 } as const;
-export type MtfState = (typeof MTF)[keyof typeof MTF];
 
 export interface VmxOptions {
   readonly cpu: Cpu;
@@ -58,8 +55,8 @@ export class VmxProcessor {
   readonly controls: ControlWords;
   /** Forces an event check at the tick at which the VMX-preemption timer reaches 0. */
   readonly preemptionAlarm: Alarm;
+  readonly monitorTrapFlag: MonitorTrapFlag;
 
-  mtf: MtfState = MTF.OFF;
   /** While the VMLAUNCH or VMRESUME of a guest is being handled: the level of that guest, else 0. */
   nestingLevel = 0;
   /** Marks of the current VMCS. */
@@ -91,6 +88,7 @@ export class VmxProcessor {
     this.charge = options.charge ?? (() => undefined);
     this.position = options.position ?? (() => 0);
     this.controls = new Int32Array(cpu.state.memory.buffer, OFFSET.VMX_CONTROLS, CONTROL_SLOTS);
+    this.monitorTrapFlag = new MonitorTrapFlag(cpu.clock, this.position);
     this.preemptionAlarm = cpu.clock.createAlarm('VMX-preemption timer', () => undefined);
   }
 

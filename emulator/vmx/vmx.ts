@@ -38,7 +38,7 @@ import {
   writeField,
 } from './instructions.ts';
 import { interceptInstruction } from './intercepts.ts';
-import { MTF, type MtfState, NO_VMCS, type VmxOptions, VmxProcessor } from './processor.ts';
+import { NO_VMCS, type VmxOptions, VmxProcessor } from './processor.ts';
 import { SLOT } from './vmcs.ts';
 import { VMCS_FIELD } from './vmcsLayout.ts';
 
@@ -122,19 +122,6 @@ export class Vmx implements Virtualization {
     return processor.inGuest ? BigInt.asUintN(64, tsc + processor.state.TSC_OFFSET) : tsc;
   }
 
-  // The monitor trap flag, between the run loop and the VM exit.
-
-  /** The next instruction has to be run alone, because a VM exit follows it. */
-  mustStep(): boolean {
-    return this.processor.mtf === MTF.ARMED;
-  }
-
-  /** An instruction that was run alone has ended, however, or an event was delivered. */
-  stepEnded(): void {
-    const { processor } = this;
-    if (processor.mtf === MTF.ARMED && processor.inGuest) processor.mtf = MTF.PENDING;
-  }
-
   // What VMX instructions do, for the built-in VMM, which is no guest code.
 
   /** VMXON of a region at a physical address. */
@@ -196,15 +183,15 @@ export class Vmx implements Virtualization {
   // Snapshots
 
   save(): StateRecord {
-    const { mtf, nestingLevel } = this.processor;
-    return { mtf, nestingLevel, levels: this.processor.regions.saveLevels() };
+    const { nestingLevel, monitorTrapFlag, regions } = this.processor;
+    return { nestingLevel, monitorTrapFlag: monitorTrapFlag.save(), levels: regions.saveLevels() };
   }
 
   /** After the CPU state and memory are back. */
   restore(record: StateRecord): void {
     const { processor } = this;
     const saved = new SavedState('vmx', record);
-    processor.mtf = saved.number('mtf') as MtfState;
+    processor.monitorTrapFlag.restore(saved.rawRecord('monitorTrapFlag'));
     processor.nestingLevel = saved.number('nestingLevel');
     processor.regions.restoreLevels(saved.numbers('levels'));
     const { state, vmcs } = processor;
@@ -221,7 +208,7 @@ export class Vmx implements Virtualization {
     processor.state.VMX_OPERATION = VMX_OPERATION.NONE;
     processor.state.VMXON_POINTER = NO_VMCS;
     processor.deselect();
-    processor.mtf = MTF.OFF;
+    processor.monitorTrapFlag.clear();
     processor.nestingLevel = 0;
     processor.stepping = false;
     processor.controls.fill(0);

@@ -47,6 +47,8 @@ export interface TestVmx {
   readonly clock: ManualClock;
   readonly interrupts: number[];
   readonly charged: { ticks: number };
+  /** Instructions that the processor is to believe it has retired. */
+  readonly retired: { count: number };
   field(key: VmcsFieldKey): bigint;
 }
 
@@ -113,18 +115,20 @@ export function processorWithVmx(): TestVmx {
   state.RIP = 0x1000n;
   cpu.mmu.updateContext();
   const charged = { ticks: 0 };
+  const retired = { count: 0 };
   const vmx = new Vmx({
     cpu,
     physical,
     charge: (ticks) => {
       charged.ticks += ticks;
     },
+    position: () => retired.count,
   });
   vmx.reset();
   cpu.virtualization = vmx;
   for (const region of [AT.VMXON, AT.VMCS, AT.OTHER_VMCS])
     physical.write(region, 4, VMCS_REVISION_IDENTIFIER, 0);
-  return { vmx, cpu, state, physical, clock, interrupts, charged, field: (key) => vmx.vmread(key) };
+  return { vmx, cpu, state, physical, clock, interrupts, charged, retired, field: (key) => vmx.vmread(key) };
 }
 
 /** In root operation, with `contents` in the VMCS at {@link AT.VMCS}, which is current. */
