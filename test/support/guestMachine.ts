@@ -1,6 +1,7 @@
 /** A machine in guest mode with one virtual machine, for tests: flat 64-bit code and what it wrote to the serial port. */
 
 import type { BootPlan } from '../../emulator/boot/bootPlan.ts';
+import { loadPlan } from '../../emulator/boot/loadPlan.ts';
 import { createModel } from '../../emulator/core/model.ts';
 import { Machine } from '../../emulator/machine/machine.ts';
 import { hostMemoryBytes } from '../../emulator/vmm/memoryMap.ts';
@@ -71,26 +72,8 @@ export function guestMachine(
   options: { readonly exiting?: readonly string[]; readonly memoryBytes?: number } = {},
 ): TestGuest {
   const memoryBytes = options.memoryBytes ?? 16 * MIB;
-  const model = createModel('sapphire-rapids', {
-    virtualization: 'vt-x',
-    vmxCapability: (msr) => readCapabilityMsr(capabilitiesOf(model), msr),
-  });
-  const machine = new Machine({
-    ramBytes: hostMemoryBytes([memoryBytes]),
-    model,
-    interpreter: interpreterModule(),
-    forceTranslation: false,
-    legacyVgaHole: false,
-  });
-  const { cpu, physical, clock, engine } = machine;
-  const vmx = new Vmx({
-    cpu,
-    physical,
-    charge: (ticks) => clock.charge(ticks),
-    position: () => engine.position(),
-  });
-  vmx.reset();
-  cpu.virtualization = vmx;
+  const { machine, vmx } = machineWithVmx(hostMemoryBytes([memoryBytes]));
+  const { cpu, physical, engine } = machine;
   const serial: number[] = [];
   const stops: VmmStop[] = [];
   const vmm = new Vmm({
@@ -129,4 +112,56 @@ export function exitKeys({ vmx }: TestGuest): string[] {
     .records(0, log.total)
     .map(({ reasonKey }) => reasonKey)
     .filter((key) => key !== 'externalInterrupt');
+}
+
+export interface TestHypervisor {
+  readonly machine: Machine;
+  readonly vmx: Vmx;
+  /** Bytes written to port 80H. */
+  readonly codes: number[];
+  /** What was written to port F4H, which ends the run. */
+  exitValue(): number | undefined;
+}
+
+/** A machine with VT-x and nothing else that runs flat 64-bit code in root mode. */
+export function bareMetalMachine(code: Uint8Array, entry: number): TestHypervisor {
+  const { machine, vmx } = machineWithVmx(16 * MIB);
+  const codes: number[] = [];
+  let exitValue: number | undefined;
+  machine.ports = {
+    read: () => 0,
+    write: (port, _size, value) => {
+      if (port === 0x80) codes.push(value);
+      else if (port === 0xf4) {
+        exitValue = value;
+        machine.stop();
+      }
+    },
+  };
+  loadPlan(machine, flatPlan(code, entry));
+  return { machine, vmx, codes, exitValue: () => exitValue };
+}
+
+function machineWithVmx(ramBytes: number): { readonly machine: Machine; readonly vmx: Vmx } {
+  const model = createModel('sapphire-rapids', {
+    virtualization: 'vt-x',
+    vmxCapability: (msr) => readCapabilityMsr(capabilitiesOf(model), msr),
+  });
+  const machine = new Machine({
+    ramBytes,
+    model,
+    interpreter: interpreterModule(),
+    forceTranslation: false,
+    legacyVgaHole: false,
+  });
+  const { cpu, physical, clock, engine } = machine;
+  const vmx = new Vmx({
+    cpu,
+    physical,
+    charge: (ticks) => clock.charge(ticks),
+    position: () => engine.position(),
+  });
+  vmx.reset();
+  cpu.virtualization = vmx;
+  return { machine, vmx };
 }
