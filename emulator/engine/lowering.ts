@@ -192,28 +192,29 @@ export abstract class Lowering {
   // Effects
 
   #block(block: Block): void {
-    for (const effect of block.effects) {
+    for (const [i, effect] of block.effects.entries()) {
       const number = this.#number++;
       if (effect.kind === 'set-flags' && this.flagsDead()) continue;
-      this.#capture(effect, number);
+      this.#capture(effect, number, block.orders[i] as number);
       this.#effect(effect);
     }
   }
 
-  /** Puts into locals what later effects read and this one changes. */
-  #capture(effect: Effect, number: number): void {
+  /** Puts into locals what later effects use, was read before this one, and is changed by it. */
+  #capture(effect: Effect, number: number, order: number): void {
     if (effect.kind === 'if') {
-      this.#captureForBranches(effect, number);
+      this.#captureForBranches(effect, number, order);
       return;
     }
     const cell = cellWritten(effect);
     if (cell === undefined) return;
     for (const leaf of this.emitter.leaves) {
-      if (leaf.local < 0 && leaf.last > number && clobbers(cell, cellOf(leaf))) this.#materialize(leaf);
+      if (leaf.local >= 0 || leaf.last <= number || leaf.order > order) continue;
+      if (clobbers(cell, cellOf(leaf))) this.#materialize(leaf);
     }
   }
 
-  #captureForBranches(effect: Extract<Effect, { kind: 'if' }>, number: number): void {
+  #captureForBranches(effect: Extract<Effect, { kind: 'if' }>, number: number, order: number): void {
     const inside = new Set<Value>();
     const cells: Cell[] = [];
     const visit = (block: Block): number => {
@@ -238,7 +239,7 @@ export abstract class Lowering {
         this.#materialize(value);
     }
     for (const leaf of this.emitter.leaves) {
-      if (leaf.local >= 0 || leaf.last <= end) continue;
+      if (leaf.local >= 0 || leaf.last <= end || leaf.order > order) continue;
       if (leaf.block.depth < depth && cells.some((cell) => clobbers(cell, cellOf(leaf))))
         this.#materialize(leaf);
     }

@@ -23,7 +23,7 @@ import type {
 
 type NewValue = Value extends infer V
   ? V extends Value
-    ? Omit<V, 'block' | 'uses' | 'last' | 'local'>
+    ? Omit<V, 'block' | 'order' | 'uses' | 'last' | 'local'>
     : never
   : never;
 
@@ -31,11 +31,12 @@ export class Emitter {
   readonly spec: HandlerSpec;
   /** Operand size in bits: that of the first operand unless the row says otherwise. */
   readonly bits: Bits;
-  readonly root: Block = { depth: 0, effects: [] };
+  readonly root: Block = { depth: 0, effects: [], orders: [] };
   /** Leaf values that read state, in order of creation. */
   readonly leaves: Value[] = [];
   variables = 0;
   #block: Block = this.root;
+  #made = 0;
   readonly #constants = new Map<bigint, Value>();
   readonly #openAccesses = new Map<number, Access>();
 
@@ -364,8 +365,9 @@ export class Emitter {
 
   if(condition: Value, taken: () => void, otherwise?: () => void): void {
     const outer = this.#block;
+    const order = this.#made++;
     const inside = (body: () => void): Block => {
-      const block: Block = { depth: outer.depth + 1, effects: [] };
+      const block: Block = { depth: outer.depth + 1, effects: [], orders: [] };
       this.#block = block;
       body();
       this.#block = outer;
@@ -373,7 +375,7 @@ export class Emitter {
     };
     const takenBlock = inside(taken);
     const otherwiseBlock = otherwise && inside(otherwise);
-    this.#effect({ kind: 'if', condition, taken: takenBlock, otherwise: otherwiseBlock });
+    this.#effect({ kind: 'if', condition, taken: takenBlock, otherwise: otherwiseBlock }, order);
   }
 
   #load(where: Where, bits: Bits, forWrite: Access | undefined): Value {
@@ -395,8 +397,9 @@ export class Emitter {
     return bits === 32 ? this.zeroExtend(value, 32) : value;
   }
 
-  #effect(effect: Effect): void {
+  #effect(effect: Effect, order = this.#made++): void {
     this.#block.effects.push(effect);
+    this.#block.orders.push(order);
   }
 
   #leaf(value: NewValue): Value {
@@ -406,7 +409,7 @@ export class Emitter {
   }
 
   #value(value: NewValue): Value {
-    return { ...value, block: this.#block, uses: 0, last: -1, local: -1 } as Value;
+    return { ...value, block: this.#block, order: this.#made++, uses: 0, last: -1, local: -1 } as Value;
   }
 }
 

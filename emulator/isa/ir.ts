@@ -76,6 +76,8 @@ interface ValueBase {
   readonly width: number;
   /** Block in which it was made. */
   readonly block: Block;
+  /** Place in the order in which values and effects were made: a value that reads state reads it as it was there. */
+  readonly order: number;
   /** How often it is referenced, and the number of the last effect that does; filled by {@link countUses}. */
   uses: number;
   last: number;
@@ -192,6 +194,8 @@ export interface Access {
 export interface Block {
   readonly depth: number;
   readonly effects: Effect[];
+  /** Places of the effects in the order of {@link ValueBase.order}; an `if` stands before what is in its branches. */
+  readonly orders: number[];
 }
 
 /** The values that an effect refers to directly. */
