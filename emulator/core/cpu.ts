@@ -145,7 +145,7 @@ export class Cpu {
 
   /**
    * Turns the failed translation in `mmu.fault` into #PF, into what the second level of translation makes of it, or
-   * into the #GP or #SS of an address that is not canonical.
+   * into #AC, or into the #GP or #SS of an address that is not canonical.
    */
   raiseMemoryFault(segment: number = DS): Outcome {
     const fault = this.mmu.fault;
@@ -155,6 +155,8 @@ export class Cpu {
       case 'second-level':
         this.failed = this.virtualization.secondLevelFault(fault.secondLevel);
         return this.failed;
+      case 'alignment':
+        return this.raise(VECTOR.AC, this.errorCode(0));
       case 'non-canonical':
         return this.raiseSegmentFault(segment);
       case 'none':

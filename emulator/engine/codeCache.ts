@@ -78,7 +78,7 @@ export class CodeCache {
   #next = RECORDS;
   /** Linear addresses of the debugger's breakpoints. */
   breakpoints: ReadonlySet<bigint> = new Set();
-  /** Linear addresses where the program itself has or had a breakpoint: see {@link stopBefore}. */
+  /** Linear addresses where the run loop has something to look at: see {@link stopBefore}. */
   #stops = new Set<bigint>();
   /** Grows with every invalidation, for whoever keeps things derived from records. */
   generation = 0;
@@ -195,7 +195,8 @@ export class CodeCache {
 
   /**
    * Generated code stops before these instructions as well, so that the run loop can look whether a breakpoint of the
-   * program is enabled. Earlier ones stay: VM entries and exits enable and disable the same ones over and over.
+   * program is enabled or the code segment ends. Earlier ones stay: VM entries and exits enable and disable the same
+   * ones over and over.
    */
   stopBefore(addresses: readonly bigint[]): void {
     if (this.#stops.size > MOST_STOPS) this.#stops.clear();

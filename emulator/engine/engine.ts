@@ -39,6 +39,10 @@ const CS_ACCESS_RIGHTS = (OFFSET.SEG_ACCESS_RIGHTS >> 2) + CS;
 /** Code size and code-segment base of 64-bit code in a code context. */
 const CODE_64 = 2 << 12;
 
+/** The limit of a flat segment. */
+const FLAT = 0xffff_ffff;
+const LONGEST_INSTRUCTION = 15n;
+
 /** Why {@link Engine.run} came back. */
 export type RunEnd =
   /** The instructions asked for are retired. */
@@ -82,7 +86,8 @@ export class Engine {
   #cut = false;
   /** Instructions given to the running activation; 0 outside. */
   #given = 0;
-  readonly #codeBases = new Map<bigint, number>();
+  /** Ids of the code segments outside of 64-bit mode, by base and limit. */
+  readonly #codeSegments = new Map<string, number>();
   /** RIP whose breakpoint was reported and is now to be run through. */
   #passing: bigint | undefined = undefined;
 
@@ -134,8 +139,10 @@ export class Engine {
 
   /** Linear address of the next instruction. */
   get linearRip(): bigint {
-    const { RIP } = this.#state;
-    return this.#state.in64BitMode ? RIP : BigInt.asUintN(32, RIP + this.#state.segmentBase(CS));
+    // Not `flat ? RIP : …`: see #findSlowly on phis of BigInts.
+    const flat = this.#state.in64BitMode;
+    const base = flat ? 0n : this.#state.segmentBase(CS);
+    return (this.#state.RIP + base) & (flat ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn);
   }
 
   /** The next {@link run} does not stop at a breakpoint at the present RIP. */
@@ -241,7 +248,7 @@ export class Engine {
         }
         case LEAVE.CROSS: {
           const crossed = this.#cross();
-          if (crossed < 0) return this.#fault();
+          if (crossed < 0 || this.#exceedsLimit(crossed)) return this.#fault();
           record = crossed;
           if (budget === 0 || cut) return OUTCOME.NEXT_THEN_CHECK;
           interpretOne = single;
@@ -250,8 +257,8 @@ export class Engine {
         case LEAVE.BREAK:
           if (this.#isBreakpoint()) return 'breakpoint';
           this.#passing = undefined;
-          if (this.#breakpoints.faultsAt(this.linearRip)) return this.#fault();
           record = state.RECORD + RECORD_SIZE;
+          if (this.#breakpoints.faultsAt(this.linearRip) || this.#exceedsLimit(record)) return this.#fault();
           // A translation that refuses the instruction would come back to this breakpoint.
           interpretOne = true;
           continue;
@@ -359,25 +366,52 @@ export class Engine {
     if (!this.#physical.isRam(host, 1))
       throw new Unimplemented(`execution of code outside RAM, at host-physical 0x${host.toString(16)}`);
     state.CODE_CONTEXT = this.#codeContext(bits, base);
+    if (bits !== 64) this.#stopBeforeLimit(linear, base);
     const record = this.code.recordAt(host, linear, bits);
     this.code.remember(RIP, record);
     state.IP_BASE = BigInt.asUintN(64, RIP - (linear & 0xfffn));
     return record;
   }
 
-  /** What besides RIP decides which code runs: translation context, code size, code-segment base. */
+  /** What besides RIP decides which code runs: translation context, code size, code segment. */
   #codeContext(bits: CodeBits, base: bigint): number {
-    let id = this.#codeBases.get(base);
+    const limit = bits === 64 ? FLAT : this.#state.segmentLimit(CS);
+    const segment = `${base} ${limit}`;
+    let id = this.#codeSegments.get(segment);
     if (id === undefined) {
-      if (this.#codeBases.size >= 0x1_0000) {
-        this.#codeBases.clear();
+      if (this.#codeSegments.size >= 0x1_0000) {
+        this.#codeSegments.clear();
         this.code.flush();
       }
       // 0 is for 64-bit code and flat segments.
-      id = base === 0n ? 0 : this.#codeBases.size + 1;
-      this.#codeBases.set(base, id);
+      id = base === 0n && limit === FLAT ? 0 : this.#codeSegments.size + 1;
+      this.#codeSegments.set(segment, id);
     }
     return (Number(this.#state.CONTEXT & 0xfffn) | ((bits >> 5) << 12) | (id << 14)) >>> 0;
+  }
+
+  /**
+   * Straight-line code does not look at the limit of CS: in the pages where the limit lies it stops before every
+   * instruction that may reach over it, and {@link #exceedsLimit} looks.
+   */
+  #stopBeforeLimit(linear: bigint, base: bigint): void {
+    const limit = this.#state.segmentLimit(CS);
+    if (limit === FLAT) return;
+    const beyond = BigInt.asUintN(32, base + BigInt(limit) + 1n);
+    const page = linear >> 12n;
+    if (beyond >> 12n !== page && (beyond - LONGEST_INSTRUCTION) >> 12n !== page) return;
+    const last = Array.from({ length: 16 }, (_, i) => beyond - BigInt(i));
+    this.code.stopBefore([...last, ...this.#breakpoints.instructions]);
+  }
+
+  /** Whether the instruction at RIP does not lie inside the limit of CS; #GP(0) is then the fault at hand. */
+  #exceedsLimit(record: number): boolean {
+    const state = this.#state;
+    if (state.in64BitMode || state.u16[record >> 1] === PSEUDO.CROSS) return false;
+    const length = Math.max(state.u8[record + RECORD.LENGTH] as number, 1);
+    if (Number(state.RIP) + length - 1 <= state.segmentLimit(CS)) return false;
+    this.cpu.raiseGp();
+    return true;
   }
 
   /** Makes the instruction behind a CROSS record executable; -1 when fetching its second page faults. */

@@ -12,11 +12,21 @@ const INVALID: SystemRow = {
   ref: SDM('Interrupt 6—Invalid Opcode Exception (#UD)'),
 };
 
+/** The decoder stops after this many bytes: what is not complete then is too long. */
+const LONGEST = 15;
+
+const TOO_LONG: SystemRow = {
+  op: 'TOO LONG',
+  call: (cpu) => cpu.raiseGp(),
+  ref: SDM('Interrupt 13—General Protection Exception (#GP)'),
+};
+
 const BY_NAME = new Map([INVALID, ...SYSTEM_ROWS].map((row) => [row.op, row]));
 
 /** The row that executes an instruction: #UD's when the processor does not offer it, undefined when it is missing. */
 export function findSystemRow(cpu: Cpu, instruction: Instruction): SystemRow | undefined {
   const row = BY_NAME.get(instruction.name);
   if (row?.feature !== undefined && isFeatureKey(row.feature) && !cpu.has(row.feature)) return INVALID;
+  if (row === INVALID && instruction.length === LONGEST) return TOO_LONG;
   return row;
 }

@@ -56,6 +56,11 @@ export class AddressSpaces {
   codeTranslations: CodeTranslations | undefined;
   /** The current privilege as part of a request to the page walk. */
   request = 0;
+  /**
+   * Alignment is checked: at CPL 3 with CR0.AM and RFLAGS.AC. Nothing is cached for this class of accesses, so that all
+   * of them take the slow way.
+   */
+  alignmentChecked = false;
 
   readonly #words: Int32Array;
   readonly #tlb: Tlb;
@@ -121,7 +126,14 @@ export class AddressSpaces {
     const user = words[CPL] === 3;
     const smap = (cr4 & CR4.SMAP) !== 0 && (words[RFLAGS] & FLAG.AC) === 0;
     this.request = (user ? REQUEST_USER : 0) | (smap ? REQUEST_SMAP : 0);
-    const access = accessClass(user, (cr0 & CR0.WP) !== 0, (cr4 & CR4.SMEP) !== 0, smap);
+    this.alignmentChecked = user && (cr0 & CR0.AM) !== 0 && (words[RFLAGS] & FLAG.AC) !== 0;
+    const access = accessClass(
+      user,
+      this.alignmentChecked,
+      (cr0 & CR0.WP) !== 0,
+      (cr4 & CR4.SMEP) !== 0,
+      smap,
+    );
     const number = (this.#mode << 4) | access;
     const id = this.#space.ids[number];
     words[CONTEXT] = id !== 0 ? id : this.#contexts.allocate(this.#space, number);

@@ -34,7 +34,7 @@ export interface SecondLevelFaultDetails {
 
 /** Valid after a translation or an access that failed, until the next one. */
 export class MemoryFault {
-  kind: 'none' | 'page' | 'second-level' | 'non-canonical' = 'none';
+  kind: 'none' | 'page' | 'second-level' | 'non-canonical' | 'alignment' = 'none';
   linearLo = 0;
   linearHi = 0;
   /** `page`: what #PF pushes. */

@@ -55,15 +55,10 @@ export class LinearAccess {
     privilege: PrivilegeCode,
     wide: boolean,
   ): boolean {
+    if (!this.#locateAll(lo, hi, size, access, privilege, wide)) return false;
     const before = 4096 - (lo & 0xfff);
-    if (!this.#locate(this.#first, lo, hi, access, privilege)) return false;
-    if (before >= size) {
-      this.memory.read(this.#first, size);
-    } else {
-      const nextHi = nextHigh(lo, hi, before, wide);
-      if (!this.#locate(this.#second, (lo + before) | 0, nextHi, access, privilege)) return false;
-      this.memory.readSplit(this.#first, before, this.#second, size);
-    }
+    if (before >= size) this.memory.read(this.#first, size);
+    else this.memory.readSplit(this.#first, before, this.#second, size);
     if (this.#watched.count !== 0) this.#note(lo, hi, size, false, privilege);
     return true;
   }
@@ -77,15 +72,10 @@ export class LinearAccess {
     privilege: PrivilegeCode,
     wide: boolean,
   ): boolean {
+    if (!this.#locateAll(lo, hi, size, ACCESS.WRITE, privilege, wide)) return false;
     const before = 4096 - (lo & 0xfff);
-    if (!this.#locate(this.#first, lo, hi, ACCESS.WRITE, privilege)) return false;
-    if (before >= size) {
-      this.memory.write(this.#first, size, valueLo, valueHi);
-    } else {
-      const nextHi = nextHigh(lo, hi, before, wide);
-      if (!this.#locate(this.#second, (lo + before) | 0, nextHi, ACCESS.WRITE, privilege)) return false;
-      this.memory.writeSplit(this.#first, before, this.#second, size, valueLo, valueHi);
-    }
+    if (before >= size) this.memory.write(this.#first, size, valueLo, valueHi);
+    else this.memory.writeSplit(this.#first, before, this.#second, size, valueLo, valueHi);
     if (this.#watched.count !== 0) this.#note(lo, hi, size, true, privilege);
     return true;
   }
@@ -146,6 +136,24 @@ export class LinearAccess {
 
   #note(lo: number, hi: number, size: number, write: boolean, privilege: PrivilegeCode): void {
     if (privilege !== PRIVILEGE.IMPLICIT_SUPERVISOR) this.#watched.note(lo, hi, size, write);
+  }
+
+  /** Finds the places of both pages of an access, if it has two. That all bytes are canonical is checked first. */
+  #locateAll(
+    lo: number,
+    hi: number,
+    size: number,
+    access: Access,
+    privilege: PrivilegeCode,
+    wide: boolean,
+  ): boolean {
+    const before = 4096 - (lo & 0xfff);
+    if (before >= size) return this.#locate(this.#first, lo, hi, access, privilege);
+    const nextLo = (lo + before) | 0;
+    const nextHi = nextHigh(lo, hi, before, wide);
+    if (!this.#translator.walker.requireCanonical(nextLo, nextHi)) return false;
+    if (!this.#locate(this.#first, lo, hi, access, privilege)) return false;
+    return this.#locate(this.#second, nextLo, nextHi, access, privilege);
   }
 
   #locate(place: Place, lo: number, hi: number, access: Access, privilege: PrivilegeCode): boolean {

@@ -67,7 +67,15 @@ export class Mmu {
     const watched = new WatchedPages(tlb);
     this.watchedPages = watched;
     this.#linear = new LinearAccess(state, this.#translator, this.#memory, watched);
-    this.#slow = new SlowPath(state, { physical, spaces, walker, tlb, watched, linear: this.#linear });
+    this.#slow = new SlowPath(state, {
+      physical,
+      fault: this.fault,
+      spaces,
+      walker,
+      tlb,
+      watched,
+      linear: this.#linear,
+    });
     this.inspector = new Inspector({
       state,
       physical,

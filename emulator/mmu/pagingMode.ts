@@ -32,10 +32,17 @@ export function modeClass({ cr0, cr4, efer }: PagingControls): number {
 }
 
 /**
- * What an access with the current privilege may do, as a number below 16: a user-mode access, or a supervisor-mode one
- * with CR0.WP, SMEP and SMAP as it applies (CR4.SMAP with RFLAGS.AC clear). A column for protection keys would go
- * here.
+ * What an access with the current privilege may do, as a number below 16: a user-mode access (with alignment checks or
+ * without), or a supervisor-mode one with CR0.WP, SMEP and SMAP as it applies (CR4.SMAP with RFLAGS.AC clear). A column
+ * for protection keys would go here.
  */
-export function accessClass(user: boolean, writeProtect: boolean, smep: boolean, smap: boolean): number {
-  return user ? 15 : (writeProtect ? 1 : 0) | (smep ? 2 : 0) | (smap ? 4 : 0);
+export function accessClass(
+  user: boolean,
+  aligned: boolean,
+  writeProtect: boolean,
+  smep: boolean,
+  smap: boolean,
+): number {
+  if (user) return aligned ? 14 : 15;
+  return (writeProtect ? 1 : 0) | (smep ? 2 : 0) | (smap ? 4 : 0);
 }

@@ -7,6 +7,7 @@ import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET, RAM_OFFSET } from '../state/layout.ts';
 import { AR, CS } from '../state/registers.ts';
 import type { AddressSpaces } from './addressSpaces.ts';
+import type { MemoryFault } from './fault.ts';
 import { type LinearAccess, nextHigh } from './linearAccess.ts';
 import { PAGE_ABSENT, PAGE_SLOW_WRITE, type PhysicalMemory } from './physicalMemory.ts';
 import { ACCESS, type Access } from './rights.ts';
@@ -38,6 +39,7 @@ export class SlowPath {
   readonly #view: DataView;
   readonly #u8: Uint8Array;
   readonly #physical: PhysicalMemory;
+  readonly #fault: MemoryFault;
   readonly #spaces: AddressSpaces;
   readonly #walker: PageWalker;
   readonly #tlb: Tlb;
@@ -48,6 +50,7 @@ export class SlowPath {
     state: CpuState,
     parts: {
       readonly physical: PhysicalMemory;
+      readonly fault: MemoryFault;
       readonly spaces: AddressSpaces;
       readonly walker: PageWalker;
       readonly tlb: Tlb;
@@ -59,6 +62,7 @@ export class SlowPath {
     this.#u8 = state.u8;
     this.#view = new DataView(state.u8.buffer);
     this.#physical = parts.physical;
+    this.#fault = parts.fault;
     this.#spaces = parts.spaces;
     this.#walker = parts.walker;
     this.#tlb = parts.tlb;
@@ -68,6 +72,7 @@ export class SlowPath {
 
   read(size: number, writeIntent: boolean): Slow {
     if (this.readPlain(size, writeIntent)) return SLOW.OK;
+    if (this.#isMisaligned(size)) return SLOW.FAULT;
     const words = this.#words;
     const linear = this.#linear;
     const access = writeIntent ? ACCESS.WRITE : ACCESS.READ;
@@ -83,6 +88,7 @@ export class SlowPath {
 
   write(size: number): Slow {
     if (this.writePlain(size)) return SLOW.OK;
+    if (this.#isMisaligned(size)) return SLOW.FAULT;
     const words = this.#words;
     const wide = this.#in64BitMode();
     const done = this.#linear.write(
@@ -149,12 +155,13 @@ export class SlowPath {
   }
 
   /**
-   * Translates and caches. Gives the offset in the machine's memory, or -1: no translation, no RAM, a watched page, or
-   * a store that has to be announced.
+   * Translates and caches. Gives the offset in the machine's memory, or -1: no translation, no RAM, a watched page,
+   * checked alignment, or a store that has to be announced.
    */
   #plain(lo: number, hi: number, access: Access): number {
     const walker = this.#walker;
     const physical = this.#physical;
+    if (this.#spaces.alignmentChecked) return -1;
     const host = walker.walk(lo, hi, this.#spaces.request | access);
     if (host < 0 || host >= physical.ramBytes) return -1;
     const page = host >>> 12;
@@ -173,6 +180,13 @@ export class SlowPath {
     } else if (access === ACCESS.WRITE) return -1;
     // The walk itself wrote to a page that somebody watches.
     return this.cut ? -1 : RAM_OFFSET + host;
+  }
+
+  /** @see SDM "Interrupt 17—Alignment Check Exception (#AC)" */
+  #isMisaligned(size: number): boolean {
+    if (!this.#spaces.alignmentChecked || (this.#words[ADDRESS] & (size - 1)) === 0) return false;
+    this.#fault.kind = 'alignment';
+    return true;
   }
 
   #in64BitMode(): boolean {

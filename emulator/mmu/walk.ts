@@ -137,6 +137,14 @@ export class PageWalker {
     this.#fetchFlag = nxe || smep ? PAGE_FAULT.FETCH : 0;
   }
 
+  /** Whether an address is canonical; otherwise the fault says so. */
+  requireCanonical(lo: number, hi: number): boolean {
+    const sign = this.mode === PAGING.LEVEL_4 ? hi >> 15 : this.mode === PAGING.LEVEL_5 ? hi >> 24 : 0;
+    if (sign === 0 || sign === -1) return true;
+    this.#nonCanonical(lo, hi);
+    return false;
+  }
+
   /**
    * Translates for a request: a kind of access with REQUEST_USER or REQUEST_SMAP (see rights.ts). Gives the
    * host-physical address, or a code of {@link UNTRANSLATED} with the reason in the fault.
