@@ -3,14 +3,13 @@
  * the debugger are served.
  */
 import { Unimplemented, UserError } from '../base/errors.ts';
-import type { GuestEvent } from '../core/virtualization.ts';
 import { describeAllFailures, describeFailedCheck, entryFailureTitle } from '../vmx/describeEntryFailure.ts';
 import type { FailedEntryCheck } from '../vmx/entryChecks/evaluate.ts';
 import { type ExitReasonKey, exitReasonRow } from '../vmx/exitReasons.ts';
 import type { BreakpointTable } from './breakpointTable.ts';
 import { instructionShape } from './disassembler.ts';
-import { EventObserver } from './eventObserver.ts';
 import type { DebugTargetHost } from './host.ts';
+import { type Interruption, Interruptions } from './interruptions.ts';
 import type { DebuggedProcessor } from './processorView.ts';
 import type { System, SystemStop } from './system.ts';
 import type { ExitBreakpoint, RunRequest, StopEvent, StopReason } from './target.ts';
@@ -26,10 +25,12 @@ const BATCH_MILLISECONDS = 8;
 /** The host's clock is looked at after so many instructions; adapted to how long they take. */
 const SMALLEST_SLICE = 2_000;
 const LARGEST_SLICE = 1_000_000;
+/** VM exits in a slice: a guest may leave again and again without executing anything. */
+const EXITS_IN_SLICE = 1_000;
 /** Instructions of a stepped range between two looks at the clock. */
 const STEPS_IN_SLICE = 500;
-/** A retried instruction that does not get on in so many exits is left alone. */
-const MOST_RETRIES = 64;
+/** A guest that leaves so often without executing anything is looked at again in the next slice. */
+const MOST_EXITS = 16;
 const LONGEST_INSTRUCTION = 15;
 /** An exit breakpoint on this reason also stops at entries that fail without an exit (VMfail). */
 const ENTRY_FAILURE: ExitReasonKey = 'entryFailureInvalidGuestState';
@@ -38,6 +39,7 @@ const ENTRY_FAILURE: ExitReasonKey = 'entryFailureInvalidGuestState';
 interface Destination {
   readonly addresses: readonly bigint[];
   readonly minimumRsp: bigint;
+  readonly arrived: () => Progress;
 }
 
 /** What ended a slice: a stop, or nothing yet. */
@@ -56,12 +58,10 @@ export class RunControl {
   #destination: Destination | undefined;
   #slice = SMALLEST_SLICE;
   #inSlice = false;
+  #exitsInSlice = 0;
   #scheduled = false;
   #pauseWanted = false;
-  /** Instruction by instruction, an exit or a delivered event has to come back here. */
-  #stepping = false;
-  #delivered: GuestEvent | undefined;
-  #exitReason: number | undefined;
+  #interruptions: Interruptions;
   #stoppingExits: readonly number[] = [];
   #entryFailure: { readonly description: string; readonly details: readonly string[] } | undefined;
 
@@ -69,6 +69,7 @@ export class RunControl {
     this.#machine = machine;
     this.#host = host;
     this.#breakpoints = breakpoints;
+    this.#interruptions = new Interruptions(machine.system, machine.processor);
     this.#observeExits();
   }
 
@@ -82,6 +83,7 @@ export class RunControl {
     this.#request = undefined;
     this.#destination = undefined;
     this.#stoppingExits = [];
+    this.#interruptions = new Interruptions(machine.system, machine.processor);
     this.#observeExits();
   }
 
@@ -99,8 +101,13 @@ export class RunControl {
     const { instructions = Number.POSITIVE_INFINITY, range } = request;
     this.#endOfSteps = range ? Number.POSITIVE_INFINITY : this.#position + instructions;
     this.#stepsLeft = instructions;
+    const { until } = request;
     this.#setDestination(
-      request.until && { addresses: [request.until.rip], minimumRsp: request.until.minimumRsp },
+      until && {
+        addresses: [until.rip],
+        minimumRsp: until.minimumRsp,
+        arrived: () => this.#event('step', 'Stepped'),
+      },
     );
     this.#passBreakpoint();
     this.#schedule();
@@ -173,11 +180,12 @@ export class RunControl {
   /** Full speed, up to a position. */
   #freeSlice(): Progress {
     const limit = Math.min(this.#position + this.#slice, this.#endOfSteps, this.#limit);
+    this.#exitsInSlice = 0;
     const result = this.#machine.system.run(limit);
     const stop = this.#afterRun();
     if (stop) return stop;
     if (result === 'breakpoint') return this.#reachedBreakpoint();
-    if (this.#position >= this.#limit) return this.#event('limit', `${this.#limit} instructions are retired`);
+    if (this.#position >= this.#limit) return this.#limitEvent();
     if (this.#position >= this.#endOfSteps) return this.#event('step', 'Stepped');
     return result === 'idle' ? 'idle' : 'go-on';
   }
@@ -206,9 +214,8 @@ export class RunControl {
       (processor.register('RSP') ?? 0n) >= destination.minimumRsp
     ) {
       this.#setDestination(undefined);
-      if (this.#request?.until) return this.#event('step', 'Stepped');
-      // Back from a call: the statement may not be over.
-      if (this.#request?.range && !this.#inRange(address)) return this.#event('step', 'Stepped');
+      const arrived = destination.arrived();
+      if (arrived !== 'go-on') return arrived;
     } else if (this.#pauseWanted) return this.#event('pause', 'Paused');
     this.#passBreakpoint();
     return 'go-on';
@@ -217,89 +224,96 @@ export class RunControl {
   // Stepping a range
 
   #stepSlice(): Progress {
-    const { cpu } = this.#machine.system.machine;
-    const observed = cpu.virtualization;
-    cpu.virtualization = new EventObserver(observed, (event) => {
-      this.#delivered = event;
-      this.#machine.system.machine.stop();
-    });
-    this.#stepping = true;
-    try {
+    return this.#interruptions.watch(() => {
       for (let steps = 0; steps < STEPS_IN_SLICE; steps++) {
         const progress = this.#step();
         if (progress !== 'go-on' || this.#destination) return progress;
       }
       return 'go-on';
-    } finally {
-      cpu.virtualization = observed;
-      this.#stepping = false;
-    }
+    });
   }
 
   /** One instruction of the program, and what it leads to. */
   #step(): Progress {
     const { processor } = this.#machine;
-    const over = this.#request?.range?.over === true;
     const rip = processor.linearRip;
     const rsp = processor.register('RSP') ?? 0n;
 
-    // 1. Events that are due before the instruction. An interrupt is run through: it is nothing the program does.
+    // 1. Events that are due before the instruction.
     const due = this.#runTo(this.#position);
     if (due !== 'go-on') return due;
-    if (processor.linearRip !== rip || this.#left()) return this.#runThrough([rip], rsp);
+    const early = this.#interruptions.take();
+    if (early) return this.#interrupted(early, rip, rsp, () => 'go-on');
+    if (processor.isAtVmm) return 'go-on';
 
-    // 2. The instruction; an exit that the VMM completes by making the guest try again is part of it.
+    // 2. The instruction. One that the VMM has tried again is not over.
     const before = this.#position;
-    for (let tries = 0; ; tries++) {
-      const progress = this.#runTo(before + 1);
-      if (progress !== 'go-on') return progress;
-      if (this.#position > before || processor.linearRip !== rip || tries === MOST_RETRIES) break;
-    }
+    const progress = this.#runTo(before + 1);
+    if (progress !== 'go-on') return progress;
+    const late = this.#interruptions.take();
+    const completed = this.#position > before || (late?.returnTo ?? processor.linearRip) !== rip;
+    if (late) return this.#interrupted(late, rip, rsp, () => (completed ? this.#led(rip, rsp) : 'go-on'));
+    if (!completed || processor.isAtVmm) return 'go-on';
 
     // 3. Where it has led.
-    const address = processor.linearRip;
-    const isEvent = this.#left();
+    return this.#led(rip, rsp);
+  }
+
+  /** The instruction at `rip` is done. Goes on in the range, over a call, or ends. */
+  #led(rip: bigint, rsp: bigint): Progress {
+    const { processor } = this.#machine;
     this.#stepsLeft--;
-    if (!isEvent && this.#inRange(address))
-      return this.#stepsLeft > 0 ? 'go-on' : this.#event('step', 'Stepped');
-    const shape = instructionShape(this.#codeAt(rip), processor.codeBits);
-    const behind = rip + BigInt(shape?.length ?? 1);
-    // A fault may come back to the instruction or behind it.
-    if (over && isEvent) return this.#runThrough([rip, behind], rsp);
-    if (over && shape?.isCall) return this.#runThrough([behind], rsp);
+    if (this.#inRange(processor.linearRip)) return this.#stepped();
+    if (this.#request?.range?.over) {
+      const shape = instructionShape(this.#codeAt(rip), processor.codeBits);
+      if (shape?.isCall) return this.#runThrough([rip + BigInt(shape.length)], rsp, () => this.#stepped());
+    }
     return this.#event('step', 'Stepped');
   }
 
-  /** Whether the program was left for a handler since the last time: an event, or an exit to a hypervisor of its own. */
-  #left(): boolean {
-    const { processor } = this.#machine;
-    const left =
-      this.#delivered !== undefined || (this.#exitReason !== undefined && !processor.hasBuiltInVmm);
-    this.#delivered = undefined;
-    this.#exitReason = undefined;
-    return left;
+  /**
+   * The program was left for a handler. An interrupt is run through: it is nothing the program does. So is, over it,
+   * what the instruction itself has caused, which may come back to the instruction or behind it.
+   */
+  #interrupted(
+    { cause, returnTo, rsp: highest }: Interruption,
+    rip: bigint,
+    rsp: bigint,
+    then: () => Progress,
+  ): Progress {
+    if (cause === 'outside') return this.#runThrough([returnTo], highest, then);
+    this.#stepsLeft--;
+    if (!this.#request?.range?.over) return this.#event('step', 'Stepped');
+    const shape = instructionShape(this.#codeAt(rip), this.#machine.processor.codeBits);
+    return this.#runThrough([rip, rip + BigInt(shape?.length ?? 1)], rsp, () => this.#stepped());
+  }
+
+  #stepped(): Progress {
+    const isOver = this.#stepsLeft <= 0 || !this.#inRange(this.#machine.processor.linearRip);
+    return isOver ? this.#event('step', 'Stepped') : 'go-on';
   }
 
   /** Runs to a position and lets the built-in VMM handle what exits on the way, before the next instruction. */
   #runTo(position: number): Progress {
     const { system, processor } = this.#machine;
-    for (;;) {
-      const result = system.run(position);
+    let end = position;
+    for (let exits = 0; exits < MOST_EXITS; exits++) {
+      const result = system.run(end);
       const stop = this.#afterRun();
       if (stop) return stop;
-      if (this.#position >= this.#limit)
-        return this.#event('limit', `${this.#limit} instructions are retired`);
+      if (this.#position >= this.#limit) return this.#limitEvent();
+      if (result === 'idle') return 'idle';
       if (result === 'breakpoint') {
         const reached = this.#reachedBreakpoint();
         if (reached !== 'go-on') return reached;
-      } else if (result === 'idle') return 'idle';
-      else if (!processor.isAtVmm) return 'go-on';
-      position = Math.min(position, this.#position);
+      } else if (!processor.isAtVmm) return 'go-on';
+      else end = Math.min(end, this.#position);
     }
+    return 'go-on';
   }
 
-  #runThrough(addresses: readonly bigint[], minimumRsp: bigint): Progress {
-    this.#setDestination({ addresses, minimumRsp });
+  #runThrough(addresses: readonly bigint[], minimumRsp: bigint, arrived: () => Progress): Progress {
+    this.#setDestination({ addresses, minimumRsp, arrived });
     return 'go-on';
   }
 
@@ -355,8 +369,9 @@ export class RunControl {
     const ids = matching.map(({ id }) => id);
     if (this.#entryFailure) return;
     this.#stoppingExits = ids.length === 0 ? [] : (this.#host.stopsAt?.(ids, 0) ?? ids);
-    if (this.#stepping) this.#exitReason = reason;
-    if (this.#stepping || this.#stoppingExits.length > 0) this.#machine.system.machine.stop();
+    this.#interruptions.exited();
+    const isEnough = ++this.#exitsInSlice === EXITS_IN_SLICE;
+    if (isEnough || this.#stoppingExits.length > 0) this.#machine.system.machine.stop();
   }
 
   // Helpers
@@ -397,6 +412,10 @@ export class RunControl {
     const record = log?.record(log.total - 1);
     const text = record ? record.text || record.reasonName : 'VM exit';
     return this.#event('exit-breakpoint', `VM exit: ${text}`, breakpoints);
+  }
+
+  #limitEvent(): StopEvent {
+    return this.#event('limit', `${this.#limit} instructions are retired`);
   }
 
   #endEvent(stop: SystemStop): StopEvent {
