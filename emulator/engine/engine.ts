@@ -22,7 +22,7 @@ import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import { PAGE_FLAG } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE } from '../state/layout.ts';
-import { ACTIVITY, AR, CS, EFER, VMX_OPERATION } from '../state/registers.ts';
+import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR, VMX_OPERATION } from '../state/registers.ts';
 import { CodeCache, handlerOf } from './codeCache.ts';
 import { LEAVE } from './leave.ts';
 import { Translations } from './translations.ts';
@@ -267,7 +267,8 @@ export class Engine {
         case LEAVE.SEGMENT_FAULT:
           return this.#fault();
         case LEAVE.RAISE:
-          this.cpu.raise(state.ACCESS_SIZE);
+          if (state.ACCESS_SIZE === VECTOR.GP) this.cpu.raiseGp();
+          else this.cpu.raise(state.ACCESS_SIZE);
           return this.#fault();
         case LEAVE.SYSTEM: {
           const outcome = this.#system(state.RECORD);
@@ -436,10 +437,21 @@ export class Engine {
   #memoryFault(): Outcome {
     const { mmu } = this.cpu;
     if (mmu.fault.kind === 'non-canonical') {
-      const segment = this.#state.u8[this.#state.RECORD + RECORD.SEGMENT] as number;
-      this.cpu.raiseSegmentFault(segment);
+      this.cpu.raiseSegmentFault(this.#segmentOfAccess(this.#state.RECORD));
     } else this.cpu.raiseMemoryFault();
     return this.#fault();
+  }
+
+  /** The segment of the access that failed: that of the memory operand, or SS where the stack is accessed besides. */
+  #segmentOfAccess(record: number): number {
+    const state = this.#state;
+    const segment = state.u8[record + RECORD.SEGMENT] as number;
+    const handler = handlerOf(state.u16[record >> 1] as number);
+    if (handler?.row.variants !== 'stack') return segment;
+    if (handler.operands.every((kind) => kind === 'r' || kind === 'i' || kind === 'j')) return SS;
+    const offset = this.#systemInstruction(record).effectiveAddress();
+    const linear = BigInt.asUintN(64, offset + (segment >= FS ? state.segmentBase(segment) : 0n));
+    return linear === state.ACCESS_ADDRESS ? segment : SS;
   }
 
   /** Delivers the fault recorded in the CPU; RIP and RSP are as before the instruction. */

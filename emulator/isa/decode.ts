@@ -2,11 +2,11 @@
  * Turns iced-x86's result into what the engine executes: the handler's key and the operand fields of a record, or a
  * system instruction.
  */
-import { AR, FS } from '../state/registers.ts';
+import { AR, DS, FS, RBP, RSP, SS } from '../state/registers.ts';
 import type { HandlerOperand } from './forms.ts';
 import { handlerKey } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
-import { Code, MemorySizeExt, Mnemonic, OpKind, Register } from './iced.ts';
+import { Code, CodeSize, MemorySizeExt, Mnemonic, OpKind, Register } from './iced.ts';
 import type { Bits } from './ir.ts';
 
 /** What bytes mean depends on this alone: the default size of the code segment. */
@@ -112,6 +112,15 @@ const STRING_ADDRESS_BITS = new Map<number, 16 | 32 | 64>([
   [OpKind.MemoryESRDI, 64],
 ]);
 
+/** The segment of the memory operand. In 64-bit code prefixes other than FS and GS mean nothing. */
+export function segmentOf(instruction: IcedInstruction): number {
+  const segment = REGISTERS[instruction.memorySegment]?.number ?? DS;
+  if (instruction.segmentPrefix === Register.None || segment >= FS || instruction.codeSize !== CodeSize.Code64)
+    return segment;
+  const base = REGISTERS[instruction.memoryBase]?.number;
+  return base === RSP || base === RBP ? SS : DS;
+}
+
 export function memoryOperandOf(instruction: IcedInstruction): MemoryOperand {
   const base = instruction.memoryBase;
   const index = instruction.memoryIndex;
@@ -124,7 +133,7 @@ export function memoryOperandOf(instruction: IcedInstruction): MemoryOperand {
   else addressBits = ({ 2: 16, 4: 32 } as const)[instruction.memoryDisplSize] ?? 64;
   const displacement = BigInt.asIntN(64, instruction.memoryDisplacement);
   return {
-    segment: REGISTERS[instruction.memorySegment]?.number ?? 3,
+    segment: segmentOf(instruction),
     base: baseRegister?.number ?? -1,
     index: indexRegister?.number ?? -1,
     scale: instruction.memoryIndexScale as 1 | 2 | 4 | 8,
@@ -236,7 +245,7 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
     stringBits = (MemorySizeExt.size(instruction.memorySize) * 8) as Bits;
   }
   const op = stringOperation(instruction, mnemonic, string);
-  const segment = REGISTERS[instruction.memorySegment]?.number ?? 3;
+  const segment = segmentOf(instruction);
   let size: Bits;
   let variant: 'flat' | 'legacy' | undefined;
   let addressBits: 16 | 32 | 64 = memory?.addressBits ?? code;
@@ -254,8 +263,7 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
       if (bits.length > 0) bits[0] = size;
     }
   } else if (COUNTER.test(mnemonic)) {
-    const name = CODE_NAMES[instruction.code] as string;
-    addressBits = /R?CXZ|_[RE]?CX$/.test(name) ? counterBits(name, mnemonic, instruction) : code;
+    addressBits = counterBits(instruction, mnemonic);
     variant = code === 64 && addressBits === 64 ? 'flat' : 'legacy';
     size = bits[0] as Bits;
   } else {
@@ -299,8 +307,9 @@ function sizeFromCode(instruction: IcedInstruction): Bits {
   return letter === undefined ? 64 : (SIZE_SUFFIX[letter.toUpperCase()] as Bits);
 }
 
-function counterBits(name: string, mnemonic: string, instruction: IcedInstruction): 16 | 32 | 64 {
-  const register = mnemonic === 'JCXZ' ? (MNEMONIC_NAMES[instruction.mnemonic] as string) : name;
-  if (/RCX/.test(register)) return 64;
-  return /ECX/.test(register) ? 32 : 16;
+function counterBits(instruction: IcedInstruction, mnemonic: string): 16 | 32 | 64 {
+  // `Jrcxz`, or `Loop_rel8_64_RCX`.
+  const names = mnemonic === 'JCXZ' ? MNEMONIC_NAMES[instruction.mnemonic] : CODE_NAMES[instruction.code];
+  const counter = /([RE]?)CX(?:Z?)$/.exec(names as string)?.[1];
+  return counter === 'R' ? 64 : counter === 'E' ? 32 : 16;
 }

@@ -25,6 +25,11 @@ export interface Form {
   readonly immediateBits?: Bits;
 }
 
+export type StatusFlag = 'CF' | 'PF' | 'AF' | 'ZF' | 'SF' | 'OF';
+
+/** For shifts and rotates: the flags that a masked count, not zero, leaves undefined. */
+export type UndefinedByCount = (count: number, bits: Bits) => readonly StatusFlag[];
+
 /** An instruction whose meaning is emitted into the interpreter and into translations. */
 export interface SemanticRow {
   /** Mnemonic as the manual prints it; for strings and sign extensions without the size letter's ambiguity: `MOVSB`. */
@@ -39,7 +44,12 @@ export interface SemanticRow {
   /** Control does not fall through to the next instruction's record. */
   readonly endsBlock?: boolean;
   /** What the arithmetic flags need and give; `partial` writes only some or only sometimes. */
-  readonly flags?: { readonly reads?: boolean; readonly writes?: 'all' | 'partial' };
+  readonly flags?: {
+    readonly reads?: boolean;
+    readonly writes?: 'all' | 'partial';
+    /** Flags that the manual leaves undefined: what is emitted for them is one processor's habit, and tests mask it. */
+    readonly undefined?: readonly StatusFlag[] | UndefinedByCount;
+  };
   /** A feature of CPUID without which the encoding is #UD. */
   readonly feature?: string;
   /** The rest of the instruction, for the cases that `emit` hands over with `system()`. */

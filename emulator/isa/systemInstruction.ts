@@ -4,7 +4,7 @@ import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CS, DS } from '../state/registers.ts';
 import type { MemoryOperand, RegisterOperand } from './decode.ts';
-import { codeNameOf, memoryOperandOf, mnemonicOf, REGISTERS } from './decode.ts';
+import { codeNameOf, memoryOperandOf, mnemonicOf, REGISTERS, segmentOf } from './decode.ts';
 import type { SystemRow } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
 import { IcedEncoder, MemorySizeExt, OpKind } from './iced.ts';
@@ -88,7 +88,8 @@ export class SystemInstruction implements Instruction {
   }
 
   get memoryDisplacement(): bigint {
-    return this.#memory.displacement;
+    const { displacement, ripRelative } = this.#memory;
+    return ripRelative ? displacement + this.#pageBase() : displacement;
   }
 
   operandKind(operand: number): 'register' | 'memory' | 'immediate' {
@@ -168,7 +169,7 @@ export function decodeSystemInstruction(
       memory = memoryOperandOf(instruction);
       operands.push({ kind: 'memory', bits: (MemorySizeExt.size(instruction.memorySize) * 8) as Bits });
     } else if (string !== undefined) {
-      const segment = string.segment === 'es' ? 0 : (REGISTERS[instruction.memorySegment]?.number ?? DS);
+      const segment = string.segment === 'es' ? 0 : segmentOf(instruction);
       memory = { ...NO_MEMORY, base: string.register, segment, addressBits: string.bits };
       operands.push({ kind: 'memory', bits: (MemorySizeExt.size(instruction.memorySize) * 8) as Bits });
     } else if (kind === OpKind.FarBranch16 || kind === OpKind.FarBranch32) {

@@ -110,6 +110,8 @@ function test(e: Emitter): void {
 
 const WRITES = { writes: 'all' } as const;
 const READS_AND_WRITES = { reads: true, writes: 'all' } as const;
+/** AND, OR, XOR, TEST: AF is undefined (and cleared by every processor). */
+const LOGIC = { writes: 'all', undefined: ['AF'] } as const;
 
 export const ARITHMETIC_ROWS: readonly SemanticRow[] = [
   { op: 'ADD', forms: RM_R_I, emit: add, flags: WRITES, ref: SDM('ADD—Add', 'vol. 2A') },
@@ -121,8 +123,8 @@ export const ARITHMETIC_ROWS: readonly SemanticRow[] = [
   { op: 'DEC', forms: RM, emit: (e) => step(e, -1), flags: READS_AND_WRITES, ref: SDM('DEC—Decrement by 1', 'vol. 2A') },
   { op: 'NEG', forms: RM, emit: neg, flags: WRITES, ref: SDM("NEG—Two's Complement Negation", 'vol. 2B') },
   { op: 'NOT', forms: RM, emit: not, ref: SDM("NOT—One's Complement Negation", 'vol. 2B') },
-  { op: 'AND', forms: RM_R_I, emit: logic('and'), flags: WRITES, ref: SDM('AND—Logical AND', 'vol. 2A') },
-  { op: 'OR', forms: RM_R_I, emit: logic('or'), flags: WRITES, ref: SDM('OR—Logical Inclusive OR', 'vol. 2B') },
-  { op: 'XOR', forms: RM_R_I, emit: logic('xor'), flags: WRITES, ref: SDM('XOR—Logical Exclusive OR', 'vol. 2D') },
-  { op: 'TEST', forms: [{ operands: ['rm', 'r'], bits: ALL }, { operands: ['rm', 'i'], bits: ALL }], emit: test, flags: WRITES, ref: SDM('TEST—Logical Compare', 'vol. 2B') },
+  { op: 'AND', forms: RM_R_I, emit: logic('and'), flags: LOGIC, ref: SDM('AND—Logical AND', 'vol. 2A') },
+  { op: 'OR', forms: RM_R_I, emit: logic('or'), flags: LOGIC, ref: SDM('OR—Logical Inclusive OR', 'vol. 2B') },
+  { op: 'XOR', forms: RM_R_I, emit: logic('xor'), flags: LOGIC, ref: SDM('XOR—Logical Exclusive OR', 'vol. 2D') },
+  { op: 'TEST', forms: [{ operands: ['rm', 'r'], bits: ALL }, { operands: ['rm', 'i'], bits: ALL }], emit: test, flags: LOGIC, ref: SDM('TEST—Logical Compare', 'vol. 2B') },
 ];

@@ -103,7 +103,9 @@ const BIT_FORMS: readonly Form[] = [
   { operands: ['rm', 'i'], bits: WIDE, immediateBits: 8 },
 ];
 const R_RM: readonly Form[] = [{ operands: ['r', 'rm'], bits: WIDE }];
-const CARRY_ONLY = { reads: true, writes: 'partial' } as const;
+const CARRY_ONLY = { reads: true, writes: 'partial', undefined: ['OF', 'SF', 'AF', 'PF'] } as const;
+const SCAN = { writes: 'all', undefined: ['CF', 'OF', 'SF', 'AF', 'PF'] } as const;
+const COUNT = { writes: 'all', undefined: ['OF', 'SF', 'AF', 'PF'] } as const;
 const WRITES = { writes: 'all' } as const;
 
 export const BIT_ROWS: readonly SemanticRow[] = [
@@ -111,9 +113,9 @@ export const BIT_ROWS: readonly SemanticRow[] = [
   { op: 'BTS', forms: BIT_FORMS, emit: bitTest('BTS'), flags: CARRY_ONLY, ref: SDM('BTS—Bit Test and Set', 'vol. 2A') },
   { op: 'BTR', forms: BIT_FORMS, emit: bitTest('BTR'), flags: CARRY_ONLY, ref: SDM('BTR—Bit Test and Reset', 'vol. 2A') },
   { op: 'BTC', forms: BIT_FORMS, emit: bitTest('BTC'), flags: CARRY_ONLY, ref: SDM('BTC—Bit Test and Complement', 'vol. 2A') },
-  { op: 'BSF', forms: R_RM, emit: scan('forward'), flags: WRITES, ref: SDM('BSF—Bit Scan Forward', 'vol. 2A') },
-  { op: 'BSR', forms: R_RM, emit: scan('reverse'), flags: WRITES, ref: SDM('BSR—Bit Scan Reverse', 'vol. 2A') },
-  { op: 'TZCNT', forms: R_RM, emit: count('trailing'), flags: WRITES, feature: 'BMI1', ref: SDM('TZCNT—Count the Number of Trailing Zero Bits', 'vol. 2B') },
-  { op: 'LZCNT', forms: R_RM, emit: count('leading'), flags: WRITES, feature: 'LZCNT', ref: SDM('LZCNT—Count the Number of Leading Zero Bits', 'vol. 2A') },
+  { op: 'BSF', forms: R_RM, emit: scan('forward'), flags: SCAN, ref: SDM('BSF—Bit Scan Forward', 'vol. 2A') },
+  { op: 'BSR', forms: R_RM, emit: scan('reverse'), flags: SCAN, ref: SDM('BSR—Bit Scan Reverse', 'vol. 2A') },
+  { op: 'TZCNT', forms: R_RM, emit: count('trailing'), flags: COUNT, feature: 'BMI1', ref: SDM('TZCNT—Count the Number of Trailing Zero Bits', 'vol. 2B') },
+  { op: 'LZCNT', forms: R_RM, emit: count('leading'), flags: COUNT, feature: 'LZCNT', ref: SDM('LZCNT—Count the Number of Leading Zero Bits', 'vol. 2A') },
   { op: 'POPCNT', forms: R_RM, emit: popcnt, flags: WRITES, feature: 'POPCNT', ref: SDM('POPCNT—Return the Count of Number of Bits Set to 1', 'vol. 2B') },
 ];

@@ -4,7 +4,7 @@
  * @see SDM "Control Transfer Instructions", 5.1.7 of volume 1
  */
 import { SDM } from '../../base/reference.ts';
-import { RBP, RCX, RSP, SS } from '../../state/registers.ts';
+import { RBP, RCX, RSP, SS, VECTOR } from '../../state/registers.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Form, SemanticRow } from '../forms.ts';
 import type { Bits, Value } from '../ir.ts';
@@ -51,12 +51,20 @@ function pop(e: Emitter): void {
   e.write(0, value);
 }
 
+/** #GP(0) for a target that is not canonical. Outside 64-bit mode the target is checked when it is fetched. */
+function checkTarget(e: Emitter, target: Value): void {
+  if (e.bits < 64) return;
+  const canonical = e.sar(e.shl(target, 16), 16);
+  e.raiseIf(e.compare('i64_ne', canonical, target), VECTOR.GP);
+}
+
 function call(e: Emitter): void {
   if (e.spec.operands[0] === 'j') {
     push(e, e.nextRip(), e.bits);
     e.jump();
   } else {
     const target = e.read(0);
+    checkTarget(e, target);
     push(e, e.nextRip(), e.bits);
     e.jumpTo(target);
   }
@@ -64,13 +72,19 @@ function call(e: Emitter): void {
 
 function ret(e: Emitter): void {
   const { value, pointer } = top(e, e.bits);
+  checkTarget(e, value);
   setStackPointer(e, e.spec.operands.length === 0 ? pointer : moved(e, pointer, e.read(0)));
   e.jumpTo(value);
 }
 
 function jmp(e: Emitter): void {
-  if (e.spec.operands[0] === 'j') e.jump();
-  else e.jumpTo(e.read(0));
+  if (e.spec.operands[0] === 'j') {
+    e.jump();
+    return;
+  }
+  const target = e.read(0);
+  checkTarget(e, target);
+  e.jumpTo(target);
 }
 
 function leave(e: Emitter): void {

@@ -122,17 +122,18 @@ function idiv(e: Emitter): void {
 }
 
 const ONE = [{ operands: ['rm'], bits: ALL }] as const;
-const WRITES = { writes: 'all' } as const;
+const PRODUCT = { writes: 'all', undefined: ['SF', 'ZF', 'AF', 'PF'] } as const;
+const QUOTIENT = { undefined: ['CF', 'OF', 'SF', 'ZF', 'AF', 'PF'] } as const;
 
 export const MULTIPLY_ROWS: readonly SemanticRow[] = [
-  { op: 'MUL', forms: ONE, emit: mul, flags: WRITES, ref: SDM('MUL—Unsigned Multiply', 'vol. 2B') },
+  { op: 'MUL', forms: ONE, emit: mul, flags: PRODUCT, ref: SDM('MUL—Unsigned Multiply', 'vol. 2B') },
   {
     op: 'IMUL',
     forms: [...ONE, { operands: ['r', 'rm'], bits: WIDE }, { operands: ['r', 'rm', 'i'], bits: WIDE }],
     emit: imul,
-    flags: WRITES,
+    flags: PRODUCT,
     ref: SDM('IMUL—Signed Multiply', 'vol. 2A'),
   },
-  { op: 'DIV', forms: ONE, emit: div, call: divide128(false), ref: SDM('DIV—Unsigned Divide', 'vol. 2A') },
-  { op: 'IDIV', forms: ONE, emit: idiv, call: divide128(true), ref: SDM('IDIV—Signed Divide', 'vol. 2A') },
+  { op: 'DIV', forms: ONE, emit: div, flags: QUOTIENT, call: divide128(false), ref: SDM('DIV—Unsigned Divide', 'vol. 2A') },
+  { op: 'IDIV', forms: ONE, emit: idiv, flags: QUOTIENT, call: divide128(true), ref: SDM('IDIV—Signed Divide', 'vol. 2A') },
 ];

@@ -6,8 +6,8 @@
 import { SDM } from '../../base/reference.ts';
 import { FLAG } from '../../state/registers.ts';
 import type { Emitter } from '../emitter.ts';
-import type { Form, SemanticRow } from '../forms.ts';
-import type { Value } from '../ir.ts';
+import type { Form, SemanticRow, StatusFlag } from '../forms.ts';
+import type { Bits, Value } from '../ir.ts';
 
 const ALL = [8, 16, 32, 64] as const;
 const WIDE = [16, 32, 64] as const;
@@ -148,19 +148,30 @@ const DOUBLE: readonly Form[] = [
   { operands: ['rm', 'r', 'i'], bits: WIDE, immediateBits: 8 },
   { operands: ['rm', 'r', 'c'], bits: WIDE },
 ];
-const PARTIAL = { writes: 'partial' } as const;
-const READS = { reads: true, writes: 'partial' } as const;
+/** AF always, and OF unless the count is 1. */
+const shiftUndefined = (count: number): readonly StatusFlag[] => (count === 1 ? ['AF'] : ['AF', 'OF']);
+/** SHL and SHR: CF too from the operand's size on. */
+const logicalUndefined = (count: number, bits: Bits): readonly StatusFlag[] =>
+  count < bits ? shiftUndefined(count) : ['AF', 'OF', 'CF'];
+/** Beyond the operand's size the result and all flags are undefined. */
+const doubleUndefined = (count: number, bits: Bits): readonly StatusFlag[] =>
+  count > bits ? ['CF', 'OF', 'SF', 'ZF', 'AF', 'PF'] : shiftUndefined(count);
+const rotateUndefined = (count: number): readonly StatusFlag[] => (count === 1 ? [] : ['OF']);
+const LOGICAL_SHIFT = { writes: 'partial', undefined: logicalUndefined } as const;
+const ARITHMETIC_SHIFT = { writes: 'partial', undefined: shiftUndefined } as const;
+const DOUBLE_SHIFT = { writes: 'partial', undefined: doubleUndefined } as const;
+const ROTATE = { reads: true, writes: 'partial', undefined: rotateUndefined } as const;
 const SHIFT_REF = SDM('SAL/SAR/SHL/SHR—Shift', 'vol. 2B');
 const ROTATE_REF = SDM('RCL/RCR/ROL/ROR—Rotate', 'vol. 2B');
 
 export const SHIFT_ROWS: readonly SemanticRow[] = [
-  { op: 'SHL', forms: FORMS, emit: shift('SHL'), flags: PARTIAL, ref: SHIFT_REF },
-  { op: 'SHR', forms: FORMS, emit: shift('SHR'), flags: PARTIAL, ref: SHIFT_REF },
-  { op: 'SAR', forms: FORMS, emit: shift('SAR'), flags: PARTIAL, ref: SHIFT_REF },
-  { op: 'ROL', forms: FORMS, emit: rotate('ROL'), flags: READS, ref: ROTATE_REF },
-  { op: 'ROR', forms: FORMS, emit: rotate('ROR'), flags: READS, ref: ROTATE_REF },
-  { op: 'RCL', forms: FORMS, emit: rotateThroughCarry('RCL'), flags: READS, ref: ROTATE_REF },
-  { op: 'RCR', forms: FORMS, emit: rotateThroughCarry('RCR'), flags: READS, ref: ROTATE_REF },
-  { op: 'SHLD', forms: DOUBLE, emit: doubleShift('SHLD'), flags: PARTIAL, ref: SDM('SHLD—Double Precision Shift Left', 'vol. 2B') },
-  { op: 'SHRD', forms: DOUBLE, emit: doubleShift('SHRD'), flags: PARTIAL, ref: SDM('SHRD—Double Precision Shift Right', 'vol. 2B') },
+  { op: 'SHL', forms: FORMS, emit: shift('SHL'), flags: LOGICAL_SHIFT, ref: SHIFT_REF },
+  { op: 'SHR', forms: FORMS, emit: shift('SHR'), flags: LOGICAL_SHIFT, ref: SHIFT_REF },
+  { op: 'SAR', forms: FORMS, emit: shift('SAR'), flags: ARITHMETIC_SHIFT, ref: SHIFT_REF },
+  { op: 'ROL', forms: FORMS, emit: rotate('ROL'), flags: ROTATE, ref: ROTATE_REF },
+  { op: 'ROR', forms: FORMS, emit: rotate('ROR'), flags: ROTATE, ref: ROTATE_REF },
+  { op: 'RCL', forms: FORMS, emit: rotateThroughCarry('RCL'), flags: ROTATE, ref: ROTATE_REF },
+  { op: 'RCR', forms: FORMS, emit: rotateThroughCarry('RCR'), flags: ROTATE, ref: ROTATE_REF },
+  { op: 'SHLD', forms: DOUBLE, emit: doubleShift('SHLD'), flags: DOUBLE_SHIFT, ref: SDM('SHLD—Double Precision Shift Left', 'vol. 2B') },
+  { op: 'SHRD', forms: DOUBLE, emit: doubleShift('SHRD'), flags: DOUBLE_SHIFT, ref: SDM('SHRD—Double Precision Shift Right', 'vol. 2B') },
 ];
