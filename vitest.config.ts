@@ -21,6 +21,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          testTimeout: 60_000,
           include: ['{emulator,debug-adapter,extension,cli,scripts}/**/*.test.ts'],
         },
       },

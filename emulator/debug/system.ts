@@ -184,7 +184,10 @@ export class System {
 
   /** What a snapshot saves beside processor and memory. */
   get components(): Components {
-    return { board: this.board };
+    const { vmx, vmm, board } = this;
+    // A VM saves its own board; the VMM looks at the VMCS, so VMX comes first.
+    if (vmx !== undefined && vmm !== undefined) return { vmx, vmm };
+    return vmx === undefined ? { board } : { vmx, board };
   }
 
   save(): StateRecord {

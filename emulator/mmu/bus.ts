@@ -66,10 +66,6 @@ export function readCycles(target: CycleTarget, address: number, size: number, i
   gather(address, size, into, (at, bytes) => target.read(at, bytes));
 }
 
-export function peekCycles(bus: MmioBus, address: number, size: number, into: Pair): void {
-  gather(address, size, into, (at, bytes) => bus.peek(at, bytes));
-}
-
 /** Writes `size` bytes (1 to 8) with as many cycles as it takes. */
 export function writeCycles(
   target: CycleTarget,

@@ -14,7 +14,6 @@ const ENTRIES = 512;
 const WORDS = 4;
 
 /** What the upper levels permit, in the bits below the table's address. */
-export const CACHED_XD = 1 << 0;
 export const CACHED_RIGHTS = 0xfff;
 
 export class StructureCache {
@@ -22,7 +21,7 @@ export class StructureCache {
   tag = 1;
   readonly #words = new Int32Array(ENTRIES * WORDS);
 
-  /** Host-physical address of the page table | rights (R/W and U/S at their bits, CACHED_XD), or 0. */
+  /** Host-physical address of the page table | rights (R/W and U/S at their bits, XD at bit 0), or 0. */
   find(lo: number, hi: number): number {
     const words = this.#words;
     const at = slot(lo, hi);

@@ -158,9 +158,6 @@ export const QUALIFICATION = {
 export type QualificationKey = keyof typeof QUALIFICATION;
 
 /** Masks for code that builds a qualification or tests one. */
-export const TASK_SWITCH = bitFieldMasks(QUALIFICATION.taskSwitch.bits);
-export const CR_ACCESS = bitFieldMasks(QUALIFICATION.crAccess.bits);
-export const MOV_DR = bitFieldMasks(QUALIFICATION.movDr.bits);
 export const IO_ACCESS = bitFieldMasks(QUALIFICATION.io.bits);
 export const EPT_VIOLATION = bitFieldMasks(QUALIFICATION.eptViolation.bits);
 

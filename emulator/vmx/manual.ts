@@ -10,18 +10,12 @@ function chapter(number: string): ChapterReference {
   return (title, section) => SDM(title, section === '' ? number : `${number}.${section}`);
 }
 
-/** "Introduction to Virtual Machine Extensions" */
-export const INTRODUCTION = chapter('25');
 /** "Virtual Machine Control Structures" */
 export const VMCS = chapter('26');
-/** "VMX Non-Root Operation" */
-export const NON_ROOT = chapter('27');
 /** "VM Entries" */
 export const ENTRIES = chapter('28');
 /** "VM Exits" */
 export const EXITS = chapter('29');
-/** "VMX Support for Address Translation" */
-export const TRANSLATION = chapter('30');
 /** "VMX Instruction Reference" */
 export const INSTRUCTIONS = chapter('32');
 /** Appendix A, "VMX Capability Reporting Facility" */

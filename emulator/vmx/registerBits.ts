@@ -262,7 +262,6 @@ export const IDT_VECTORING_BITS = [
   { bit: 11, key: 'ERROR_CODE', name: 'Error code valid' },
   { bit: 31, key: 'VALID', name: 'Valid' },
 ] as const satisfies readonly BitFieldRow[];
-export const IDT_VECTORING = bitFieldMasks(IDT_VECTORING_BITS);
 
 /** @see SDM 26.9.1, "Basic VM-Exit Information", "Format of Exit Reason" */
 export const EXIT_REASON_BITS = [

@@ -45,7 +45,11 @@ describe.skipIf(missing('as', 'ld'))('an instruction in two pages', () => {
         physical.write64(table + 8 * 0x101, BigInt(CODE + page * 0x1000 + 7));
         engine.cpu.mmu.invalidatePage(BigInt(CODE + 0x1000));
       };
-      expect([run(), (map(2), run()), (map(1), run())]).toEqual([1n, 0x200_0001n, 1n]);
+      expect(run()).toBe(1n);
+      map(2);
+      expect(run()).toBe(0x200_0001n);
+      map(1);
+      expect(run()).toBe(1n);
     });
   }
 });

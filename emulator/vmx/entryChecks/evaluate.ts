@@ -5,7 +5,7 @@
  */
 import { EXIT_REASON_NUMBER } from '../exitReasons.ts';
 import { VM_INSTRUCTION_ERROR } from '../vmInstructionErrors.ts';
-import type { EntryCheckGroup, EntryCheckRow, Violation, VmcsView } from './check.ts';
+import type { EntryCheckRow, Violation, VmcsView } from './check.ts';
 import { CONTROL_CHECKS } from './controls.ts';
 import { GUEST_CHECKS } from './guest.ts';
 import { HOST_CHECKS } from './host.ts';
@@ -67,9 +67,4 @@ export function allFailures(
     if (violation !== undefined) failures.push({ row, violation, outcome: entryFailureOf(row) });
   }
   return failures;
-}
-
-/** The rows of one group, for callers that check the areas at different moments. */
-export function entryChecksOf(group: EntryCheckGroup): readonly EntryCheckRow[] {
-  return ENTRY_CHECKS.filter((row) => row.group === group);
 }
