@@ -28,7 +28,12 @@ export const REGISTERS: readonly (RegisterOperand | undefined)[] = describeRegis
 
 function describeRegisters(): (RegisterOperand | undefined)[] {
   const all: (RegisterOperand | undefined)[] = [];
-  const define = (names: string, bits: RegisterOperand['bits'], kind: RegisterOperand['kind'] = 'general', high = false) => {
+  const define = (
+    names: string,
+    bits: RegisterOperand['bits'],
+    kind: RegisterOperand['kind'] = 'general',
+    high = false,
+  ) => {
     names.split(' ').forEach((name, number) => {
       all[Register[name as keyof typeof Register]] = { kind, number, bits, high };
     });
@@ -115,7 +120,11 @@ const STRING_ADDRESS_BITS = new Map<number, 16 | 32 | 64>([
 /** The segment of the memory operand. In 64-bit code prefixes other than FS and GS mean nothing. */
 export function segmentOf(instruction: IcedInstruction): number {
   const segment = REGISTERS[instruction.memorySegment]?.number ?? DS;
-  if (instruction.segmentPrefix === Register.None || segment >= FS || instruction.codeSize !== CodeSize.Code64)
+  if (
+    instruction.segmentPrefix === Register.None ||
+    segment >= FS ||
+    instruction.codeSize !== CodeSize.Code64
+  )
     return segment;
   const base = REGISTERS[instruction.memoryBase]?.number;
   return base === RSP || base === RBP ? SS : DS;
@@ -218,7 +227,12 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
     if (kind === OpKind.Memory) {
       memory = memoryOperandOf(instruction);
       // A 64-bit absolute offset does not fit a record.
-      if (!memory.ripRelative && memory.displacement !== BigInt.asIntN(32, memory.displacement) && memory.addressBits === 64) return undefined;
+      if (
+        !memory.ripRelative &&
+        memory.displacement !== BigInt.asIntN(32, memory.displacement) &&
+        memory.addressBits === 64
+      )
+        return undefined;
       operands.push(memoryForm(memory, code));
       // LEA accesses nothing: its operand has the destination's size.
       bits.push((MemorySizeExt.size(instruction.memorySize) * 8 || bits[0]) as Bits);
@@ -271,7 +285,9 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
   }
   if (op === 'NOP' && operands.length === 0) size = 8;
   const key = handlerKey(op, size, operands, bits, variant);
-  const general = operands.map((kind): HandlerOperand => (kind === 'b' || kind === 'x' || kind === 'p' ? 's' : kind));
+  const general = operands.map(
+    (kind): HandlerOperand => (kind === 'b' || kind === 'x' || kind === 'p' ? 's' : kind),
+  );
   return {
     key,
     generalKey: memory === undefined ? key : handlerKey(op, size, general, bits, variant),

@@ -2,5 +2,17 @@
 import iced from 'iced-x86';
 
 export type { Decoder, Instruction as IcedInstruction } from 'iced-x86';
-export const { Code, CodeSize, Decoder: IcedDecoder, DecoderOptions, Mnemonic, OpKind, Register, MemorySizeExt, FlowControl, Formatter, FormatterSyntax } = iced;
+export const {
+  Code,
+  CodeSize,
+  Decoder: IcedDecoder,
+  DecoderOptions,
+  Mnemonic,
+  OpKind,
+  Register,
+  MemorySizeExt,
+  FlowControl,
+  Formatter,
+  FormatterSyntax,
+} = iced;
 export const { Encoder: IcedEncoder } = iced;

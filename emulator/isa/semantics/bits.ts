@@ -70,7 +70,10 @@ function bitTest(op: BitOperation) {
 function scan(direction: 'forward' | 'reverse') {
   return (e: Emitter): void => {
     const source = e.read(1);
-    const found = direction === 'forward' ? e.unary('i64_ctz', source) : e.sub(e.constant(63), e.unary('i64_clz', source));
+    const found =
+      direction === 'forward'
+        ? e.unary('i64_ctz', source)
+        : e.sub(e.constant(63), e.unary('i64_clz', source));
     e.if(e.isNotZero(source), () => e.write(0, found));
     e.flagsOfLogic(source);
   };
@@ -110,12 +113,51 @@ const WRITES = { writes: 'all' } as const;
 
 export const BIT_ROWS: readonly SemanticRow[] = [
   { op: 'BT', forms: BIT_FORMS, emit: bitTest('BT'), flags: CARRY_ONLY, ref: SDM('BT—Bit Test', 'vol. 2A') },
-  { op: 'BTS', forms: BIT_FORMS, emit: bitTest('BTS'), flags: CARRY_ONLY, ref: SDM('BTS—Bit Test and Set', 'vol. 2A') },
-  { op: 'BTR', forms: BIT_FORMS, emit: bitTest('BTR'), flags: CARRY_ONLY, ref: SDM('BTR—Bit Test and Reset', 'vol. 2A') },
-  { op: 'BTC', forms: BIT_FORMS, emit: bitTest('BTC'), flags: CARRY_ONLY, ref: SDM('BTC—Bit Test and Complement', 'vol. 2A') },
+  {
+    op: 'BTS',
+    forms: BIT_FORMS,
+    emit: bitTest('BTS'),
+    flags: CARRY_ONLY,
+    ref: SDM('BTS—Bit Test and Set', 'vol. 2A'),
+  },
+  {
+    op: 'BTR',
+    forms: BIT_FORMS,
+    emit: bitTest('BTR'),
+    flags: CARRY_ONLY,
+    ref: SDM('BTR—Bit Test and Reset', 'vol. 2A'),
+  },
+  {
+    op: 'BTC',
+    forms: BIT_FORMS,
+    emit: bitTest('BTC'),
+    flags: CARRY_ONLY,
+    ref: SDM('BTC—Bit Test and Complement', 'vol. 2A'),
+  },
   { op: 'BSF', forms: R_RM, emit: scan('forward'), flags: SCAN, ref: SDM('BSF—Bit Scan Forward', 'vol. 2A') },
   { op: 'BSR', forms: R_RM, emit: scan('reverse'), flags: SCAN, ref: SDM('BSR—Bit Scan Reverse', 'vol. 2A') },
-  { op: 'TZCNT', forms: R_RM, emit: count('trailing'), flags: COUNT, feature: 'BMI1', ref: SDM('TZCNT—Count the Number of Trailing Zero Bits', 'vol. 2B') },
-  { op: 'LZCNT', forms: R_RM, emit: count('leading'), flags: COUNT, feature: 'LZCNT', ref: SDM('LZCNT—Count the Number of Leading Zero Bits', 'vol. 2A') },
-  { op: 'POPCNT', forms: R_RM, emit: popcnt, flags: WRITES, feature: 'POPCNT', ref: SDM('POPCNT—Return the Count of Number of Bits Set to 1', 'vol. 2B') },
+  {
+    op: 'TZCNT',
+    forms: R_RM,
+    emit: count('trailing'),
+    flags: COUNT,
+    feature: 'BMI1',
+    ref: SDM('TZCNT—Count the Number of Trailing Zero Bits', 'vol. 2B'),
+  },
+  {
+    op: 'LZCNT',
+    forms: R_RM,
+    emit: count('leading'),
+    flags: COUNT,
+    feature: 'LZCNT',
+    ref: SDM('LZCNT—Count the Number of Leading Zero Bits', 'vol. 2A'),
+  },
+  {
+    op: 'POPCNT',
+    forms: R_RM,
+    emit: popcnt,
+    flags: WRITES,
+    feature: 'POPCNT',
+    ref: SDM('POPCNT—Return the Count of Number of Bits Set to 1', 'vol. 2B'),
+  },
 ];

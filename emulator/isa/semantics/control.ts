@@ -129,21 +129,33 @@ const NEAR: readonly Form[] = [
 ];
 const DIRECT: readonly Form[] = [{ operands: ['j'], bits: STACK_SIZES }];
 
-const conditionalJumps = CONDITIONS.map((name, condition): SemanticRow => ({
-  op: `J${name}`,
-  forms: DIRECT,
-  emit: (e) => e.jumpIf(e.condition(condition)),
-  flags: { reads: true },
-  ref: SDM('Jcc—Jump if Condition Is Met', 'vol. 2A'),
-}));
+const conditionalJumps = CONDITIONS.map(
+  (name, condition): SemanticRow => ({
+    op: `J${name}`,
+    forms: DIRECT,
+    emit: (e) => e.jumpIf(e.condition(condition)),
+    flags: { reads: true },
+    ref: SDM('Jcc—Jump if Condition Is Met', 'vol. 2A'),
+  }),
+);
 
 export const CONTROL_ROWS: readonly SemanticRow[] = [
   ...conditionalJumps,
   { op: 'JMP', forms: NEAR, emit: jmp, endsBlock: true, ref: SDM('JMP—Jump', 'vol. 2A') },
-  { op: 'CALL', forms: NEAR, emit: call, variants: 'stack', endsBlock: true, ref: SDM('CALL—Call Procedure', 'vol. 2A') },
+  {
+    op: 'CALL',
+    forms: NEAR,
+    emit: call,
+    variants: 'stack',
+    endsBlock: true,
+    ref: SDM('CALL—Call Procedure', 'vol. 2A'),
+  },
   {
     op: 'RET',
-    forms: [{ operands: [], bits: STACK_SIZES }, { operands: ['i'], bits: STACK_SIZES }],
+    forms: [
+      { operands: [], bits: STACK_SIZES },
+      { operands: ['i'], bits: STACK_SIZES },
+    ],
     emit: ret,
     variants: 'stack',
     endsBlock: true,
@@ -151,15 +163,56 @@ export const CONTROL_ROWS: readonly SemanticRow[] = [
   },
   {
     op: 'PUSH',
-    forms: [{ operands: ['rm'], bits: STACK_SIZES }, { operands: ['i'], bits: STACK_SIZES }],
+    forms: [
+      { operands: ['rm'], bits: STACK_SIZES },
+      { operands: ['i'], bits: STACK_SIZES },
+    ],
     emit: (e) => push(e, e.read(0), e.bits),
     variants: 'stack',
     ref: SDM('PUSH—Push Word, Doubleword, or Quadword Onto the Stack', 'vol. 2B'),
   },
-  { op: 'POP', forms: [{ operands: ['rm'], bits: STACK_SIZES }], emit: pop, variants: 'stack', ref: SDM('POP—Pop a Value From the Stack', 'vol. 2B') },
-  { op: 'LEAVE', forms: [{ operands: [], bits: STACK_SIZES }], emit: leave, variants: 'stack', ref: SDM('LEAVE—High Level Procedure Exit', 'vol. 2A') },
-  { op: 'LOOP', forms: DIRECT, emit: counted('LOOP'), variants: 'string', ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A') },
-  { op: 'LOOPE', forms: DIRECT, emit: counted('LOOPE'), variants: 'string', flags: { reads: true }, ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A') },
-  { op: 'LOOPNE', forms: DIRECT, emit: counted('LOOPNE'), variants: 'string', flags: { reads: true }, ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A') },
-  { op: 'JCXZ', forms: DIRECT, emit: counted('JCXZ'), variants: 'string', ref: SDM('Jcc—Jump if Condition Is Met', 'vol. 2A') },
+  {
+    op: 'POP',
+    forms: [{ operands: ['rm'], bits: STACK_SIZES }],
+    emit: pop,
+    variants: 'stack',
+    ref: SDM('POP—Pop a Value From the Stack', 'vol. 2B'),
+  },
+  {
+    op: 'LEAVE',
+    forms: [{ operands: [], bits: STACK_SIZES }],
+    emit: leave,
+    variants: 'stack',
+    ref: SDM('LEAVE—High Level Procedure Exit', 'vol. 2A'),
+  },
+  {
+    op: 'LOOP',
+    forms: DIRECT,
+    emit: counted('LOOP'),
+    variants: 'string',
+    ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A'),
+  },
+  {
+    op: 'LOOPE',
+    forms: DIRECT,
+    emit: counted('LOOPE'),
+    variants: 'string',
+    flags: { reads: true },
+    ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A'),
+  },
+  {
+    op: 'LOOPNE',
+    forms: DIRECT,
+    emit: counted('LOOPNE'),
+    variants: 'string',
+    flags: { reads: true },
+    ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A'),
+  },
+  {
+    op: 'JCXZ',
+    forms: DIRECT,
+    emit: counted('JCXZ'),
+    variants: 'string',
+    ref: SDM('Jcc—Jump if Condition Is Met', 'vol. 2A'),
+  },
 ];

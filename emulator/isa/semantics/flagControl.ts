@@ -45,18 +45,69 @@ const HINT_FORMS: readonly Form[] = [
 const MEMORY_HINT: readonly Form[] = [{ operands: ['m'], bits: [8] }];
 
 export const FLAG_ROWS: readonly SemanticRow[] = [
-  { op: 'CLC', forms: NO_OPERANDS, emit: setCarry('clear'), flags: CARRY, ref: SDM('CLC—Clear Carry Flag', 'vol. 2A') },
-  { op: 'STC', forms: NO_OPERANDS, emit: setCarry('set'), flags: CARRY, ref: SDM('STC—Set Carry Flag', 'vol. 2B') },
-  { op: 'CMC', forms: NO_OPERANDS, emit: setCarry('complement'), flags: CARRY, ref: SDM('CMC—Complement Carry Flag', 'vol. 2A') },
-  { op: 'CLD', forms: NO_OPERANDS, emit: (e) => e.setSystemFlag(FLAG.DF, false), ref: SDM('CLD—Clear Direction Flag', 'vol. 2A') },
-  { op: 'STD', forms: NO_OPERANDS, emit: (e) => e.setSystemFlag(FLAG.DF, true), ref: SDM('STD—Set Direction Flag', 'vol. 2B') },
-  { op: 'LAHF', forms: NO_OPERANDS, emit: lahf, flags: { reads: true }, ref: SDM('LAHF—Load Status Flags Into AH Register', 'vol. 2A') },
-  { op: 'SAHF', forms: NO_OPERANDS, emit: sahf, flags: CARRY, ref: SDM('SAHF—Store AH Into Flags', 'vol. 2B') },
-  { op: 'XLATB', forms: NO_OPERANDS, emit: xlat, variants: 'string', ref: SDM('XLAT/XLATB—Table Look-up Translation', 'vol. 2D') },
+  {
+    op: 'CLC',
+    forms: NO_OPERANDS,
+    emit: setCarry('clear'),
+    flags: CARRY,
+    ref: SDM('CLC—Clear Carry Flag', 'vol. 2A'),
+  },
+  {
+    op: 'STC',
+    forms: NO_OPERANDS,
+    emit: setCarry('set'),
+    flags: CARRY,
+    ref: SDM('STC—Set Carry Flag', 'vol. 2B'),
+  },
+  {
+    op: 'CMC',
+    forms: NO_OPERANDS,
+    emit: setCarry('complement'),
+    flags: CARRY,
+    ref: SDM('CMC—Complement Carry Flag', 'vol. 2A'),
+  },
+  {
+    op: 'CLD',
+    forms: NO_OPERANDS,
+    emit: (e) => e.setSystemFlag(FLAG.DF, false),
+    ref: SDM('CLD—Clear Direction Flag', 'vol. 2A'),
+  },
+  {
+    op: 'STD',
+    forms: NO_OPERANDS,
+    emit: (e) => e.setSystemFlag(FLAG.DF, true),
+    ref: SDM('STD—Set Direction Flag', 'vol. 2B'),
+  },
+  {
+    op: 'LAHF',
+    forms: NO_OPERANDS,
+    emit: lahf,
+    flags: { reads: true },
+    ref: SDM('LAHF—Load Status Flags Into AH Register', 'vol. 2A'),
+  },
+  {
+    op: 'SAHF',
+    forms: NO_OPERANDS,
+    emit: sahf,
+    flags: CARRY,
+    ref: SDM('SAHF—Store AH Into Flags', 'vol. 2B'),
+  },
+  {
+    op: 'XLATB',
+    forms: NO_OPERANDS,
+    emit: xlat,
+    variants: 'string',
+    ref: SDM('XLAT/XLATB—Table Look-up Translation', 'vol. 2D'),
+  },
   // The operand of the long form is decoded, never accessed; ENDBR is a NOP where CET is not offered.
   { op: 'NOP', forms: HINT_FORMS, emit: nothing, ref: SDM('NOP—No Operation', 'vol. 2B') },
   { op: 'LFENCE', forms: NO_OPERANDS, emit: nothing, ref: SDM('LFENCE—Load Fence', 'vol. 2A') },
   { op: 'MFENCE', forms: NO_OPERANDS, emit: nothing, ref: SDM('MFENCE—Memory Fence', 'vol. 2B') },
   { op: 'SFENCE', forms: NO_OPERANDS, emit: nothing, ref: SDM('SFENCE—Store Fence', 'vol. 2B') },
-  { op: 'PREFETCH', forms: MEMORY_HINT, emit: nothing, ref: SDM('PREFETCHh—Prefetch Data Into Caches', 'vol. 2B') },
+  {
+    op: 'PREFETCH',
+    forms: MEMORY_HINT,
+    emit: nothing,
+    ref: SDM('PREFETCHh—Prefetch Data Into Caches', 'vol. 2B'),
+  },
 ];

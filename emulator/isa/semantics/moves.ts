@@ -70,7 +70,8 @@ function bswap(e: Emitter): void {
 }
 
 function signExtendAccumulator(from: Bits) {
-  return (e: Emitter): void => e.setRegister(RAX, e.signExtend(e.register(RAX, from), from), (from * 2) as Bits);
+  return (e: Emitter): void =>
+    e.setRegister(RAX, e.signExtend(e.register(RAX, from), from), (from * 2) as Bits);
 }
 
 function signToDx(bits: Bits) {
@@ -79,54 +80,141 @@ function signToDx(bits: Bits) {
   };
 }
 
-const conditionalMoves = CONDITIONS.map((name, condition): SemanticRow => ({
-  op: `CMOV${name}`,
-  forms: [{ operands: ['r', 'rm'], bits: WIDE }],
-  // A memory operand is read, and may fault, whether or not the condition holds.
-  emit: (e) => {
-    const source = e.read(1);
-    e.write(0, e.select(e.condition(condition), source, e.read(0)));
-  },
-  flags: { reads: true },
-  ref: SDM('CMOVcc—Conditional Move', 'vol. 2A'),
-}));
+const conditionalMoves = CONDITIONS.map(
+  (name, condition): SemanticRow => ({
+    op: `CMOV${name}`,
+    forms: [{ operands: ['r', 'rm'], bits: WIDE }],
+    // A memory operand is read, and may fault, whether or not the condition holds.
+    emit: (e) => {
+      const source = e.read(1);
+      e.write(0, e.select(e.condition(condition), source, e.read(0)));
+    },
+    flags: { reads: true },
+    ref: SDM('CMOVcc—Conditional Move', 'vol. 2A'),
+  }),
+);
 
-const conditionalSets = CONDITIONS.map((name, condition): SemanticRow => ({
-  op: `SET${name}`,
-  forms: [{ operands: ['rm'], bits: [8] }],
-  emit: (e) => e.write(0, e.bit(e.condition(condition))),
-  flags: { reads: true },
-  ref: SDM('SETcc—Set Byte on Condition', 'vol. 2B'),
-}));
+const conditionalSets = CONDITIONS.map(
+  (name, condition): SemanticRow => ({
+    op: `SET${name}`,
+    forms: [{ operands: ['rm'], bits: [8] }],
+    emit: (e) => e.write(0, e.bit(e.condition(condition))),
+    flags: { reads: true },
+    ref: SDM('SETcc—Set Byte on Condition', 'vol. 2B'),
+  }),
+);
 
 const NONE = (bits: Bits) => [{ operands: [], bits: [bits] }] as const;
 
 export const MOVE_ROWS: readonly SemanticRow[] = [
   {
     op: 'MOV',
-    forms: [{ operands: ['rm', 'r'], bits: ALL }, { operands: ['r', 'm'], bits: ALL }, { operands: ['rm', 'i'], bits: ALL }],
+    forms: [
+      { operands: ['rm', 'r'], bits: ALL },
+      { operands: ['r', 'm'], bits: ALL },
+      { operands: ['rm', 'i'], bits: ALL },
+    ],
     emit: mov,
     ref: SDM('MOV—Move', 'vol. 2B'),
   },
-  { op: 'MOVZX', forms: [{ operands: ['r', 'rm'], bits: WIDE, sourceBits: [8, 16] }], emit: mov, ref: SDM('MOVZX—Move With Zero-Extend', 'vol. 2B') },
-  { op: 'MOVSX', forms: [{ operands: ['r', 'rm'], bits: WIDE, sourceBits: [8, 16] }], emit: movsx, ref: SDM('MOVSX/MOVSXD—Move With Sign-Extension', 'vol. 2B') },
   {
-    op: 'MOVSXD',
-    forms: [{ operands: ['r', 'rm'], bits: [64], sourceBits: [32] }, { operands: ['r', 'rm'], bits: [16, 32] }],
+    op: 'MOVZX',
+    forms: [{ operands: ['r', 'rm'], bits: WIDE, sourceBits: [8, 16] }],
+    emit: mov,
+    ref: SDM('MOVZX—Move With Zero-Extend', 'vol. 2B'),
+  },
+  {
+    op: 'MOVSX',
+    forms: [{ operands: ['r', 'rm'], bits: WIDE, sourceBits: [8, 16] }],
     emit: movsx,
     ref: SDM('MOVSX/MOVSXD—Move With Sign-Extension', 'vol. 2B'),
   },
-  { op: 'LEA', forms: [{ operands: ['r', 'm'], bits: WIDE }], emit: (e) => e.write(0, e.address(1)), ref: SDM('LEA—Load Effective Address', 'vol. 2A') },
-  { op: 'XCHG', forms: [{ operands: ['rm', 'r'], bits: ALL }], emit: xchg, ref: SDM('XCHG—Exchange Register/Memory With Register', 'vol. 2D') },
-  { op: 'XADD', forms: [{ operands: ['rm', 'r'], bits: ALL }], emit: xadd, flags: { writes: 'all' }, ref: SDM('XADD—Exchange and Add', 'vol. 2D') },
-  { op: 'CMPXCHG', forms: [{ operands: ['rm', 'r'], bits: ALL }], emit: cmpxchg, flags: { writes: 'all' }, ref: SDM('CMPXCHG—Compare and Exchange', 'vol. 2A') },
-  { op: 'BSWAP', forms: [{ operands: ['r'], bits: [32, 64] }], emit: bswap, ref: SDM('BSWAP—Byte Swap', 'vol. 2A') },
-  { op: 'CBW', forms: NONE(16), emit: signExtendAccumulator(8), ref: SDM('CBW/CWDE/CDQE—Convert Byte to Word/Convert Word to Doubleword/Convert Doubleword to Quadword', 'vol. 2A') },
-  { op: 'CWDE', forms: NONE(32), emit: signExtendAccumulator(16), ref: SDM('CBW/CWDE/CDQE—Convert Byte to Word/Convert Word to Doubleword/Convert Doubleword to Quadword', 'vol. 2A') },
-  { op: 'CDQE', forms: NONE(64), emit: signExtendAccumulator(32), ref: SDM('CBW/CWDE/CDQE—Convert Byte to Word/Convert Word to Doubleword/Convert Doubleword to Quadword', 'vol. 2A') },
-  { op: 'CWD', forms: NONE(16), emit: signToDx(16), ref: SDM('CWD/CDQ/CQO—Convert Word to Doubleword/Convert Doubleword to Quadword', 'vol. 2A') },
-  { op: 'CDQ', forms: NONE(32), emit: signToDx(32), ref: SDM('CWD/CDQ/CQO—Convert Word to Doubleword/Convert Doubleword to Quadword', 'vol. 2A') },
-  { op: 'CQO', forms: NONE(64), emit: signToDx(64), ref: SDM('CWD/CDQ/CQO—Convert Word to Doubleword/Convert Doubleword to Quadword', 'vol. 2A') },
+  {
+    op: 'MOVSXD',
+    forms: [
+      { operands: ['r', 'rm'], bits: [64], sourceBits: [32] },
+      { operands: ['r', 'rm'], bits: [16, 32] },
+    ],
+    emit: movsx,
+    ref: SDM('MOVSX/MOVSXD—Move With Sign-Extension', 'vol. 2B'),
+  },
+  {
+    op: 'LEA',
+    forms: [{ operands: ['r', 'm'], bits: WIDE }],
+    emit: (e) => e.write(0, e.address(1)),
+    ref: SDM('LEA—Load Effective Address', 'vol. 2A'),
+  },
+  {
+    op: 'XCHG',
+    forms: [{ operands: ['rm', 'r'], bits: ALL }],
+    emit: xchg,
+    ref: SDM('XCHG—Exchange Register/Memory With Register', 'vol. 2D'),
+  },
+  {
+    op: 'XADD',
+    forms: [{ operands: ['rm', 'r'], bits: ALL }],
+    emit: xadd,
+    flags: { writes: 'all' },
+    ref: SDM('XADD—Exchange and Add', 'vol. 2D'),
+  },
+  {
+    op: 'CMPXCHG',
+    forms: [{ operands: ['rm', 'r'], bits: ALL }],
+    emit: cmpxchg,
+    flags: { writes: 'all' },
+    ref: SDM('CMPXCHG—Compare and Exchange', 'vol. 2A'),
+  },
+  {
+    op: 'BSWAP',
+    forms: [{ operands: ['r'], bits: [32, 64] }],
+    emit: bswap,
+    ref: SDM('BSWAP—Byte Swap', 'vol. 2A'),
+  },
+  {
+    op: 'CBW',
+    forms: NONE(16),
+    emit: signExtendAccumulator(8),
+    ref: SDM(
+      'CBW/CWDE/CDQE—Convert Byte to Word/Convert Word to Doubleword/Convert Doubleword to Quadword',
+      'vol. 2A',
+    ),
+  },
+  {
+    op: 'CWDE',
+    forms: NONE(32),
+    emit: signExtendAccumulator(16),
+    ref: SDM(
+      'CBW/CWDE/CDQE—Convert Byte to Word/Convert Word to Doubleword/Convert Doubleword to Quadword',
+      'vol. 2A',
+    ),
+  },
+  {
+    op: 'CDQE',
+    forms: NONE(64),
+    emit: signExtendAccumulator(32),
+    ref: SDM(
+      'CBW/CWDE/CDQE—Convert Byte to Word/Convert Word to Doubleword/Convert Doubleword to Quadword',
+      'vol. 2A',
+    ),
+  },
+  {
+    op: 'CWD',
+    forms: NONE(16),
+    emit: signToDx(16),
+    ref: SDM('CWD/CDQ/CQO—Convert Word to Doubleword/Convert Doubleword to Quadword', 'vol. 2A'),
+  },
+  {
+    op: 'CDQ',
+    forms: NONE(32),
+    emit: signToDx(32),
+    ref: SDM('CWD/CDQ/CQO—Convert Word to Doubleword/Convert Doubleword to Quadword', 'vol. 2A'),
+  },
+  {
+    op: 'CQO',
+    forms: NONE(64),
+    emit: signToDx(64),
+    ref: SDM('CWD/CDQ/CQO—Convert Word to Doubleword/Convert Doubleword to Quadword', 'vol. 2A'),
+  },
   ...conditionalMoves,
   ...conditionalSets,
 ];

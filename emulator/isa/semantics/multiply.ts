@@ -105,11 +105,13 @@ function idiv(e: Emitter): void {
   const { bits } = e;
   const divisor = e.signExtend(e.read(0), bits);
   e.raiseIf(e.isZero(divisor), VECTOR.DE);
-  const value = bits === 64 ? e.register(RAX) : e.signExtend(dividend(e), bits === 8 ? 16 : bits === 16 ? 32 : 64);
+  const value =
+    bits === 64 ? e.register(RAX) : e.signExtend(dividend(e), bits === 8 ? 16 : bits === 16 ? 32 : 64);
   // The one case in which a 64-bit division overflows; wasm would trap.
   const minimum = e.compare('i64_eq', value, e.constant(1n << 63n));
   const overflows = e.logic('i32_and', minimum, e.compare('i64_eq', divisor, e.constant(-1n)));
-  const write = () => writeQuotient(e, e.binary('i64_div_s', value, divisor), e.binary('i64_rem_s', value, divisor));
+  const write = () =>
+    writeQuotient(e, e.binary('i64_div_s', value, divisor), e.binary('i64_rem_s', value, divisor));
   if (bits === 64) {
     const fits = e.compare('i64_eq', e.register(RDX), e.sar(value, 63));
     e.if(e.logic('i32_and', fits, e.isZero(overflows)), write, () => e.system());
@@ -134,6 +136,20 @@ export const MULTIPLY_ROWS: readonly SemanticRow[] = [
     flags: PRODUCT,
     ref: SDM('IMUL—Signed Multiply', 'vol. 2A'),
   },
-  { op: 'DIV', forms: ONE, emit: div, flags: QUOTIENT, call: divide128(false), ref: SDM('DIV—Unsigned Divide', 'vol. 2A') },
-  { op: 'IDIV', forms: ONE, emit: idiv, flags: QUOTIENT, call: divide128(true), ref: SDM('IDIV—Signed Divide', 'vol. 2A') },
+  {
+    op: 'DIV',
+    forms: ONE,
+    emit: div,
+    flags: QUOTIENT,
+    call: divide128(false),
+    ref: SDM('DIV—Unsigned Divide', 'vol. 2A'),
+  },
+  {
+    op: 'IDIV',
+    forms: ONE,
+    emit: idiv,
+    flags: QUOTIENT,
+    call: divide128(true),
+    ref: SDM('IDIV—Signed Divide', 'vol. 2A'),
+  },
 ];

@@ -18,7 +18,10 @@ const FORMS: readonly Form[] = [
 const CARRY = 2;
 
 function countOf(e: Emitter, operand: number): Value {
-  return e.and(e.spec.operands[operand] === 'c' ? e.register(1, 8) : e.read(operand), e.constant(e.bits === 64 ? 63 : 31));
+  return e.and(
+    e.spec.operands[operand] === 'c' ? e.register(1, 8) : e.read(operand),
+    e.constant(e.bits === 64 ? 63 : 31),
+  );
 }
 
 /**
@@ -132,7 +135,9 @@ function doubleShift(op: 'SHLD' | 'SHRD') {
       shifted = left ? e.shr(e.shl(both, count), 32) : e.shr(both, count);
       cf = left ? e.shr(a, e.sub(e.constant(32), count)) : e.shr(a, e.sub(count, one));
     } else {
-      const three = left ? e.or(e.shl(a, 32), e.or(e.shl(b, 16), a)) : e.or(a, e.or(e.shl(b, 16), e.shl(a, 32)));
+      const three = left
+        ? e.or(e.shl(a, 32), e.or(e.shl(b, 16), a))
+        : e.or(a, e.or(e.shl(b, 16), e.shl(a, 32)));
       shifted = left ? e.shr(e.shl(three, count), 32) : e.shr(three, count);
       cf = left ? e.shr(e.shl(three, count), 48) : e.shr(three, e.sub(count, one));
     }
@@ -172,6 +177,18 @@ export const SHIFT_ROWS: readonly SemanticRow[] = [
   { op: 'ROR', forms: FORMS, emit: rotate('ROR'), flags: ROTATE, ref: ROTATE_REF },
   { op: 'RCL', forms: FORMS, emit: rotateThroughCarry('RCL'), flags: ROTATE, ref: ROTATE_REF },
   { op: 'RCR', forms: FORMS, emit: rotateThroughCarry('RCR'), flags: ROTATE, ref: ROTATE_REF },
-  { op: 'SHLD', forms: DOUBLE, emit: doubleShift('SHLD'), flags: DOUBLE_SHIFT, ref: SDM('SHLD—Double Precision Shift Left', 'vol. 2B') },
-  { op: 'SHRD', forms: DOUBLE, emit: doubleShift('SHRD'), flags: DOUBLE_SHIFT, ref: SDM('SHRD—Double Precision Shift Right', 'vol. 2B') },
+  {
+    op: 'SHLD',
+    forms: DOUBLE,
+    emit: doubleShift('SHLD'),
+    flags: DOUBLE_SHIFT,
+    ref: SDM('SHLD—Double Precision Shift Left', 'vol. 2B'),
+  },
+  {
+    op: 'SHRD',
+    forms: DOUBLE,
+    emit: doubleShift('SHRD'),
+    flags: DOUBLE_SHIFT,
+    ref: SDM('SHRD—Double Precision Shift Right', 'vol. 2B'),
+  },
 ];

@@ -43,7 +43,8 @@ function repeated(repeat: Repeat, body: (e: Emitter) => void) {
       body(e);
       setCounter(e, RCX, all, left);
       let again = e.isNotZero(left);
-      if (repeat !== 'REP') again = e.logic('i32_and', again, e.condition(repeat === 'REPE' ? ZERO : ZERO + 1));
+      if (repeat !== 'REP')
+        again = e.logic('i32_and', again, e.condition(repeat === 'REPE' ? ZERO : ZERO + 1));
       e.repeatIf(again);
     });
   };
@@ -98,14 +99,18 @@ const SIZES: readonly (readonly [string, Bits])[] = [
 function rows(name: string, title: string, body: (e: Emitter) => void, compares: boolean): SemanticRow[] {
   const repeats: readonly Repeat[] = compares ? ['none', 'REPE', 'REPNE'] : ['none', 'REP'];
   return SIZES.flatMap(([letter, bits]) =>
-    repeats.map((repeat): SemanticRow => ({
-      op: repeat === 'none' ? `${name}${letter}` : `${repeat} ${name}${letter}`,
-      forms: [{ operands: [], bits: [bits] }],
-      emit: repeated(repeat, body),
-      variants: 'string',
-      ...(compares ? { flags: { reads: repeat !== 'none', writes: repeat === 'none' ? 'all' : 'partial' } as const } : {}),
-      ref: SDM(title, 'vol. 2'),
-    })),
+    repeats.map(
+      (repeat): SemanticRow => ({
+        op: repeat === 'none' ? `${name}${letter}` : `${repeat} ${name}${letter}`,
+        forms: [{ operands: [], bits: [bits] }],
+        emit: repeated(repeat, body),
+        variants: 'string',
+        ...(compares
+          ? { flags: { reads: repeat !== 'none', writes: repeat === 'none' ? 'all' : 'partial' } as const }
+          : {}),
+        ref: SDM(title, 'vol. 2'),
+      }),
+    ),
   );
 }
 
