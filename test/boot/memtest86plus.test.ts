@@ -6,9 +6,13 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import { DebugClient } from '@vscode/debugadapter-testsupport';
+import type { DebugProtocol as P } from '@vscode/debugprotocol';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { ExitRow, VmcsGroup } from '../../debug-adapter/protocol/custom.ts';
 import { System } from '../../emulator/debug/system.ts';
+import { buildIfOutdated } from '../../scripts/support/setup.mjs';
 import { interpreterModule } from '../support/bareProcessor.ts';
 import { Screen } from '../support/screen.ts';
 
@@ -45,6 +49,8 @@ function expectNoErrors(screen: Screen): void {
 }
 
 describe.skipIf(!fetched())("Debian's memtest86+ as a VT-x guest", () => {
+  beforeAll(() => buildIfOutdated());
+
   it('gets past test #3 without errors', { timeout: LONGEST }, async () => {
     const screen = new Screen();
     const system = new System(
@@ -72,7 +78,61 @@ describe.skipIf(!fetched())("Debian's memtest86+ as a VT-x guest", () => {
     expectNoErrors(screen);
   });
 
-  it('does so on the command line too, where its exits are counted', { timeout: LONGEST }, () => {
+  it('can be paused, looked at and continued in the debugger', { timeout: LONGEST }, async () => {
+    const client = new DebugClient(process.execPath, join(repository, 'dist/adapter.js'), 'hvm');
+    const request = async <T>(command: string, args?: object): Promise<T> =>
+      (await client.customRequest(command, args)).body as T;
+    const pause = async (): Promise<bigint> => {
+      const stopped = client.waitForEvent('stopped', LONGEST);
+      await client.pauseRequest({ threadId: 1 });
+      await stopped;
+      const { result } = await request<P.EvaluateResponse['body']>('evaluate', {
+        expression: '$rip',
+        context: 'watch',
+      });
+      return BigInt(result.split(' ')[0]);
+    };
+    await client.start();
+    try {
+      const drawn = client.waitForEvent('hvm/serialOutput', LONGEST);
+      await client.initializeRequest({
+        adapterID: 'hvm',
+        clientID: 'vscode',
+        linesStartAt1: true,
+        columnsStartAt1: true,
+      });
+      await request('launch', { program: image, memory: '64M', append: APPEND });
+      await client.configurationDoneRequest();
+      await drawn;
+      const first = await pause();
+      expect(first).toBeGreaterThan(0x10_0000n);
+
+      const { stackFrames } = await request<P.StackTraceResponse['body']>('stackTrace', { threadId: 1 });
+      expect(BigInt(stackFrames[0].instructionPointerReference?.split(':').at(-1) ?? 0)).toBe(first);
+
+      const { groups } = await request<{ groups: VmcsGroup[] }>('hvm/vmcs', { threadId: 1 });
+      const fields = groups.flatMap(({ rows }) => rows);
+      const rip = fields.find(({ key }) => key === 'GUEST_RIP');
+      expect(BigInt(rip?.live ?? rip?.stored ?? 0)).toBe(first);
+
+      const { total, rows } = await request<{ total: number; rows: ExitRow[] }>('hvm/exits', {
+        start: 0,
+        count: 100,
+      });
+      expect(total).toBeGreaterThan(100);
+      expect(rows.map(({ reason }) => reason)).toContain('CPUID');
+
+      await client.continueRequest({ threadId: 1 });
+      await setTimeout(500);
+      await pause();
+      const later = await request<{ total: number }>('hvm/exits', { start: 0, count: 1 });
+      expect(later.total).toBeGreaterThan(total);
+    } finally {
+      await client.stop();
+    }
+  });
+
+  it('gets there on the command line too, which counts its exits', { timeout: LONGEST }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'hvm-memtest-'));
     try {
       const stats = join(folder, 'stats.json');
