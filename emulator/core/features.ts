@@ -30,7 +30,7 @@ export const FEATURES = [
   { key: 'EIST', leaf: 1, register: 'ECX', bit: 7, implemented: NOT_YET },
   { key: 'SSSE3', leaf: 1, register: 'ECX', bit: 9, implemented: NOT_YET },
   { key: 'FMA', leaf: 1, register: 'ECX', bit: 12, implemented: NOT_YET },
-  { key: 'CMPXCHG16B', leaf: 1, register: 'ECX', bit: 13, implemented: NOT_YET },
+  { key: 'CMPXCHG16B', leaf: 1, register: 'ECX', bit: 13, implemented: YES },
   { key: 'PDCM', leaf: 1, register: 'ECX', bit: 15, implemented: NOT_YET },
   { key: 'PCID', leaf: 1, register: 'ECX', bit: 17, implemented: YES },
   { key: 'SSE4_1', leaf: 1, register: 'ECX', bit: 19, implemented: NOT_YET },

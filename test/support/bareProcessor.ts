@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../emulator/base/clock.ts';
 import { Cpu } from '../../emulator/core/cpu.ts';
+import type { FeatureSet } from '../../emulator/core/features.ts';
 import { createModel } from '../../emulator/core/model.ts';
 import { resetMsrs } from '../../emulator/core/msrs.ts';
 import { Engine } from '../../emulator/engine/engine.ts';
@@ -38,7 +39,14 @@ export interface BareProcessor {
   readonly ports: [number, number][];
 }
 
-export function bareProcessor(options: { ram?: number; forceTranslation?: boolean } = {}): BareProcessor {
+export interface BareProcessorOptions {
+  readonly ram?: number;
+  readonly forceTranslation?: boolean;
+  /** What the processor offers; what is implemented unless said. */
+  readonly features?: FeatureSet;
+}
+
+export function bareProcessor(options: BareProcessorOptions = {}): BareProcessor {
   const ram = options.ram ?? 16 * MIB;
   const memory = new WebAssembly.Memory({ initial: (RAM_OFFSET + ram) / 65536, maximum: 65536 });
   const state = new CpuState(memory);
@@ -46,6 +54,7 @@ export function bareProcessor(options: { ram?: number; forceTranslation?: boolea
   let engine: Engine | undefined;
   const clock: Clock & Scheduler = new Scheduler(() => engine?.position() ?? 0);
   const ports: [number, number][] = [];
+  const model = createModel('sapphire-rapids', { virtualization: 'none' });
   const cpu = new Cpu({
     state,
     mmu: new Mmu({ state, physical }),
@@ -59,13 +68,19 @@ export function bareProcessor(options: { ram?: number; forceTranslation?: boolea
       writeCr8: () => undefined,
     },
     interruptController: { hasInterrupt: () => false, acknowledge: () => 0 },
-    portIo: { read: (_port, size) => 2 ** (8 * size) - 1, write: (port, _size, value) => void ports.push([port, value]) },
+    portIo: {
+      read: (_port, size) => 2 ** (8 * size) - 1,
+      write: (port, _size, value) => void ports.push([port, value]),
+    },
     clock,
-    model: createModel('sapphire-rapids', { virtualization: 'none' }),
+    model: options.features ? { ...model, features: options.features } : model,
   });
   resetMsrs(cpu);
   enterLongMode(cpu, physical);
-  engine = new Engine(cpu, physical, { interpreter: interpreterModule(), forceTranslation: options.forceTranslation ?? false });
+  engine = new Engine(cpu, physical, {
+    interpreter: interpreterModule(),
+    forceTranslation: options.forceTranslation ?? false,
+  });
   return { state, physical, cpu, engine, clock, ports };
 }
 
@@ -81,7 +96,10 @@ function enterLongMode(cpu: Cpu, physical: PhysicalMemory): void {
   for (let segment = 0; segment < 8; segment++) {
     state.setSegmentSelector(segment, segment === 1 ? 0x10 : 0x18);
     state.setSegmentLimit(segment, 0xffff_ffff);
-    state.setSegmentAccessRights(segment, segment === 1 ? 0xa09b : segment === 6 ? 0x1_0082 : segment === 7 ? 0x8b : 0xc093);
+    state.setSegmentAccessRights(
+      segment,
+      segment === 1 ? 0xa09b : segment === 6 ? 0x1_0082 : segment === 7 ? 0x8b : 0xc093,
+    );
   }
   writeRflags(state, 2);
   state.setDebugRegister(6, 0xffff_0ff0n);

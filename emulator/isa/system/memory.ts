@@ -6,7 +6,7 @@
 import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
-import { linearAddress, readSegmented, stackPointerMask, writeSegmented } from '../../core/memory.ts';
+import { linearAddress, probeSegmented, readSegmented, stackPointerMask, writeSegmented } from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { mergePointer } from '../../core/stack.ts';
 import { arithmeticFlags, setArithmeticFlags } from '../../state/flags.ts';
@@ -30,7 +30,7 @@ function popMemory(cpu: Cpu, instruction: Instruction): Outcome {
   return cpu.failed;
 }
 
-/** CMPXCHG8B and CMPXCHG16B. The destination is written in both cases. */
+/** CMPXCHG8B and CMPXCHG16B. The destination is written in both cases, and must be writable before it is read. */
 function compareExchangePair(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
   const wide = instruction.name === 'CMPXCHG16B';
@@ -39,16 +39,17 @@ function compareExchangePair(cpu: Cpu, instruction: Instruction): Outcome {
   const offset = instruction.effectiveAddress();
   if (wide && (offset + cpuSegmentBase(cpu, instruction)) & 15n) return cpu.raise(VECTOR.GP, 0);
   if (linearAddress(cpu, instruction.segment, offset, half * 2, true) === undefined) return cpu.failed;
+  const upper = offset + BigInt(half);
+  if (!probeSegmented(cpu, instruction.segment, offset, half)) return cpu.failed;
+  if (!probeSegmented(cpu, instruction.segment, upper, half)) return cpu.failed;
   const low = readSegmented(cpu, instruction.segment, offset, half);
-  const high =
-    low === undefined ? undefined : readSegmented(cpu, instruction.segment, offset + BigInt(half), half);
+  const high = low === undefined ? undefined : readSegmented(cpu, instruction.segment, upper, half);
   if (low === undefined || high === undefined) return cpu.failed;
   const equal = low === readGpr(cpu, RAX, bits) && high === readGpr(cpu, RDX, bits);
   const newLow = equal ? readGpr(cpu, RBX, bits) : low;
   const newHigh = equal ? readGpr(cpu, RCX, bits) : high;
-  // The pair is aligned or in one page more often than not; a second page is probed by writing it first.
-  if (!writeSegmented(cpu, instruction.segment, offset + BigInt(half), half, newHigh)) return cpu.failed;
   if (!writeSegmented(cpu, instruction.segment, offset, half, newLow)) return cpu.failed;
+  if (!writeSegmented(cpu, instruction.segment, upper, half, newHigh)) return cpu.failed;
   if (!equal) {
     writeGpr(cpu, RAX, bits, low);
     writeGpr(cpu, RDX, bits, high);
@@ -93,6 +94,7 @@ export const MEMORY_ROWS: readonly SystemRow[] = [
   {
     op: 'CMPXCHG16B',
     call: compareExchangePair,
+    feature: 'CMPXCHG16B',
     ref: SDM('CMPXCHG8B/CMPXCHG16B—Compare and Exchange Bytes', 'vol. 2A'),
   },
   { op: 'MOV', call: moveAbsolute, ref: SDM('MOV—Move', 'vol. 2B') },

@@ -20,29 +20,55 @@ function enter(cpu: Cpu, instruction: Instruction): Outcome {
   const level = instruction.farSelector % 32;
   const stack = currentStack(state);
   const frame = new StackFrame(cpu, stack);
+  const pushed: bigint[] = [];
+  const push = (value: bigint) => {
+    frame.push(value, bytes);
+    pushed.push(value);
+  };
   // 1. Save the caller's frame pointer: its place is the new frame.
-  frame.push(state.gpr(RBP), bytes);
+  const top = frame.pointer & stack.mask;
+  push(state.gpr(RBP));
   const framePointer = frame.pointer;
-  // 2. Copy the display of the enclosing frames.
+  if (!frame.probe()) return cpu.failed;
+  // 2. Copy the display of the enclosing frames. Each push is possible before the next pointer is read.
   let enclosing = state.gpr(RBP) & stack.mask;
   for (let i = 1; i < level; i++) {
     enclosing = (enclosing - BigInt(bytes)) & stack.mask;
     const pointer = readSegmented(cpu, SS, enclosing, bytes);
     if (pointer === undefined) return cpu.failed;
-    frame.push(pointer, bytes);
+    push(overlaid(pointer, (top - enclosing) & stack.mask, pushed, bytes));
+    if (!frame.probe()) return cpu.failed;
   }
-  if (level > 0) frame.push(framePointer, bytes);
+  if (level > 0) push(framePointer);
   if (!frame.probe()) return cpu.failed;
   // 3. A write at the new top of the stack must be possible.
-  const top = (frame.pointer - allocated) & stack.mask;
-  const last = linearAddress(cpu, SS, top, bytes, true);
+  const allocatedTop = (frame.pointer - allocated) & stack.mask;
+  const last = linearAddress(cpu, SS, allocatedTop, bytes, true);
   if (last === undefined) return cpu.failed;
   if (!cpu.mmu.probeWrite(last, bytes, 'current')) return cpu.raiseMemoryFault();
   // 4. Commit.
   frame.write();
   writeGpr(cpu, RBP, operandSize, framePointer);
-  state.setGpr(RSP, mergePointer(state.gpr(RSP), top, stack.mask));
+  state.setGpr(RSP, mergePointer(state.gpr(RSP), allocatedTop, stack.mask));
   return OUTCOME.NEXT;
+}
+
+/**
+ * What is read `below` bytes under the old top of the stack, where the values pushed so far may lie already: they are
+ * written only when nothing can fault any more.
+ */
+function overlaid(value: bigint, below: bigint, pushed: readonly bigint[], bytes: Bytes): bigint {
+  let result = value;
+  for (let i = 0; i < bytes; i++) {
+    // The byte is the `distance`th under the old top; values follow each other downwards.
+    const distance = below - BigInt(i);
+    if (distance <= 0n || distance > BigInt(pushed.length * bytes)) continue;
+    const from = Number(distance - 1n);
+    const byte = (pushed[Math.floor(from / bytes)] as bigint) >> BigInt(8 * (bytes - 1 - (from % bytes)));
+    const place = BigInt(8 * i);
+    result = (result & ~(0xffn << place)) | ((byte & 0xffn) << place);
+  }
+  return result;
 }
 
 /** @see SDM "BOUND—Check Array Index Against Bounds" */

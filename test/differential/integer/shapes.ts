@@ -1,0 +1,81 @@
+/** The instructions that are compared with the host's processor: every emitted row, and system rows of user programs. */
+import type { StatusFlag, UndefinedByCount } from '../../../emulator/isa/forms.ts';
+import { expandRow } from '../../../emulator/isa/forms.ts';
+import { SEMANTIC_ROWS } from '../../../emulator/isa/rows.ts';
+import type { Random } from '../../support/random.ts';
+import type { Mode, Shape } from './instruction.ts';
+import { existsIn, shapeOf } from './instruction.ts';
+
+export interface TestedRow {
+  readonly op: string;
+  readonly feature: string | undefined;
+  readonly undefined: readonly StatusFlag[] | UndefinedByCount;
+  /** Memory that was written before a fault is one processor's habit. */
+  readonly partial: boolean;
+  readonly forms: readonly { readonly shape: Shape; readonly mode: Mode }[];
+}
+
+const MODES: readonly Mode[] = [64, 32];
+
+function emittedRows(): TestedRow[] {
+  return SEMANTIC_ROWS.map((row) => ({
+    op: row.op,
+    feature: row.feature,
+    undefined: row.flags?.undefined ?? [],
+    partial: false,
+    forms: expandRow(row)
+      .map(shapeOf)
+      .flatMap((shape) => MODES.filter((mode) => existsIn(shape, mode)).map((mode) => ({ shape, mode }))),
+  }));
+}
+
+interface SystemRow {
+  readonly op: string;
+  readonly feature?: string;
+  readonly bits?: Shape['bits'];
+  readonly modes?: readonly Mode[];
+  readonly undefined?: readonly StatusFlag[];
+  readonly partial?: boolean;
+  /** Texts to choose from, or none: a memory operand follows the mnemonic. */
+  readonly texts?: readonly string[] | ((random: Random) => string);
+}
+
+const ABSOLUTE = (random: Random) => `ds:[${0x20_0000 + random.below(0x9000)}]`;
+
+// biome-ignore format: rows are read as a table
+const SYSTEM: readonly SystemRow[] = [
+  { op: 'CMPXCHG8B', feature: 'CX8', bits: 64 },
+  { op: 'CMPXCHG16B', feature: 'CMPXCHG16B', bits: 64, modes: [64] },
+  { op: 'CLFLUSH', feature: 'CLFSH', bits: 8 },
+  { op: 'ENTER', bits: 64, partial: true, texts: (random) => `${random.pick(['', '', '.byte 0x66; '])}enter ${random.pick([0, 8, 100, 5000, 65535])}, ${random.pick([0, 1, 2, 3, 31, 32, 33])}` },
+  { op: 'MOVABS', bits: 64, modes: [64], texts: (random) => `movabs ${random.pick(['al', 'ax', 'eax', 'rax'])}, ${ABSOLUTE(random)}` },
+  { op: 'MOVABS', bits: 64, modes: [64], texts: (random) => `movabs ${ABSOLUTE(random)}, ${random.pick(['al', 'ax', 'eax', 'rax'])}` },
+  { op: 'PUSHF', bits: 64, texts: ['pushf', '.byte 0x66; pushf'] },
+  { op: 'POPF', bits: 64, texts: ['popf', '.byte 0x66; popf'] },
+  { op: 'MOV SREG', bits: 16, texts: ['mov eax, ss', 'mov cx, ss', 'mov esi, cs', 'mov dx, cs'] },
+  { op: '#UD', modes: [64], texts: [
+    'ud2', 'lock; .byte 0x01, 0xc8', 'lock; .byte 0x39, 0x03', 'lock; .byte 0x8b, 0x03', 'lock; .byte 0x0f, 0xa3, 0x03', 'lock; nop', 'lock; .byte 0x85, 0x03',
+    '.byte 0x06', '.byte 0x27', '.byte 0x37', '.byte 0x60', '.byte 0x62, 0, 0', '.byte 0x82, 0xc0, 1', '.byte 0x9a', '.byte 0xce', '.byte 0xd6', '.byte 0xea',
+    '.byte 0x0f, 0xff, 0xc0', '.byte 0x0f, 0x04', '.byte 0xc6, 0xc8, 0', '.byte 0xff, 0xf8', '.byte 0x8d, 0xc0', '.byte 0x0f, 0xc7, 0xc8',
+  ] },
+];
+
+function systemRows(): TestedRow[] {
+  return SYSTEM.map(
+    ({ op, feature, bits = 64, modes = MODES, undefined: undefinedFlags = [], partial = false, texts }) => {
+      const plain = { key: op, op, bits, operandBits: [bits], variant: undefined };
+      const shapesOf = (mode: Mode): Shape[] => {
+        if (Array.isArray(texts)) return texts.map((text) => ({ ...plain, operands: [], text: () => text }));
+        if (typeof texts === 'function') return [{ ...plain, operands: [], text: texts }];
+        const operands: readonly Shape['operands'][] = mode === 64 ? [['b'], ['x'], ['p'], ['s']] : [['s']];
+        return operands.map((kinds) => ({ ...plain, operands: kinds }));
+      };
+      const forms = modes.flatMap((mode) => shapesOf(mode).map((shape) => ({ shape, mode })));
+      return { op, feature, undefined: undefinedFlags, partial, forms };
+    },
+  );
+}
+
+export function testedRows(): TestedRow[] {
+  return [...emittedRows(), ...systemRows()];
+}
