@@ -3,7 +3,7 @@
  * table; with --write it also goes to docs/performance.md.
  */
 import { readdirSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { buildIfOutdated, installPackages, requireNode } from './support/setup.mjs';
 import { root } from './support/tools.mjs';
@@ -26,6 +26,7 @@ if (unknown.length > 0 || files.length === 0) {
   process.exit(2);
 }
 
+const load = loadavg()[0];
 const tables = [];
 for (const file of files) {
   const { bench } = await importTypeScript(`test/bench/${file}`);
@@ -52,11 +53,11 @@ function table(rows) {
   const widths = columns.map((column) => Math.max(3, ...cells.map((row) => row[column].length)));
   const line = (row) =>
     `| ${row.map((cell, i) => (i === 1 ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join(' | ')} |`;
-  const rule = `|${widths.map((width, i) => (i === 1 ? `${'-'.repeat(width + 1)}:` : '-'.repeat(width + 2))).join('|')}|`;
+  const rule = `| ${widths.map((width, i) => (i === 1 ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width))).join(' | ')} |`;
   return [line(cells[0]), rule, ...cells.slice(1).map(line)].join('\n');
 }
 
-const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB.`;
+const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB; load average ${load.toFixed(1)} at the start.`;
 const text = tables.map(({ title, about, rows }) => `## ${title}\n\n${about}\n\n${table(rows)}\n`).join('\n');
 console.log(`${text}\n${machine}`);
 
