@@ -6,7 +6,13 @@
 import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
-import { linearAddress, probeSegmented, readSegmented, stackPointerMask, writeSegmented } from '../../core/memory.ts';
+import {
+  linearAddress,
+  probeSegmented,
+  readSegmented,
+  stackPointerMask,
+  writeSegmented,
+} from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { mergePointer } from '../../core/stack.ts';
 import { arithmeticFlags, setArithmeticFlags } from '../../state/flags.ts';
