@@ -4,6 +4,7 @@
  * leaves by himself.
  */
 import { assert } from '../base/errors.ts';
+import type { FeatureKey } from '../core/features.ts';
 import type { CodeBits, DecodedForm } from '../isa/decode.ts';
 import { formOf } from '../isa/decode.ts';
 import type { HandlerSpec } from '../isa/forms.ts';
@@ -36,6 +37,18 @@ const LINE_SHIFT = 7;
 const RESERVE = (BLOCK_LIMIT + 8) * 2 * RECORD_SIZE;
 
 const HANDLER_NUMBERS = new Map(HANDLERS.map((spec, index) => [spec.key, PSEUDO_COUNT + index]));
+
+/** Handler numbers by key: without a row's feature its keys stand for another row's handlers, or for none (#UD). */
+function handlersOffered(offers: (feature: FeatureKey) => boolean): ReadonlyMap<string, number> {
+  const numbers = new Map(HANDLER_NUMBERS);
+  for (const { key, row } of HANDLERS) {
+    if (row.feature === undefined || offers(row.feature)) continue;
+    const instead = row.without && HANDLER_NUMBERS.get(`${row.without}${key.slice(row.op.length)}`);
+    if (instead) numbers.set(key, instead);
+    else numbers.delete(key);
+  }
+  return numbers;
+}
 
 /** The handler behind a record's handler number; undefined for pseudo handlers. */
 export function handlerOf(number: number): HandlerSpec | undefined {
@@ -73,6 +86,7 @@ export class CodeCache {
   readonly #physical: PhysicalMemory;
   readonly #events: CodeCacheEvents;
   readonly #view: DataView;
+  readonly #handlers: ReadonlyMap<string, number>;
   readonly #pages = new Map<number, CodePage>();
   readonly #systemInstructions: SystemInstruction[] = [];
   #next = RECORDS;
@@ -83,7 +97,13 @@ export class CodeCache {
   /** Grows with every invalidation, for whoever keeps things derived from records. */
   generation = 0;
 
-  constructor(state: CpuState, physical: PhysicalMemory, events: CodeCacheEvents) {
+  constructor(
+    state: CpuState,
+    physical: PhysicalMemory,
+    offers: (feature: FeatureKey) => boolean,
+    events: CodeCacheEvents,
+  ) {
+    this.#handlers = handlersOffered(offers);
     this.#state = state;
     this.#physical = physical;
     this.#events = events;
@@ -370,7 +390,7 @@ export class CodeCache {
     offset: number,
   ): { ends: boolean; branch: number | undefined; flags: number } {
     const form = instruction.isInvalid ? undefined : formOf(instruction, page.bits);
-    const handler = form && (HANDLER_NUMBERS.get(form.key) ?? HANDLER_NUMBERS.get(form.generalKey));
+    const handler = form && (this.#handlers.get(form.key) ?? this.#handlers.get(form.generalKey));
     const view = this.#view;
     this.#clear(record);
     view.setInt32(record + RECORD.OFFSET, offset, true);

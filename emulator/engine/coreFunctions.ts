@@ -7,6 +7,7 @@ import { RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
 import { AR, FLAG, FS, SS } from '../state/registers.ts';
+import { writeCrc32, writeDepositBits, writeExtractBits } from './bitFunctions.ts';
 import { pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { ModuleBuilder } from './wasm/moduleBuilder.ts';
@@ -43,6 +44,9 @@ export interface CoreIndexes {
   readonly conditions: readonly number[];
   readonly multiplyHighUnsigned: number;
   readonly multiplyHighSigned: number;
+  readonly depositBits: number;
+  readonly extractBits: number;
+  readonly crc32: number;
 }
 
 export function addCoreFunctions(module: ModuleBuilder): CoreIndexes {
@@ -140,6 +144,9 @@ export function addCoreFunctions(module: ModuleBuilder): CoreIndexes {
     conditions,
     multiplyHighUnsigned,
     multiplyHighSigned,
+    depositBits: add('depositBits', ['i64', 'i64'], ['i64'], writeDepositBits),
+    extractBits: add('extractBits', ['i64', 'i64'], ['i64'], writeExtractBits),
+    crc32: add('crc32', ['i64', 'i64', 'i64'], ['i64'], writeCrc32),
   };
 }
 

@@ -95,7 +95,7 @@ export class Engine {
     this.cpu = cpu;
     this.#state = cpu.state;
     this.#physical = physical;
-    this.code = new CodeCache(cpu.state, physical, {
+    this.code = new CodeCache(cpu.state, physical, (feature) => cpu.has(feature), {
       pageHasCode: (page) => physical.setPageFlag(page, PAGE_FLAG.CODE),
       pageHasNoCode: (page) => physical.clearPageFlag(page, PAGE_FLAG.CODE),
     });

@@ -150,6 +150,9 @@ export abstract class Lowering {
       case 'flags':
         this.pushFlags();
         return;
+      case 'cr0':
+        pushField64(fn, OFFSET.CR0);
+        return;
       case 'system-flags':
         this.pushSystemFlags();
         return;

@@ -26,9 +26,8 @@ export class Translations {
   constructor(memory: WebAssembly.Memory, code: CodeCache, imports: TranslationImports) {
     this.#code = code;
     this.#reader = new RecordReader(memory);
-    const { multiplyHighUnsigned, multiplyHighSigned, flags } = imports.interpreter;
     const { loadRam, storeRam } = imports;
-    this.#imports = { env: { memory, loadRam, storeRam, multiplyHighUnsigned, multiplyHighSigned, flags } };
+    this.#imports = { env: { ...imports.interpreter, memory, loadRam, storeRam } };
   }
 
   /** The translation of the region that starts at `record`; undefined when it is the interpreter's. */

@@ -157,6 +157,9 @@ export const TRANSLATION_IMPORTS = {
   storeRam: { parameters: [], results: ['i32'] },
   multiplyHighUnsigned: { parameters: ['i64', 'i64'], results: ['i64'] },
   multiplyHighSigned: { parameters: ['i64', 'i64'], results: ['i64'] },
+  depositBits: { parameters: ['i64', 'i64'], results: ['i64'] },
+  extractBits: { parameters: ['i64', 'i64'], results: ['i64'] },
+  crc32: { parameters: ['i64', 'i64', 'i64'], results: ['i64'] },
   flags: { parameters: [], results: ['i64'] },
 } as const;
 

@@ -6,7 +6,7 @@ import { AR, DS, FS, RBP, RSP, SS } from '../state/registers.ts';
 import type { HandlerOperand } from './forms.ts';
 import { handlerKey } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
-import { Code, CodeSize, MemorySizeExt, Mnemonic, OpKind, Register } from './iced.ts';
+import { Code, CodeSize, EncodingKind, MemorySizeExt, Mnemonic, OpKind, Register } from './iced.ts';
 import type { Bits } from './ir.ts';
 
 /** What bytes mean depends on this alone: the default size of the code segment. */
@@ -183,6 +183,8 @@ const IMMEDIATE_BITS = new Map<number, Bits>([
 /** Shift and rotate counts, ENTER and bit offsets are 8-bit immediates that do not take the operand's size. */
 const COUNTED = /^(SHL|SHR|SAR|ROL|ROR|RCL|RCR|SHLD|SHRD)$/;
 const STACK = /^(PUSH|POP|CALL|RET|LEAVE)$/;
+/** Other rows with a handler for 64-bit mode of their own. */
+const BY_MODE = /^JMP$/;
 const COUNTER = /^(LOOP|LOOPE|LOOPNE|JCXZ)$/;
 const SIZE_SUFFIX: Readonly<Record<string, Bits>> = { B: 8, W: 16, D: 32, Q: 64 };
 const FIXED_BITS: Readonly<Record<string, Bits>> = { CBW: 16, CWDE: 32, CDQE: 64, CWD: 16, CDQ: 32, CQO: 64 };
@@ -281,6 +283,8 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
     variant = code === 64 && addressBits === 64 ? 'flat' : 'legacy';
     size = bits[0] as Bits;
   } else {
+    if (BY_MODE.test(mnemonic) || instruction.encoding === EncodingKind.VEX)
+      variant = code === 64 ? 'flat' : 'legacy';
     size = bits[0] ?? FIXED_BITS[op] ?? 8;
   }
   if (op === 'NOP' && operands.length === 0) size = 8;

@@ -316,6 +316,10 @@ export class Emitter {
     return this.#leaf({ kind: 'system-flags', type: 'i64', width: 32 });
   }
 
+  cr0(): Value {
+    return this.#leaf({ kind: 'cr0', type: 'i64', width: 64 });
+  }
+
   /** Whether condition code `condition` (its encoding) holds. */
   condition(condition: number): Value {
     return this.#leaf({ kind: 'condition', type: 'i32', width: 1, condition });

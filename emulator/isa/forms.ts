@@ -4,6 +4,7 @@
  */
 import type { Reference } from '../base/reference.ts';
 import type { Cpu } from '../core/cpu.ts';
+import type { FeatureKey } from '../core/features.ts';
 import type { Instruction } from '../core/instruction.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { Emitter } from './emitter.ts';
@@ -19,6 +20,8 @@ export interface Form {
   readonly operands: readonly RowOperand[];
   /** Operand sizes the form comes in. */
   readonly bits: readonly Bits[];
+  /** Those of the handler for 64-bit mode where the row has one of its own; `bits` is then the rest. */
+  readonly in64?: readonly Bits[];
   /** Sizes of the second operand where they differ from the first's. */
   readonly sourceBits?: readonly Bits[];
   /** Size of the immediate where it is not the operand size: counts and bit offsets. */
@@ -37,10 +40,11 @@ export interface SemanticRow {
   readonly forms: readonly Form[];
   readonly emit: (e: Emitter) => void;
   /**
-   * `stack`: the row comes as a 64-bit-mode handler and a legacy one (SS and stack size apply).
+   * `mode`: the row comes as a handler for 64-bit mode and one for the rest.
+   * `stack`: likewise; in the rest SS and the stack size apply.
    * `string`: likewise for flat 64-bit addressing against everything else.
    */
-  readonly variants?: 'stack' | 'string';
+  readonly variants?: 'mode' | 'stack' | 'string';
   /** Control does not fall through to the next instruction's record. */
   readonly endsBlock?: boolean;
   /** What the arithmetic flags need and give; `partial` writes only some or only sometimes. */
@@ -50,8 +54,9 @@ export interface SemanticRow {
     /** Flags that the manual leaves undefined: what is emitted for them is one processor's habit, and tests mask it. */
     readonly undefined?: readonly StatusFlag[] | UndefinedByCount;
   };
-  /** A feature of CPUID without which the encoding is #UD. */
-  readonly feature?: string;
+  /** A feature of CPUID without which the encoding means `without`, or is #UD. */
+  readonly feature?: FeatureKey;
+  readonly without?: string;
   /** The rest of the instruction, for the cases that `emit` hands over with `system()`. */
   readonly call?: (cpu: Cpu, instruction: Instruction) => Outcome;
   readonly ref: Reference;
@@ -106,25 +111,37 @@ export function expandRow(row: SemanticRow): HandlerSpec[] {
   const specs = new Map<string, HandlerSpec>();
   const variants = row.variants === undefined ? [undefined] : (['flat', 'legacy'] as const);
   for (const form of row.forms) {
-    for (const bits of form.bits) {
-      for (const source of form.sourceBits ?? [bits]) {
-        const operandBits = form.operands.map((kind, i): Bits => {
-          if (kind === 'c') return 8;
-          if (kind === 'i') return form.immediateBits ?? bits;
-          return i === 0 ? bits : source;
-        });
-        for (const operands of expandOperands(form.operands, operandBits)) {
-          // 64-bit operands need a REX prefix, and beside one there is no AH, CH, DH or BH.
-          if (operands.includes('h') && operandBits.includes(64)) continue;
-          for (const variant of variants) {
-            const key = handlerKey(row.op, bits, operands, operandBits, variant);
-            specs.set(key, { key, row, bits, operands, operandBits, flat: variant === 'flat' });
-          }
-        }
+    for (const variant of variants) {
+      for (const bits of (variant === 'flat' && form.in64) || form.bits) {
+        for (const source of form.sourceBits ?? [bits]) addSpecs(specs, row, form, bits, source, variant);
       }
     }
   }
   return [...specs.values()];
+}
+
+function addSpecs(
+  specs: Map<string, HandlerSpec>,
+  row: SemanticRow,
+  form: Form,
+  bits: Bits,
+  source: Bits,
+  variant: 'flat' | 'legacy' | undefined,
+): void {
+  const operandBits = form.operands.map((kind, i): Bits => {
+    if (kind === 'c') return 8;
+    if (kind === 'i') return form.immediateBits ?? bits;
+    return i === 0 ? bits : source;
+  });
+  // Legacy modes have the general memory operand alone.
+  const outside64 = variant === 'legacy' && row.variants !== 'string';
+  for (const operands of expandOperands(form.operands, operandBits)) {
+    // 64-bit operands need a REX prefix, and beside one there is no AH, CH, DH or BH.
+    if (operands.includes('h') && operandBits.includes(64)) continue;
+    if (outside64 && operands.some((kind) => kind === 'b' || kind === 'x' || kind === 'p')) continue;
+    const key = handlerKey(row.op, bits, operands, operandBits, variant);
+    specs.set(key, { key, row, bits, operands, operandBits, flat: variant === 'flat' });
+  }
 }
 
 function expandOperands(kinds: readonly RowOperand[], bits: readonly Bits[]): HandlerOperand[][] {

@@ -68,7 +68,12 @@ export type Unary =
 export type Cell = 'flags' | 'system-flags' | `register-${number}` | 'registers' | `variable-${number}`;
 
 /** Functions of the core module that semantics may call: pure, on 64-bit values. */
-export type CoreFunction = 'multiplyHighUnsigned' | 'multiplyHighSigned';
+export type CoreFunction =
+  | 'multiplyHighUnsigned'
+  | 'multiplyHighSigned'
+  | 'depositBits'
+  | 'extractBits'
+  | 'crc32';
 
 interface ValueBase {
   readonly type: ValueType;
@@ -120,6 +125,8 @@ export type Value = ValueBase &
     /** The six arithmetic flags at their RFLAGS positions. */
     | { readonly kind: 'flags' }
     | { readonly kind: 'system-flags' }
+    /** No emitted effect changes it. */
+    | { readonly kind: 'cr0' }
     | { readonly kind: 'variable'; readonly variable: number }
     /** Result of an effect (a load, a checked address): always in a local. */
     | { readonly kind: 'result' }

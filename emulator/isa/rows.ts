@@ -2,6 +2,7 @@
 import type { HandlerSpec, SemanticRow } from './forms.ts';
 import { expandRow } from './forms.ts';
 import { ARITHMETIC_ROWS } from './semantics/arithmetic.ts';
+import { BIT_MANIPULATION_ROWS } from './semantics/bitManipulation.ts';
 import { BIT_ROWS } from './semantics/bits.ts';
 import { CONTROL_ROWS } from './semantics/control.ts';
 import { FLAG_ROWS } from './semantics/flagControl.ts';
@@ -16,6 +17,7 @@ export const SEMANTIC_ROWS: readonly SemanticRow[] = [
   ...SHIFT_ROWS,
   ...MULTIPLY_ROWS,
   ...BIT_ROWS,
+  ...BIT_MANIPULATION_ROWS,
   ...CONTROL_ROWS,
   ...STRING_ROWS,
   ...FLAG_ROWS,

@@ -4,6 +4,7 @@ import type { Cpu } from '../core/cpu.ts';
 import { isFeatureKey } from '../core/features.ts';
 import type { Instruction } from '../core/instruction.ts';
 import type { SystemRow } from './forms.ts';
+import { SEMANTIC_ROWS } from './rows.ts';
 import { SYSTEM_ROWS } from './system/rows.ts';
 
 const INVALID: SystemRow = {
@@ -21,12 +22,17 @@ const TOO_LONG: SystemRow = {
   ref: SDM('Interrupt 13—General Protection Exception (#GP)'),
 };
 
+/** Emitted rows that a processor may lack: what is not decoded to a handler then is #UD. */
+const FEATURES = new Map(SEMANTIC_ROWS.flatMap(({ op, feature }) => (feature ? [[op, feature]] : [])));
+
 const BY_NAME = new Map([INVALID, ...SYSTEM_ROWS].map((row) => [row.op, row]));
 
 /** The row that executes an instruction: #UD's when the processor does not offer it, undefined when it is missing. */
 export function findSystemRow(cpu: Cpu, instruction: Instruction): SystemRow | undefined {
   const row = BY_NAME.get(instruction.name);
   if (row?.feature !== undefined && isFeatureKey(row.feature) && !cpu.has(row.feature)) return INVALID;
+  const feature = FEATURES.get(instruction.name);
+  if (row === undefined && feature !== undefined && !cpu.has(feature)) return INVALID;
   if (row === INVALID && instruction.length === LONGEST) return TOO_LONG;
   return row;
 }

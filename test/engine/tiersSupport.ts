@@ -1,4 +1,5 @@
 /** Two processors in the same state, one that interprets and one that translates, and their state as text. */
+import type { FeatureSet } from '../../emulator/core/features.ts';
 import { readRflags } from '../../emulator/state/flags.ts';
 import { CPU_FIELDS } from '../../emulator/state/layout.ts';
 import type { BareProcessor } from '../support/bareProcessor.ts';
@@ -13,8 +14,13 @@ const HANDLER = 0x50_0000;
 /** Page-directory entry that is cleared: addresses from 8 MiB on fault. */
 const UNMAPPED = 0x80_0000;
 
-export function prepare(code: Uint8Array, seed: number, forceTranslation: boolean): BareProcessor {
-  const processor = bareProcessor({ forceTranslation });
+export function prepare(
+  code: Uint8Array,
+  seed: number,
+  forceTranslation: boolean,
+  features?: FeatureSet,
+): BareProcessor {
+  const processor = bareProcessor({ forceTranslation, ...(features ? { features } : {}) });
   const { state, physical } = processor;
   physical.copyIn(CODE, code);
   const random = new Random(seed);

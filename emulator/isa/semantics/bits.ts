@@ -142,6 +142,7 @@ export const BIT_ROWS: readonly SemanticRow[] = [
     emit: count('trailing'),
     flags: COUNT,
     feature: 'BMI1',
+    without: 'BSF',
     ref: SDM('TZCNT—Count the Number of Trailing Zero Bits', 'vol. 2B'),
   },
   {
@@ -150,6 +151,7 @@ export const BIT_ROWS: readonly SemanticRow[] = [
     emit: count('leading'),
     flags: COUNT,
     feature: 'LZCNT',
+    without: 'BSR',
     ref: SDM('LZCNT—Count the Number of Leading Zero Bits', 'vol. 2A'),
   },
   {

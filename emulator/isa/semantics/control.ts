@@ -10,7 +10,10 @@ import type { Form, SemanticRow } from '../forms.ts';
 import type { Bits, Value } from '../ir.ts';
 import { CONDITIONS } from '../ir.ts';
 
-const STACK_SIZES = [16, 32, 64] as const;
+/** Operand sizes outside 64-bit mode, of stack instructions in it, and of near branches in it. */
+const LEGACY = [16, 32] as const;
+const STACK_64 = [16, 64] as const;
+const NEAR_64 = [64] as const;
 const ZERO = 4;
 
 /** RSP, ESP or SP moved by a number of bytes, cut to the stack pointer's size. */
@@ -124,10 +127,12 @@ export function setCounter(e: Emitter, register: number, old: Value, value: Valu
 }
 
 const NEAR: readonly Form[] = [
-  { operands: ['j'], bits: STACK_SIZES },
-  { operands: ['rm'], bits: STACK_SIZES },
+  { operands: ['j'], bits: LEGACY, in64: NEAR_64 },
+  { operands: ['rm'], bits: LEGACY, in64: NEAR_64 },
 ];
-const DIRECT: readonly Form[] = [{ operands: ['j'], bits: STACK_SIZES }];
+const DIRECT: readonly Form[] = [{ operands: ['j'], bits: [16, 32, 64] }];
+/** With an address size other than 64 bits, and so outside the flat variant, 64-bit mode has these too. */
+const COUNTED: readonly Form[] = [{ operands: ['j'], bits: [16, 32, 64], in64: NEAR_64 }];
 
 const conditionalJumps = CONDITIONS.map(
   (name, condition): SemanticRow => ({
@@ -141,7 +146,7 @@ const conditionalJumps = CONDITIONS.map(
 
 export const CONTROL_ROWS: readonly SemanticRow[] = [
   ...conditionalJumps,
-  { op: 'JMP', forms: NEAR, emit: jmp, endsBlock: true, ref: SDM('JMP—Jump', 'vol. 2A') },
+  { op: 'JMP', forms: NEAR, emit: jmp, variants: 'mode', endsBlock: true, ref: SDM('JMP—Jump', 'vol. 2A') },
   {
     op: 'CALL',
     forms: NEAR,
@@ -153,8 +158,8 @@ export const CONTROL_ROWS: readonly SemanticRow[] = [
   {
     op: 'RET',
     forms: [
-      { operands: [], bits: STACK_SIZES },
-      { operands: ['i'], bits: STACK_SIZES },
+      { operands: [], bits: LEGACY, in64: NEAR_64 },
+      { operands: ['i'], bits: LEGACY, in64: NEAR_64 },
     ],
     emit: ret,
     variants: 'stack',
@@ -164,8 +169,8 @@ export const CONTROL_ROWS: readonly SemanticRow[] = [
   {
     op: 'PUSH',
     forms: [
-      { operands: ['rm'], bits: STACK_SIZES },
-      { operands: ['i'], bits: STACK_SIZES },
+      { operands: ['rm'], bits: LEGACY, in64: STACK_64 },
+      { operands: ['i'], bits: LEGACY, in64: STACK_64 },
     ],
     emit: (e) => push(e, e.read(0), e.bits),
     variants: 'stack',
@@ -173,28 +178,28 @@ export const CONTROL_ROWS: readonly SemanticRow[] = [
   },
   {
     op: 'POP',
-    forms: [{ operands: ['rm'], bits: STACK_SIZES }],
+    forms: [{ operands: ['rm'], bits: LEGACY, in64: STACK_64 }],
     emit: pop,
     variants: 'stack',
     ref: SDM('POP—Pop a Value From the Stack', 'vol. 2B'),
   },
   {
     op: 'LEAVE',
-    forms: [{ operands: [], bits: STACK_SIZES }],
+    forms: [{ operands: [], bits: LEGACY, in64: STACK_64 }],
     emit: leave,
     variants: 'stack',
     ref: SDM('LEAVE—High Level Procedure Exit', 'vol. 2A'),
   },
   {
     op: 'LOOP',
-    forms: DIRECT,
+    forms: COUNTED,
     emit: counted('LOOP'),
     variants: 'string',
     ref: SDM('LOOP/LOOPcc—Loop According to ECX Counter', 'vol. 2A'),
   },
   {
     op: 'LOOPE',
-    forms: DIRECT,
+    forms: COUNTED,
     emit: counted('LOOPE'),
     variants: 'string',
     flags: { reads: true },
@@ -202,7 +207,7 @@ export const CONTROL_ROWS: readonly SemanticRow[] = [
   },
   {
     op: 'LOOPNE',
-    forms: DIRECT,
+    forms: COUNTED,
     emit: counted('LOOPNE'),
     variants: 'string',
     flags: { reads: true },
@@ -210,7 +215,7 @@ export const CONTROL_ROWS: readonly SemanticRow[] = [
   },
   {
     op: 'JCXZ',
-    forms: DIRECT,
+    forms: COUNTED,
     emit: counted('JCXZ'),
     variants: 'string',
     ref: SDM('Jcc—Jump if Condition Is Met', 'vol. 2A'),

@@ -38,7 +38,7 @@ function xlat(e: Emitter): void {
 const nothing = (): void => {};
 const CARRY = { reads: true, writes: 'partial' } as const;
 const HINT_FORMS: readonly Form[] = [
-  { operands: [], bits: [8, 16, 32, 64] },
+  { operands: [], bits: [8] },
   { operands: ['rm'], bits: [16, 32, 64] },
   { operands: ['rm', 'r'], bits: [16, 32, 64] },
 ];

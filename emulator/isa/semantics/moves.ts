@@ -7,7 +7,7 @@ import { SDM } from '../../base/reference.ts';
 import { RAX, RDX } from '../../state/registers.ts';
 import type { Emitter } from '../emitter.ts';
 import type { SemanticRow } from '../forms.ts';
-import type { Bits } from '../ir.ts';
+import type { Bits, Value } from '../ir.ts';
 import { CONDITIONS } from '../ir.ts';
 
 const ALL = [8, 16, 32, 64] as const;
@@ -58,15 +58,19 @@ function cmpxchg(e: Emitter): void {
   e.flagsOfSub(accumulator, destination);
 }
 
-function bswap(e: Emitter): void {
-  const a = e.read(0);
+function reversed(e: Emitter, value: Value): Value {
   const byte = (from: number, to: number) => {
-    const only = e.and(a, e.constant(0xffn << BigInt(from)));
+    const only = e.and(value, e.constant(0xffn << BigInt(from)));
     return to >= from ? e.shl(only, to - from) : e.shr(only, from - to);
   };
   let result = byte(0, e.bits - 8);
   for (let from = 8; from < e.bits; from += 8) result = e.or(result, byte(from, e.bits - 8 - from));
-  e.write(0, result);
+  return result;
+}
+
+/** With a 16-bit operand the result is undefined: zero, as processors do. */
+function bswap(e: Emitter): void {
+  e.write(0, e.bits === 16 ? e.constant(0) : reversed(e, e.read(0)));
 }
 
 function signExtendAccumulator(from: Bits) {
@@ -90,6 +94,7 @@ const conditionalMoves = CONDITIONS.map(
       e.write(0, e.select(e.condition(condition), source, e.read(0)));
     },
     flags: { reads: true },
+    feature: 'CMOV',
     ref: SDM('CMOVcc—Conditional Move', 'vol. 2A'),
   }),
 );
@@ -165,8 +170,25 @@ export const MOVE_ROWS: readonly SemanticRow[] = [
     ref: SDM('CMPXCHG—Compare and Exchange', 'vol. 2A'),
   },
   {
+    op: 'MOVBE',
+    forms: [
+      { operands: ['r', 'm'], bits: WIDE },
+      { operands: ['m', 'r'], bits: WIDE },
+    ],
+    emit: (e) => e.write(0, reversed(e, e.read(1))),
+    feature: 'MOVBE',
+    ref: SDM('MOVBE—Move Data After Swapping Bytes', 'vol. 2B'),
+  },
+  {
+    op: 'MOVNTI',
+    forms: [{ operands: ['m', 'r'], bits: [32, 64] }],
+    emit: mov,
+    feature: 'SSE2',
+    ref: SDM('MOVNTI—Store Doubleword Using Non-Temporal Hint', 'vol. 2B'),
+  },
+  {
     op: 'BSWAP',
-    forms: [{ operands: ['r'], bits: [32, 64] }],
+    forms: [{ operands: ['r'], bits: WIDE }],
     emit: bswap,
     ref: SDM('BSWAP—Byte Swap', 'vol. 2A'),
   },

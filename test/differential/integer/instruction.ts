@@ -10,6 +10,7 @@ import { CODE, GS_BASE, LANDING, LANDING_SIZE } from './layout.ts';
 import { edge } from './values.ts';
 
 export type Mode = 64 | 32;
+export const MODES: readonly Mode[] = [64, 32];
 
 /** What an instruction is to look like: a handler's form, or that of an instruction that has no handler. */
 export interface Shape {
@@ -20,6 +21,8 @@ export interface Shape {
   readonly operands: readonly HandlerOperand[];
   readonly operandBits: readonly Bits[];
   readonly variant: 'flat' | 'legacy' | undefined;
+  /** Modes that the handler is for. */
+  readonly modes: readonly Mode[];
   /** The text, where it does not follow from the operands. */
   readonly text?: (random: Random) => string;
 }
@@ -27,7 +30,9 @@ export interface Shape {
 export function shapeOf(spec: HandlerSpec): Shape {
   const { key, row, bits, operands, operandBits, flat } = spec;
   const variant = row.variants === undefined ? undefined : flat ? 'flat' : 'legacy';
-  return { key, op: row.op, bits, operands, operandBits, variant };
+  const byMode = row.variants === 'mode' || row.variants === 'stack';
+  const modes: readonly Mode[] = !byMode ? MODES : flat ? [64] : [32];
+  return { key, op: row.op, bits, operands, operandBits, variant, modes };
 }
 
 export interface RegisterText {
@@ -69,13 +74,14 @@ export interface TestInstruction {
 
 const NAMES = 'a c d b sp bp si di'.split(' ');
 const MEMORY_SIZES: Record<Bits, string> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword' };
-const STACK = /^(PUSH|POP|CALL|RET|LEAVE)$/;
 const COUNTER = /^(LOOP|LOOPE|LOOPNE|JCXZ)$/;
 const BRANCH = /^(J[A-Z]+|JMP)$/;
 const LOCKABLE =
   /^(ADD|ADC|AND|BTC|BTR|BTS|CMPXCHG|CMPXCHG8B|CMPXCHG16B|DEC|INC|NEG|NOT|OR|SBB|SUB|XOR|XADD|XCHG)$/;
 /** Memory operands that are written without a size. */
 const UNSIZED = /^(LEA|CMPXCHG8B|CMPXCHG16B)$/;
+/** 16-bit forms that GNU as does not write: the 32-bit form is written behind a prefix. */
+const WRITTEN_WIDE = /^(MOVSXD|BSWAP)$/;
 const HAS_SOURCE = /(MOVS|LODS|CMPS)[BWDQ]$|^XLATB$/;
 /** Not in legacy code: the opcode means something else there. */
 const ONLY_64 = /^MOVSXD$/;
@@ -91,7 +97,8 @@ export function registerName({ number, bits, high }: RegisterText): string {
 
 /** Whether code of this mode has the shape. */
 export function existsIn(shape: Shape, mode: Mode): boolean {
-  const { op, bits, operands, operandBits, variant } = shape;
+  const { op, bits, operands, operandBits, variant, modes } = shape;
+  if (!modes.includes(mode)) return false;
   if (mode === 32) {
     if (variant === 'flat' || ONLY_64.test(op) || bits === 64 || operandBits.some((size) => size === 64))
       return false;
@@ -99,12 +106,7 @@ export function existsIn(shape: Shape, mode: Mode): boolean {
     // A 16-bit branch needs a prefix that GNU as does not write.
     return operands[0] !== 'j' || bits === 32;
   }
-  if (STACK.test(op)) {
-    if (variant === 'legacy') return false;
-    return bits === 64 || (bits === 16 && !/^(CALL|RET)$/.test(op));
-  }
-  if (BRANCH.test(op) || COUNTER.test(op)) return bits === 64;
-  return true;
+  return (!BRANCH.test(op) && !COUNTER.test(op)) || bits === 64;
 }
 
 /** One instruction of the shape for code of this mode. */
@@ -235,7 +237,8 @@ class Maker {
   #text(operands: readonly OperandText[]): string {
     const { op, bits } = this.#shape;
     // GNU as writes these for the other operand size only.
-    if (bits === 16 && (op === 'MOVSXD' || (op === 'RET' && this.#mode === 32))) this.#prefixes.push(0x66);
+    if (bits === 16 && (WRITTEN_WIDE.test(op) || (op === 'RET' && this.#mode === 32)))
+      this.#prefixes.push(0x66);
     const prefixes = this.#prefixes.map((byte) => `.byte 0x${byte.toString(16)}; `).join('');
     if (this.#shape.text) return prefixes + this.#shape.text(this.#random);
     if (op === 'NOP') return prefixes + this.#nop(operands);
@@ -260,7 +263,7 @@ class Maker {
   #operandText(operand: OperandText, i: number): string {
     switch (operand.kind) {
       case 'register':
-        return registerName(this.#shape.op === 'MOVSXD' && i > 0 ? { ...operand, bits: 32 } : operand);
+        return registerName(this.#isWrittenWide(i) ? { ...operand, bits: 32 } : operand);
       case 'immediate':
         return `${operand.value}`;
       case 'count':
@@ -293,6 +296,12 @@ class Maker {
             : [0x83 | register, ...displacement];
     const size = bits === 16 ? [0x66] : bits === 64 ? [0x48] : [];
     return `.byte ${[...size, 0x0f, 0x19, ...place].join(', ')}`;
+  }
+
+  /** MOVSXD is written with a 32-bit source whatever the size, BSWAP with a 32-bit register. */
+  #isWrittenWide(operand: number): boolean {
+    const { op } = this.#shape;
+    return op === 'BSWAP' ? this.#shape.bits === 16 : op === 'MOVSXD' && operand > 0;
   }
 
   #memoryText(memory: MemoryText, bits: Bits): string {

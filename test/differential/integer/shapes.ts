@@ -4,7 +4,7 @@ import { expandRow } from '../../../emulator/isa/forms.ts';
 import { SEMANTIC_ROWS } from '../../../emulator/isa/rows.ts';
 import type { Random } from '../../support/random.ts';
 import type { Mode, Shape } from './instruction.ts';
-import { existsIn, shapeOf } from './instruction.ts';
+import { existsIn, MODES, shapeOf } from './instruction.ts';
 
 export interface TestedRow {
   readonly op: string;
@@ -14,8 +14,6 @@ export interface TestedRow {
   readonly partial: boolean;
   readonly forms: readonly { readonly shape: Shape; readonly mode: Mode }[];
 }
-
-const MODES: readonly Mode[] = [64, 32];
 
 function emittedRows(): TestedRow[] {
   return SEMANTIC_ROWS.map((row) => ({
@@ -63,7 +61,7 @@ const SYSTEM: readonly SystemRow[] = [
 function systemRows(): TestedRow[] {
   return SYSTEM.map(
     ({ op, feature, bits = 64, modes = MODES, undefined: undefinedFlags = [], partial = false, texts }) => {
-      const plain = { key: op, op, bits, operandBits: [bits], variant: undefined };
+      const plain = { key: op, op, bits, operandBits: [bits], variant: undefined, modes };
       const shapesOf = (mode: Mode): Shape[] => {
         if (Array.isArray(texts)) return texts.map((text) => ({ ...plain, operands: [], text: () => text }));
         if (typeof texts === 'function') return [{ ...plain, operands: [], text: texts }];

@@ -95,7 +95,8 @@ class StateMaker {
     const { shape } = this.#instruction;
     const bits = shape.operandBits[i] as Bits;
     const random = this.#random;
-    if (i > 0 && /^(BT|BTS|BTR|BTC|BEXTR|BZHI|SARX|SHLX|SHRX)$/.test(shape.op) && random.below(4) > 0) {
+    const selects = i === 2 ? /^(BEXTR|BZHI|SARX|SHLX|SHRX)$/ : /^(BT|BTS|BTR|BTC)$/;
+    if (i > 0 && selects.test(shape.op) && random.below(4) > 0) {
       if (shape.op === 'BEXTR')
         return (BigInt(count(random, bits)) | (BigInt(count(random, bits)) << 8n)) & maskOf(bits);
       if (shape.op.startsWith('BT')) return BigInt(random.below(0x1_0000) - 0x8000) & maskOf(bits);

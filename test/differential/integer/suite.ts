@@ -15,7 +15,8 @@ const SEED = 1;
 
 /** What /proc/cpuinfo calls the features of rows. */
 const HOST_FLAGS: Readonly<Record<string, string>> = {
-  ADX: 'adx', BMI1: 'bmi1', BMI2: 'bmi2', CLFSH: 'clflush', CMPXCHG16B: 'cx16', CX8: 'cx8', LAHF_SAHF_64: 'lahf_lm',
+  ADX: 'adx', BMI1: 'bmi1', BMI2: 'bmi2', CLFSH: 'clflush', CMOV: 'cmov',
+  CMPXCHG16B: 'cx16', CX8: 'cx8', LAHF_SAHF_64: 'lahf_lm',
   LZCNT: 'abm', MOVBE: 'movbe', POPCNT: 'popcnt', SSE2: 'sse2', SSE4_2: 'sse4_2',
 }; // biome-ignore format: names in pairs
 
