@@ -23,7 +23,8 @@ const EXIT_STATUS = `exit status:
   (value << 1) | 1   the guest wrote value to port 0xf4
   0                  the guest powered off, or --exit-on was found
   2                  bad arguments, an unreadable image, an option that does not exist yet
-  4                  triple fault, failed VM entry, something unimplemented: standard error says why
+  4                  triple fault, failed VM entry, something unimplemented, a halt that nothing can
+                     end: standard error says why
   70                 an error in hvm itself
   124                --timeout or --max-instructions
   130                stopped by Ctrl-] (on a terminal) or SIGINT

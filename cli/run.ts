@@ -106,6 +106,9 @@ class Run {
     process.once('SIGINT', interrupted);
     process.once('SIGTERM', interrupted);
     process.stdout.on('error', interrupted);
+    // Nothing is left that could happen: the guest is halted, and standard input has ended.
+    const halted = (): void => this.#done(this.#haltedOutcome());
+    process.once('beforeExit', halted);
     const disconnect = connectInput(
       process.stdin,
       (bytes) => this.#target.serialInput(bytes),
@@ -114,6 +117,7 @@ class Run {
     );
     this.#target.run(maxInstructions === undefined ? {} : { limit: maxInstructions });
     const outcome = await end;
+    process.off('beforeExit', halted);
     disconnect();
     clearTimeout(timer);
     this.#serial.flush();
@@ -165,6 +169,14 @@ class Run {
   #end(outcome: Outcome): void {
     this.#ending ??= outcome;
     this.#target.pause();
+  }
+
+  #haltedOutcome(): Outcome {
+    const rip = this.#target.register(0, 'RIP') ?? 0n;
+    return {
+      status: STATUS.FAILED,
+      message: `hvm: the guest is halted at RIP 0x${rip.toString(16)} and nothing can wake it`,
+    };
   }
 
   #stopped(stop: StopEvent): void {

@@ -1,15 +1,15 @@
 /** What a stop means for the command line: its exit status, and what it says on standard error. */
+
+import { isFailure } from '../debug-adapter/control/exceptions.ts';
+import { exitStatus, STATUS as RUN_STATUS } from '../debug-adapter/control/exitStatus.ts';
 import type { StopEvent } from '../emulator/index.ts';
 
 export const STATUS = {
-  OK: 0,
+  ...RUN_STATUS,
   /** Bad arguments, an unreadable image, something that does not exist yet. */
   USAGE: 2,
-  /** Triple fault, failed VM entry, something unimplemented. */
-  FAILED: 4,
   /** An error in hvm itself (EX_SOFTWARE). */
   INTERNAL: 70,
-  LIMIT: 124,
   INTERRUPTED: 130,
 } as const;
 
@@ -20,21 +20,9 @@ export interface Outcome {
 }
 
 export function outcomeOf(stop: StopEvent): Outcome {
-  switch (stop.reason) {
-    case 'powered-off':
-      return { status: STATUS.OK, message: '' };
-    case 'debug-exit':
-      return { status: (((stop.exitValue ?? 0) << 1) | 1) & 0xff, message: '' };
-    case 'limit':
-      return { status: STATUS.LIMIT, message: '' };
-    case 'triple-fault':
-    case 'entry-failure':
-    case 'unimplemented':
-      return {
-        status: STATUS.FAILED,
-        message: [`hvm: ${stop.description}`, ...stop.details.map((line) => `  ${line}`)].join('\n'),
-      };
-    default:
-      return { status: STATUS.INTERNAL, message: `hvm: the machine stopped for no reason (${stop.reason})` };
-  }
+  const status = exitStatus(stop);
+  if (status === undefined)
+    return { status: STATUS.INTERNAL, message: `hvm: the machine stopped for no reason (${stop.reason})` };
+  const message = [`hvm: ${stop.description}`, ...stop.details.map((line) => `  ${line}`)].join('\n');
+  return { status, message: isFailure(stop) ? message : '' };
 }

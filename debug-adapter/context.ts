@@ -39,6 +39,9 @@ export interface FrameHandle {
   readonly index: number;
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be found
+const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
+
 /** Thread numbers of the protocol start at 1. */
 export const threadOf = (vcpu: number): number => vcpu + 1;
 
@@ -177,7 +180,9 @@ export class SessionContext {
   }
 
   output(category: 'console' | 'important' | 'stdout' | 'stderr', text: string): void {
-    this.connection.event('output', { category, output: text.endsWith('\n') ? text : `${text}\n` });
+    // Names out of a program's symbols may hold anything; clients act on escape sequences.
+    const plain = text.replace(CONTROLS, '\ufffd');
+    this.connection.event('output', { category, output: plain.endsWith('\n') ? plain : `${plain}\n` });
   }
 
   /** Tells the client to read again what it shows of memory. */

@@ -100,5 +100,6 @@ export function toDapError(error: unknown): DapError {
   // Errors of the machine have crossed a message port: only the name says what they were.
   if (error instanceof Error && (error.name === 'UserError' || error.name === 'Unimplemented'))
     return dapError('machine', { reason });
+  if (error instanceof Error && error.name === 'MachineLost') return dapError('machineLost', { reason });
   return dapError('internal', { reason });
 }

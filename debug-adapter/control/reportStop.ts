@@ -3,20 +3,7 @@ import type { StopEvent } from '../../emulator/index.ts';
 import { TEMPORARY } from '../breakpoints/breakpoints.ts';
 import { type SessionContext, threadOf } from '../context.ts';
 import { isFailure } from './exceptions.ts';
-
-/** The process exit status that the command line gives for the same stop. */
-export function exitCodeOf(stop: StopEvent): number | undefined {
-  switch (stop.reason) {
-    case 'powered-off':
-      return 0;
-    case 'debug-exit':
-      return ((stop.exitValue ?? 0) << 1) | 1;
-    case 'limit':
-      return 124;
-    default:
-      return isFailure(stop) ? 4 : undefined;
-  }
-}
+import { exitStatus } from './exitStatus.ts';
 
 export async function reportStop(context: SessionContext, stop: StopEvent): Promise<void> {
   const { exits, machine, noDebug } = context.requireDebuggee();
@@ -28,7 +15,7 @@ export async function reportStop(context: SessionContext, stop: StopEvent): Prom
   await exits.drain();
   if (isFailure(stop)) context.output('stderr', [stop.description, ...stop.details].join('\n'));
   else if (stop.reason === 'limit') context.output('console', stop.description);
-  const code = exitCodeOf(stop);
+  const code = exitStatus(stop);
   // What has failed is worth looking at, unless the user said otherwise; something unimplemented always is.
   const isShown =
     isFailure(stop) && !noDebug && (stop.reason === 'unimplemented' || context.filters.has(stop.reason));

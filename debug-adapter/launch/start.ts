@@ -53,7 +53,7 @@ async function readSymbolFiles(
   return inputs;
 }
 
-/** Makes the machine and everything around it. The machine of an earlier launch is replaced. */
+/** Makes everything around a machine that has just been made. */
 export async function createDebuggee(
   context: SessionContext,
   prepared: Prepared,
@@ -61,8 +61,6 @@ export async function createDebuggee(
 ): Promise<Debuggee> {
   const { options, base, config, inputs, noDebug } = prepared;
   const { host, connection } = context;
-  await machine.create(config);
-
   const program = new Program(noDebug ? [] : inputs, host.inflate, (text) => context.output('console', text));
   const entryPoint = noDebug ? undefined : entryPointOf(program, options.runToEntryPoint);
   const sources = new Sources({

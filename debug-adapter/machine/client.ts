@@ -28,6 +28,7 @@ export function connectMachine(port: MachinePort, onEvent: (event: MachineEvent)
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   let lastId = 0;
   let lostReason: string | undefined;
+  let closed = false;
 
   port.onMessage((message) => {
     const reply = message as ReplyMessage;
@@ -57,11 +58,16 @@ export function connectMachine(port: MachinePort, onEvent: (event: MachineEvent)
   return {
     machine: machine as unknown as Machine,
     lost(reason) {
+      if (lostReason !== undefined) return;
       lostReason = reason;
+      if (!closed) onEvent({ event: 'lost', reason });
       for (const { reject } of waiting.values()) reject(namedError('MachineLost', reason));
       waiting.clear();
     },
-    close: () => port.close(),
+    close() {
+      closed = true;
+      port.close();
+    },
   };
 }
 

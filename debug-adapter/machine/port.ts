@@ -69,6 +69,8 @@ export type MachineEvent =
       readonly text: string;
       readonly failed: boolean;
     }
+  /** The machine's thread is gone; made by the client's end. */
+  | { readonly event: 'lost'; readonly reason: string }
   | { readonly event: 'log'; readonly level: string; readonly component: string; readonly message: string };
 
 export type ReplyMessage =

@@ -1,7 +1,7 @@
 import type { SessionContext } from '../context.ts';
 import { runRequest } from '../debuggee.ts';
 import { dapError } from '../errors.ts';
-import { createDebuggee, type LaunchArguments, prepareLaunch } from '../launch/start.ts';
+import { createDebuggee, type LaunchArguments, prepareLaunch, reportFailure } from '../launch/start.ts';
 import type { MachineConnection } from '../machine/client.ts';
 import type { MachineEvent } from '../machine/port.ts';
 import { conditionNames } from './breakpoints.ts';
@@ -12,6 +12,7 @@ export async function launch(context: SessionContext, args: LaunchArguments): Pr
   const prepared = await prepareLaunch(context, args);
   const connection: MachineConnection = context.host.startMachine((event) => onMachineEvent(context, event));
   try {
+    await connection.machine.create(prepared.config);
     context.debuggee = await createDebuggee(context, prepared, connection.machine);
   } catch (error) {
     connection.close();
@@ -37,6 +38,8 @@ export async function restart(
   const before = context.requireDebuggee();
   const values = (args?.arguments ?? context.launchArguments) as LaunchArguments;
   const prepared = await prepareLaunch(context, values);
+  // What is wrong with the image shows here, and the machine that was there stays.
+  await before.machine.create(prepared.config);
   before.exits.stop();
   await Promise.all([before.serial.close(), before.exits.close()]);
   context.debuggee = await createDebuggee(context, prepared, before.machine);
@@ -67,6 +70,9 @@ async function start(context: SessionContext): Promise<void> {
   context.run((run) => run(runRequest(debuggee)));
 }
 
+/** What the program prints on its debug console (ports 0xe9 and 0x402). */
+const DEBUG_CONSOLE = 'debug console';
+
 function onMachineEvent(context: SessionContext, event: MachineEvent): void {
   switch (event.event) {
     case 'stopped':
@@ -81,8 +87,11 @@ function onMachineEvent(context: SessionContext, event: MachineEvent): void {
         event.failed ? `Breakpoint ${event.breakpoint}: ${event.text}` : event.text,
       );
       break;
+    case 'lost':
+      reportFailure(context, dapError('machineLost', { reason: event.reason }));
+      break;
     case 'log':
-      if (event.level === 'warn' || event.level === 'error')
+      if (event.level === 'warn' || event.level === 'error' || event.component === DEBUG_CONSOLE)
         context.output('console', `${event.component}: ${event.message}`);
       break;
   }

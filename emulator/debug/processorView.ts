@@ -8,7 +8,7 @@ import { formatReference, SDM } from '../base/reference.ts';
 import type { Cpu } from '../core/cpu.ts';
 import { MSRS, msrName, readMsr, writeMsr } from '../core/msrs.ts';
 import type { TranslationContext } from '../mmu/inspect.ts';
-import { AR, CS, EFER } from '../state/registers.ts';
+import { ACTIVITY, AR, CS, EFER } from '../state/registers.ts';
 import type { VmcsFieldKey } from '../vmx/fields.ts';
 import { DEBUGCTL_BITS, EFER_BITS, PAT_BITS } from '../vmx/registerBits.ts';
 import type { Vmx } from '../vmx/vmx.ts';
@@ -73,6 +73,7 @@ export interface DebuggedProcessor {
   /** A VM exit leads to the built-in VMM, not to a hypervisor that is debugged. */
   readonly hasBuiltInVmm: boolean;
   readonly isAtVmm: boolean;
+  readonly isHalted: boolean;
   readonly linearRip: bigint;
   readonly codeBits: 16 | 32 | 64;
   register(name: string): bigint | undefined;
@@ -162,6 +163,10 @@ export class ProcessorView implements DebuggedProcessor {
     const rip = this.#read({ state: 'RIP', element: 0 });
     if (this.codeBits === 64) return rip;
     return BigInt.asUintN(32, rip + this.#read({ state: 'SEG_BASE', element: CS }));
+  }
+
+  get isHalted(): boolean {
+    return Number(this.#read({ state: 'ACTIVITY_STATE', element: 0 })) === ACTIVITY.HLT;
   }
 
   get codeBits(): 16 | 32 | 64 {

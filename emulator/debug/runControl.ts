@@ -181,13 +181,16 @@ export class RunControl {
   #freeSlice(): Progress {
     const limit = Math.min(this.#position + this.#slice, this.#endOfSteps, this.#limit);
     this.#exitsInSlice = 0;
+    const before = this.#position;
     const result = this.#machine.system.run(limit);
     const stop = this.#afterRun();
     if (stop) return stop;
     if (result === 'breakpoint') return this.#reachedBreakpoint();
     if (this.#position >= this.#limit) return this.#limitEvent();
     if (this.#position >= this.#endOfSteps) return this.#event('step', 'Stepped');
-    return result === 'idle' ? 'idle' : 'go-on';
+    // A halted guest that so many exits have not woken waits for input, as a halted processor does.
+    const isStuck = this.#exitsInSlice >= EXITS_IN_SLICE && this.#position === before;
+    return result === 'idle' || (isStuck && this.#machine.processor.isHalted) ? 'idle' : 'go-on';
   }
 
   /** What every run may have ended with, whatever it was for. */

@@ -1,0 +1,224 @@
+/** The command `hvm` as a process: exit statuses, streams and files. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildIfOutdated } from '../../scripts/support/setup.mjs';
+
+const root = resolve(import.meta.dirname, '../..');
+const CLI = join(root, 'dist/cli.js');
+const PROGRAMS = join(root, 'test/dap/programs');
+const folder = mkdtempSync(join(tmpdir(), 'hvm-cli-'));
+
+beforeAll(() => buildIfOutdated());
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const program = (name: string): string => join(PROGRAMS, name);
+const file = (name: string): string => join(folder, name);
+
+function hvm(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], {
+    input: '',
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+/** Runs with standard input that can be written and stays open. */
+function open(...args: string[]) {
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: 'pipe' });
+  let stdout = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += String(chunk);
+  });
+  const ended = new Promise<number | null>((done) => child.on('close', (status) => done(status)));
+  return { child, ended, output: () => stdout };
+}
+
+describe.each(['guest', 'bare-metal'])('hvm run --mode %s', (mode) => {
+  const run = (...args: string[]) => hvm('run', '--mode', mode, ...args);
+
+  it('shows the serial port, and ends with (value << 1) | 1', () => {
+    expect(run(program('tour.elf'))).toEqual({ status: 7, stdout: 'Hello\nBye\n', stderr: '' });
+  });
+
+  it('a power-off is status 0', () => {
+    const { status, stdout, stderr } = run(join(root, 'samples/hello-guest/hello-guest.elf'));
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('Goodbye');
+  });
+
+  it('a triple fault is status 4 with its reason', () => {
+    const { status, stdout, stderr } = run(program('triple.elf'));
+    expect([status, stdout]).toEqual([4, '']);
+    expect(stderr).toMatch(/^hvm: triple fault.* at RIP 0x100007/);
+  });
+
+  it('a halt that nothing can end is status 4, unless there is a timeout', () => {
+    const { status, stderr } = run(program('halt.elf'));
+    expect([status, stderr]).toEqual([
+      4,
+      'hvm: the guest is halted at RIP 0x100002 and nothing can wake it\n',
+    ]);
+    expect(run(program('halt.elf'), '--timeout', '0.2').status).toBe(124);
+  });
+
+  it('--max-instructions and --timeout are status 124', () => {
+    expect(run(program('spin.elf'), '--max-instructions', '100000')).toEqual({
+      status: 124,
+      stdout: '',
+      stderr: '',
+    });
+    expect(run(program('spin.elf'), '--timeout', '0.3')).toEqual({ status: 124, stdout: '', stderr: '' });
+  });
+
+  it('--exit-on ends with status 0 where the text ends', () => {
+    expect(run(program('tour.elf'), '--exit-on', 'ello')).toEqual({ status: 0, stdout: 'Hello', stderr: '' });
+  });
+
+  it('--stats and --serial write files', () => {
+    const { stdout } = run(
+      program('tour.elf'),
+      '--stats',
+      file('stats.json'),
+      '--serial',
+      file('serial.txt'),
+    );
+    expect(stdout).toBe('');
+    expect(readFileSync(file('serial.txt'), 'utf8')).toBe('Hello\nBye\n');
+    const stats = JSON.parse(readFileSync(file('stats.json'), 'utf8')) as Record<string, number>;
+    for (const key of ['instructions', 'ticks', 'exits', 'translations', 'seconds', 'mips'])
+      expect(stats[key], key).toBeTypeOf('number');
+    expect(stats.instructions).toBeGreaterThan(100);
+  });
+});
+
+describe('VM exits', () => {
+  it('--trace-exits writes one JSON object a line', () => {
+    hvm('run', program('exits.elf'), '--trace-exits', file('exits.jsonl'));
+    const lines = readFileSync(file('exits.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines.map(({ number }) => number)).toEqual(lines.map((_, index) => index));
+    expect(lines[0]).toMatchObject({
+      name: 'cpuid',
+      reason: 10,
+      rip: '0x100002',
+      level: 1,
+      text: 'CPUID: leaf 0x0, subleaf 0x0',
+    });
+  });
+
+  it('--watch-exits shows a plain table when standard error is no terminal', () => {
+    const { stderr } = hvm('run', program('exits.elf'), '--watch-exits');
+    expect(stderr).toMatch(/^VM exit +count +share +per second +ticks each\n/);
+    expect(stderr).toMatch(/\nCPUID +1 /);
+    expect(stderr).not.toContain('\x1b');
+  });
+
+  it('--vmm exiting lets more exit', () => {
+    hvm(
+      'run',
+      program('tour.elf'),
+      '--vmm',
+      'exiting=exceptions:#BP,rdtsc',
+      '--trace-exits',
+      file('more.jsonl'),
+    );
+    expect(hvm('run', program('tour.elf'), '--vmm', 'exiting=nonsense').status).toBe(2);
+  });
+});
+
+describe('bad input is status 2 and one clear line', () => {
+  it.each<[string, () => string[], RegExp]>([
+    ['no image', () => [], /^hvm: IMAGE is missing: name the image to boot\.\n$/],
+    [
+      'a missing image',
+      () => ['missing.elf'],
+      /^hvm: Cannot read the program .*missing\.elf: there is no such file\.\n$/,
+    ],
+    ['a folder', () => [folder], /^hvm: Cannot read the program .*: it is a folder\.\n$/],
+    [
+      'no memory',
+      () => [program('tour.elf'), '--memory', '0'],
+      /^hvm: --memory must be between 2M and 3G, not "0"\.\n$/,
+    ],
+    [
+      'too much memory',
+      () => [program('tour.elf'), '--memory', '100T'],
+      /^hvm: --memory must be between 2M and 3G/,
+    ],
+    [
+      'memory that the VMM needs itself',
+      () => [program('tour.elf'), '--memory', '3G'],
+      /^hvm: .*--memory 3\d\d\dM or less\n$/,
+    ],
+    ['no ELF', () => [textFile()], /^hvm: .*text\.txt: /],
+    [
+      'an option that does not exist yet',
+      () => [program('tour.elf'), '--disk', 'x'],
+      /^hvm: --disk does not exist yet\.\n$/,
+    ],
+    [
+      'a trace that cannot be written',
+      () => [program('tour.elf'), '--trace-exits', '/nowhere/t'],
+      /^hvm: Cannot write \/nowhere\/t: there is no such file\.\n$/,
+    ],
+    ['an unknown CPU', () => [program('tour.elf'), '--cpu', 'z80'], /^hvm: .*z80/],
+  ])('%s', (_, args, message) => {
+    const { status, stdout, stderr } = hvm('run', ...args());
+    expect(stderr).toMatch(message);
+    expect([status, stdout, stderr.trim().split('\n').length]).toEqual([2, '', 1]);
+  });
+
+  function textFile(): string {
+    writeFileSync(file('text.txt'), 'not a program');
+    return file('text.txt');
+  }
+
+  it('an unknown command', () => {
+    expect(hvm('debug').stderr).toBe(
+      'hvm: "debug" is not a command: there are "run" and "dap", see "hvm --help".\n',
+    );
+  });
+});
+
+describe('the process', () => {
+  it('--version, --help and no arguments', () => {
+    expect(hvm('--version').stdout).toMatch(/^hvm \d+\.\d+\.\d+\n$/);
+    expect(hvm('--help')).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('usage: hvm run IMAGE'),
+    });
+    expect(hvm('run', '--help')).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('--trace-exits FILE'),
+    });
+    expect(hvm()).toMatchObject({ status: 2, stdout: '' });
+  });
+
+  it('gives typed text to the serial port', async () => {
+    const { child, ended, output } = open('run', program('echo.elf'), '--timeout', '20');
+    child.stdin.write('abc');
+    await new Promise((done) => setTimeout(done, 300));
+    child.stdin.write('q');
+    expect(await ended).toBe(1);
+    expect(output()).toBe('ABC');
+  });
+
+  it('SIGINT ends it with status 130', async () => {
+    const { child, ended } = open('run', program('spin.elf'));
+    await new Promise((done) => setTimeout(done, 700));
+    child.kill('SIGINT');
+    expect(await ended).toBe(130);
+  });
+
+  it('ends quietly when nobody reads its output', () => {
+    const command = `"${process.execPath}" "${CLI}" run "${program('tour.elf')}" | head -c 2`;
+    expect(execFileSync('sh', ['-c', command], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })).toBe(
+      'He',
+    );
+  });
+});
