@@ -2,7 +2,7 @@
 import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
-import { linearAddress, readExplicit, readSegmented } from '../../core/memory.ts';
+import { linearAddress, readSegmented } from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { currentStack, mergePointer, StackFrame } from '../../core/stack.ts';
 import { RBP, RSP, SS, VECTOR } from '../../state/registers.ts';
@@ -76,11 +76,10 @@ function bound(cpu: Cpu, instruction: Instruction): Outcome {
   if (cpu.state.in64BitMode) return cpu.raiseUd();
   const bits = instruction.operandSize;
   const bytes = (bits / 8) as 2 | 4;
-  const at = linearAddress(cpu, instruction.segment, instruction.effectiveAddress(), 2 * bytes, false);
-  if (at === undefined) return cpu.failed;
-  const lower = readExplicit(cpu, at, bytes);
+  const offset = instruction.effectiveAddress();
+  const lower = readSegmented(cpu, instruction.segment, offset, bytes);
   if (lower === undefined) return cpu.failed;
-  const upper = readExplicit(cpu, (at + BigInt(bytes)) & 0xffff_ffffn, bytes);
+  const upper = readSegmented(cpu, instruction.segment, offset + BigInt(bytes), bytes);
   if (upper === undefined) return cpu.failed;
   const index = BigInt.asIntN(bits, readGpr(cpu, instruction.register(0), bits));
   const inside = index >= BigInt.asIntN(bits, lower) && index <= BigInt.asIntN(bits, upper);

@@ -5,6 +5,7 @@ import { ADDRESS_SPACE_ROWS } from './addressSpace.ts';
 import { CONTROL_REGISTER_ROWS } from './controlRegisters.ts';
 import { PRIVILEGED_FLAG_ROWS } from './flags.ts';
 import { IO_ROWS } from './io.ts';
+import { LEGACY_ROWS } from './legacy.ts';
 import { MEMORY_ROWS } from './memory.ts';
 import { PROCEDURE_ROWS } from './procedures.ts';
 import { PROCESSOR_ROWS } from './processor.ts';
@@ -21,6 +22,7 @@ export const SYSTEM_ROWS: readonly SystemRow[] = [
   ...PRIVILEGED_FLAG_ROWS,
   ...ADDRESS_SPACE_ROWS,
   ...MEMORY_ROWS,
+  ...LEGACY_ROWS,
   ...PROCEDURE_ROWS,
   ...VIRTUALIZATION_ROWS,
   ...X87_ROWS,

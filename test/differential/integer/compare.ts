@@ -1,8 +1,9 @@
 /** What differs between two results of a case, as text that can be assembled and run again. */
 import type { StatusFlag, UndefinedByCount } from '../../../emulator/isa/forms.ts';
-import { FLAG, GPR_NAMES, RCX } from '../../../emulator/state/registers.ts';
+import { FLAG, GPR_NAMES, RCX, RSP } from '../../../emulator/state/registers.ts';
 import type { Case, Poke, Result } from './batch.ts';
 import type { OperandText, TestInstruction } from './instruction.ts';
+import type { Partial } from './shapes.ts';
 
 /** Vectors that push an error code, of those that user code meets. */
 const WITH_ERROR_CODE = [12, 13, 14];
@@ -29,10 +30,10 @@ function maskOf(flags: readonly StatusFlag[]): number {
 }
 
 /**
- * One line for each difference. Flags in `masked` are not compared when the instruction was executed; with `partial`
- * memory is not compared when it faulted.
+ * One line for each difference. Flags in `masked` are not compared when the instruction was executed; what is
+ * `partial` is not compared when it faulted.
  */
-export function differences(found: Result, wanted: Result, masked: number, partial: boolean): string[] {
+export function differences(found: Result, wanted: Result, masked: number, partial: Partial): string[] {
   const lines: string[] = [];
   const compare = (name: string, a: bigint | number, b: bigint | number) => {
     if (a !== b) lines.push(`${name} ${hex(a)}, the host has ${hex(b)}`);
@@ -46,9 +47,10 @@ export function differences(found: Result, wanted: Result, masked: number, parti
   const flags = wanted.vector === BREAKPOINT ? ~masked : -1;
   compare('RFLAGS', found.rflags & flags, wanted.rflags & flags);
   GPR_NAMES.forEach((name, r) => {
+    if (partial === 'registers' && wanted.vector !== BREAKPOINT && r !== RSP) return;
     compare(name, found.gpr[r] as bigint, wanted.gpr[r] as bigint);
   });
-  if (partial && wanted.vector !== BREAKPOINT) return lines;
+  if (partial === 'memory' && wanted.vector !== BREAKPOINT) return lines;
   const changed = formatPokes(found.changes);
   const wantedChanged = formatPokes(wanted.changes);
   if (changed !== wantedChanged)

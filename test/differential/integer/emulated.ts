@@ -133,14 +133,14 @@ export class EmulatedProcessor {
       physical.write64(SYSTEM_DIRECTORY + 8 * i, BigInt(i * 0x20_0000) | PRESENT | WRITABLE | LARGE);
   }
 
-  /** An interrupt gate for every exception, to a HLT of its own; INT3 may come from CPL 3. */
+  /** An interrupt gate for every exception, to a HLT of its own; INT3 and INTO may come from CPL 3. */
   #prepareSystem(): void {
     const { state, physical } = this.processor;
     for (let vector = 0; vector < 32; vector++) {
       const handler = SYSTEM + BigInt(HANDLERS + 16 * vector);
       const low = handler & 0xffffn;
       const middle = (handler >> 16n) & 0xffffn;
-      const type = vector === 3 ? 0xeen : 0x8en;
+      const type = vector === 3 || vector === 4 ? 0xeen : 0x8en;
       physical.write64(IDT + 16 * vector, low | (0x10n << 16n) | (type << 40n) | (middle << 48n));
       physical.write64(IDT + 16 * vector + 8, handler >> 32n);
       physical.copyIn(HANDLERS + 16 * vector, new Uint8Array([HLT]));
