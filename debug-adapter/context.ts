@@ -68,6 +68,7 @@ export class SessionContext {
   /** Exception filters that are on, by name. */
   filters: ReadonlySet<string> = new Set();
   readonly #views = new Map<number, MachineView>();
+  readonly #hiddenFrames = new Map<number, number>();
   readonly #stacks = new Map<number, Promise<readonly Frame[]>>();
 
   /** Where the conversation is logged from now on. */
@@ -108,11 +109,21 @@ export class SessionContext {
     return view;
   }
 
+  /** Inlined frames that a step has not gone into yet: see control/inlineSteps.ts. */
+  hiddenFrames(vcpu: number): number {
+    return this.#hiddenFrames.get(vcpu) ?? 0;
+  }
+
+  hideFrames(vcpu: number, count: number): void {
+    this.#hiddenFrames.set(vcpu, count);
+  }
+
   stack(vcpu: number): Promise<readonly Frame[]> {
     let stack = this.#stacks.get(vcpu);
     if (stack === undefined) {
       const { program } = this.requireDebuggee();
-      stack = this.view(vcpu).read((state) => walkStack(state, program));
+      const hidden = this.#hiddenFrames.get(vcpu) ?? 0;
+      stack = this.view(vcpu).read((state) => walkStack(state, program).slice(hidden));
       this.#stacks.set(vcpu, stack);
     }
     return stack;
@@ -132,6 +143,7 @@ export class SessionContext {
   /** What is known about the machine no longer holds: it runs. Numbers given to the client become invalid. */
   machineRuns(): void {
     this.machineChanged();
+    this.#hiddenFrames.clear();
     this.frameHandles.clear();
     this.variables.clear();
   }

@@ -6,8 +6,10 @@ import type { StopEvent } from '../../emulator/index.ts';
 import type { SessionContext } from '../context.ts';
 import { runRequest } from '../debuggee.ts';
 import { dapError } from '../errors.ts';
-import { codeMode, currentRegisters } from '../inspect/stack.ts';
+import { codeMode } from '../inspect/stack.ts';
+import type { AddressRange } from '../symbols/program.ts';
 import { RIP, RSP } from '../symbols/registers.ts';
+import { framesToHide, originAt } from './inlineSteps.ts';
 import type { Plan, RunOnce } from './runControl.ts';
 
 /** A step that does not arrive at a statement in so many runs ends where it is. */
@@ -36,26 +38,51 @@ export function stepInstruction(context: SessionContext, vcpu: number, over: boo
 
 /** To the next statement, through calls or into them. */
 export function stepStatement(context: SessionContext, vcpu: number, over: boolean): Plan {
-  const debuggee = context.requireDebuggee();
-  const { program } = debuggee;
+  const hidden = context.hiddenFrames(vcpu);
+  const stop = context.requireStop();
+  if (!over && hidden > 0) return async () => reveal(context, vcpu, hidden - 1, stop);
+  const { program } = context.requireDebuggee();
   const instruction = stepInstruction(context, vcpu, over);
   return async (run) => {
-    let at = await position(context, vcpu);
-    let ranges = program.statementRange(at.address, { over });
+    const at = await position(context, vcpu);
+    const ranges = program.statementRange(at.address, hidden > 0 ? { frame: hidden } : { over });
     if (ranges.length === 0) return instruction(run);
-    for (let runs = 0; ; runs++) {
-      const range = { ranges: ranges.map(({ start, end }) => [start, end] as const), over };
-      const stop = await run(runRequest(debuggee, { range }));
-      if (stop.reason !== 'step' || runs === MOST_RUNS) return stop;
-      const from = ranges;
-      at = await position(context, vcpu);
-      const arrived = await arrive(context, vcpu, run, at, from, stop);
-      if (arrived !== 'go-on') return arrived;
-      at = await position(context, vcpu);
-      ranges = program.statementRange(at.address, { over });
-      if (ranges.length === 0) return stop;
+    const origin = originAt(program, at.address, hidden);
+    const arrived = await leaveStatement(context, vcpu, over, ranges, run);
+    if (arrived.reason === 'step') {
+      const { address } = await position(context, vcpu);
+      context.hideFrames(vcpu, framesToHide(program, address, origin, !over));
     }
+    return arrived;
   };
+}
+
+/** A step into an inlined call: what changes is what is shown. */
+function reveal(context: SessionContext, vcpu: number, hidden: number, stop: StopEvent): StopEvent {
+  context.hideFrames(vcpu, hidden);
+  return { ...stop, reason: 'step', description: 'Stepped', breakpoints: [], details: [] };
+}
+
+/** Runs until the machine is at the start of another statement. */
+async function leaveStatement(
+  context: SessionContext,
+  vcpu: number,
+  over: boolean,
+  statement: readonly AddressRange[],
+  run: RunOnce,
+): Promise<StopEvent> {
+  const debuggee = context.requireDebuggee();
+  let ranges = statement;
+  for (let runs = 0; ; runs++) {
+    const range = { ranges: ranges.map(({ start, end }) => [start, end] as const), over };
+    const stop = await run(runRequest(debuggee, { range }));
+    if (stop.reason !== 'step' || runs === MOST_RUNS) return stop;
+    const arrived = await arrive(context, vcpu, run, await position(context, vcpu), ranges, stop);
+    if (arrived !== 'go-on') return arrived;
+    const { address } = await position(context, vcpu);
+    ranges = debuggee.program.statementRange(address, { over });
+    if (ranges.length === 0) return stop;
+  }
 }
 
 /** Decides after a run whether the step has arrived, or leads it to where it goes on. */
@@ -64,7 +91,7 @@ async function arrive(
   vcpu: number,
   run: RunOnce,
   at: Position,
-  from: readonly { start: bigint; end: bigint }[],
+  from: readonly AddressRange[],
   stop: StopEvent,
 ): Promise<StopEvent | 'go-on'> {
   const debuggee = context.requireDebuggee();
@@ -95,7 +122,8 @@ export async function stepOutOf(context: SessionContext, vcpu: number): Promise<
   const stack = await context.stack(vcpu);
   const [top] = stack;
   if (top?.isInlined) {
-    const ranges = debuggee.program.statementRange(top.address, { frame: 1, over: true });
+    const frame = context.hiddenFrames(vcpu) + 1;
+    const ranges = debuggee.program.statementRange(top.address, { frame, over: true });
     const range = { ranges: ranges.map(({ start, end }) => [start, end] as const), over: true };
     return (run) => run(runRequest(debuggee, { range }));
   }
@@ -107,9 +135,15 @@ export async function stepOutOf(context: SessionContext, vcpu: number): Promise<
 }
 
 async function position(context: SessionContext, vcpu: number): Promise<Position> {
-  const groups = await context.requireDebuggee().machine.registers(vcpu);
-  const { values } = currentRegisters(groups);
-  return { address: (values[RIP] ?? 0n) + codeMode(groups).codeBase, rsp: values[RSP] ?? 0n };
+  const { machine } = context.requireDebuggee();
+  const [vcpus, rip, rsp] = await Promise.all([
+    machine.vcpus(),
+    machine.register(vcpu, 'RIP'),
+    machine.register(vcpu, 'RSP'),
+  ]);
+  // Only outside of 64-bit mode do segments have bases.
+  const base = vcpus[vcpu].mode === '64-bit' ? 0n : codeMode(await machine.registers(vcpu)).codeBase;
+  return { address: (rip ?? 0n) + base, rsp: rsp ?? 0n };
 }
 
 /** The word on top of the stack: where a function that was just called returns to. */

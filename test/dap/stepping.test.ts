@@ -71,6 +71,22 @@ describe('steps of the source language', () => {
     expect(place).toMatch(/^_start tour\.c:4[12]$/);
   });
 
+  it('a step arrives in front of an inlined call; stepIn shows it without running, next goes through it', async () => {
+    const talk = await inside('_start');
+    for (let i = 0; i < 20 && !(await talk.stack())[0].endsWith('tour.c:41'); i++) await talk.runs('next');
+    expect(await talk.stack()).toEqual(['_start tour.c:41']);
+    const address = await talk.evaluate('rip');
+    expect(await steps(talk, 'stepIn')).toEqual(['twice tour.c:15']);
+    expect(await talk.evaluate('rip')).toBe(address);
+    expect(await steps(talk, 'stepOut')).toEqual(['_start tour.c:42']);
+  });
+
+  it('next in front of an inlined call goes through it', async () => {
+    const talk = await inside('_start');
+    for (let i = 0; i < 20 && !(await talk.stack())[0].endsWith('tour.c:41'); i++) await talk.runs('next');
+    expect(await steps(talk, 'next')).toEqual(['_start tour.c:42']);
+  });
+
   it('steps into assembly and through it', async () => {
     const talk = await Conversation.start();
     await talk.launch({ program: 'tour.elf', runToEntryPoint: 'tick' });

@@ -56,6 +56,7 @@ export class Conversation {
       server.listen(0, '127.0.0.1', () => done((server.address() as AddressInfo).port)),
     );
     const client = new DebugClient('node', 'unused', 'hvm');
+    takeMessagesOneByOne(client);
     await client.start(port);
     const conversation = new Conversation(client, () => server.close());
     open.push(conversation);
@@ -214,6 +215,16 @@ export class Conversation {
     this.#flushText();
     this.#lines.push(normalize(line));
   }
+}
+
+/**
+ * The promise of a response is kept only after the events that came in the same packet were heard. Each message in a
+ * turn of its own keeps the order in which they were sent.
+ */
+function takeMessagesOneByOne(client: DebugClient): void {
+  const receiver = client as unknown as { dispatch(message: string): void };
+  const dispatch = receiver.dispatch.bind(client);
+  receiver.dispatch = (message) => void setImmediate(() => dispatch(message));
 }
 
 /** The attributes of a launch of one of the programs; bare-metal unless said otherwise. */

@@ -63,7 +63,8 @@ export function serveStreams(
 
 /** Serves sessions on a port of this computer, one for each connection. */
 export function serveSockets(startMachine: AdapterHost['startMachine'], trace?: Trace): Server {
-  return createServer((socket: Socket) => {
+  // Messages are small and each is waited for: none may wait for a full packet.
+  return createServer({ noDelay: true }, (socket: Socket) => {
     socket.on('error', () => socket.destroy());
     serveStreams(
       socket,
