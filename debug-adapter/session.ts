@@ -15,6 +15,7 @@ import { disassemble } from './requests/disassemble.ts';
 import { disconnect, terminate } from './requests/end.ts';
 import { evaluate, setExpression, setVariable } from './requests/evaluate.ts';
 import { exceptionInfo } from './requests/exceptionInfo.ts';
+import { exits } from './requests/exits.ts';
 import * as hvm from './requests/hvm.ts';
 import { initialize } from './requests/initialize.ts';
 import { configurationDone, launch, restart } from './requests/launch.ts';
@@ -24,6 +25,7 @@ import { scopes, variables } from './requests/scopes.ts';
 import { loadedSources, modules, source } from './requests/source.ts';
 import { stackTrace } from './requests/stackTrace.ts';
 import { threads } from './requests/threads.ts';
+import { setVmcsField, vmcs } from './requests/vmcs.ts';
 
 /** Answered at once, whatever else is going on. */
 const IMMEDIATE: readonly (keyof Requests)[] = ['cancel', 'pause', 'disconnect', 'terminate'];
@@ -75,9 +77,9 @@ export class DebugSession {
       loadedSources: () => loadedSources(this.#context),
       modules: () => modules(this.#context),
 
-      'hvm/exits': (args) => hvm.exits(this.#context, args),
-      'hvm/vmcs': (args) => hvm.vmcs(this.#context, args),
-      'hvm/setVmcsField': (args) => hvm.setVmcsField(this.#context, args),
+      'hvm/exits': (args) => exits(this.#context, args),
+      'hvm/vmcs': (args) => vmcs(this.#context, args),
+      'hvm/setVmcsField': (args) => setVmcsField(this.#context, args),
       'hvm/statistics': () => hvm.statistics(this.#context),
       'hvm/serialInput': (args) => hvm.serialInput(this.#context, args),
     };

@@ -1,0 +1,96 @@
+/** The sessions of this debugger that exist, and the one that the views show. */
+import type { DebugProtocol as P } from '@vscode/debugprotocol';
+import * as vscode from 'vscode';
+import { HvmSession } from './hvmSession.ts';
+
+export const DEBUG_TYPE = 'hvm';
+
+/** Requests after whose success the machine runs. */
+const RESUMING: ReadonlySet<string> = new Set([
+  'configurationDone',
+  'continue',
+  'next',
+  'stepIn',
+  'stepOut',
+  'stepBack',
+  'reverseContinue',
+  'restart',
+]);
+
+export class Sessions implements vscode.Disposable {
+  readonly #sessions = new Map<string, HvmSession>();
+  readonly #started = new vscode.EventEmitter<HvmSession>();
+  readonly #ended = new vscode.EventEmitter<HvmSession>();
+  readonly #activeChanged = new vscode.EventEmitter<HvmSession | undefined>();
+  readonly #subscriptions: vscode.Disposable[];
+  #active: HvmSession | undefined;
+
+  readonly onDidStart = this.#started.event;
+  readonly onDidEnd = this.#ended.event;
+  /** Another session is shown, or none; changes inside of it come from the session itself. */
+  readonly onDidChangeActive = this.#activeChanged.event;
+
+  constructor() {
+    this.#subscriptions = [
+      vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, {
+        createDebugAdapterTracker: (debugSession) => this.#track(debugSession),
+      }),
+      vscode.debug.onDidChangeActiveDebugSession(() => this.#follow()),
+      vscode.debug.onDidChangeActiveStackItem(() => this.#follow()),
+    ];
+  }
+
+  /** The session of the stack frame or thread that is focused. */
+  get active(): HvmSession | undefined {
+    return this.#active;
+  }
+
+  get(debugSession: vscode.DebugSession): HvmSession | undefined {
+    return this.#sessions.get(debugSession.id);
+  }
+
+  dispose(): void {
+    for (const subscription of this.#subscriptions) subscription.dispose();
+    this.#started.dispose();
+    this.#ended.dispose();
+    this.#activeChanged.dispose();
+  }
+
+  #track(debugSession: vscode.DebugSession): vscode.DebugAdapterTracker {
+    const session = new HvmSession(debugSession);
+    this.#sessions.set(debugSession.id, session);
+    this.#started.fire(session);
+    this.#follow();
+    return {
+      onDidSendMessage: (message: P.ProtocolMessage) => hear(session, message),
+      // Both come at the end, in either order; a process that dies gives only the second.
+      onWillStopSession: () => this.#forget(session),
+      onExit: () => this.#forget(session),
+    };
+  }
+
+  #forget(session: HvmSession): void {
+    if (!this.#sessions.delete(session.debugSession.id)) return;
+    session.ended();
+    this.#ended.fire(session);
+    this.#follow();
+  }
+
+  #follow(): void {
+    const focused = vscode.debug.activeStackItem?.session ?? vscode.debug.activeDebugSession;
+    const active = focused && this.#sessions.get(focused.id);
+    if (active === this.#active) return;
+    this.#active = active;
+    this.#activeChanged.fire(active);
+  }
+}
+
+function hear(session: HvmSession, message: P.ProtocolMessage): void {
+  if (message.type === 'event') {
+    const { event, body } = message as P.Event;
+    session.receive(event, body);
+    return;
+  }
+  const response = message as P.Response;
+  if (message.type === 'response' && response.success && RESUMING.has(response.command)) session.resumed();
+}
