@@ -285,10 +285,40 @@ export function checkReturnSegment(cpu: Cpu, selector: number): Descriptor | und
   return code;
 }
 
-/** The stack pointer as a return to `code` with `ss` loaded sees it. */
-export function returnStackPointer(state: CpuState, code: Descriptor, pointer: bigint): bigint {
+/** Where a return goes to, after its code segment was checked. */
+interface ReturnTarget {
+  readonly code: Descriptor;
+  readonly offset: bigint;
+  readonly cpl: number;
+}
+
+/**
+ * Pops RSP and SS and loads them, as the last step of a return that can fault. False when it did: nothing has changed.
+ *
+ * @param release bytes of parameters to release from the stack returned to
+ */
+export function loadReturnStack(
+  cpu: Cpu,
+  stack: StackReader,
+  { code, offset, cpl }: ReturnTarget,
+  bytes: 2 | 4 | 8,
+  release: number,
+): boolean {
+  const { state } = cpu;
+  const rsp = stack.pop(bytes);
+  if (rsp === undefined) return false;
+  const ss = stack.pop(bytes);
+  if (ss === undefined) return false;
+  const stackSegment = checkStackSegment(cpu, Number(ss & 0xffffn), cpl, is64BitCode(state, code));
+  if (!stackSegment || !checkTarget(cpu, code, offset) || !markAccessed(cpu, code)) return false;
+  stackSegment.load();
+  state.setGpr(RSP, returnStackPointer(state, code, rsp + BigInt(release)));
+  return true;
+}
+
+/** The stack pointer as a return to `code` sees it; SS has been loaded: its B flag says how much of the value counts. */
+function returnStackPointer(state: CpuState, code: Descriptor, pointer: bigint): bigint {
   if (is64BitCode(state, code)) return pointer;
-  // SS has been loaded: its B flag says how much of the value counts.
   return state.segmentAccessRights(SS) & AR.DB
     ? pointer & MASK32
     : mergePointer(state.gpr(RSP), pointer, 0xffffn);
@@ -319,14 +349,7 @@ export function farReturn(cpu: Cpu, operandSize: 16 | 32 | 64, release: number):
     enterCode(cpu, code, selector, cpl, offset);
     return OUTCOME.JUMPED;
   }
-  const rsp = stack.pop(bytes);
-  if (rsp === undefined) return cpu.failed;
-  const ss = stack.pop(bytes);
-  if (ss === undefined) return cpu.failed;
-  const stackSegment = checkStackSegment(cpu, Number(ss & 0xffffn), cpl, is64BitCode(state, code));
-  if (!stackSegment || !checkTarget(cpu, code, offset) || !markAccessed(cpu, code)) return cpu.failed;
-  stackSegment.load();
-  state.setGpr(RSP, returnStackPointer(state, code, rsp + BigInt(release)));
+  if (!loadReturnStack(cpu, stack, { code, offset, cpl }, bytes, release)) return cpu.failed;
   enterCode(cpu, code, selector, cpl, offset);
   dropInnerSegments(cpu, [ES, FS, GS, DS]);
   return OUTCOME.JUMPED;

@@ -8,17 +8,11 @@ import { readRflags, writeRflags } from '../state/flags.ts';
 import { BLOCKING, CS, DS, EFER, ES, FLAG, FS, GS, RSP, SS, TR } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
 import { type Descriptor, loadParagraph, markAccessed } from './descriptors.ts';
-import {
-  checkReturnSegment,
-  checkTarget,
-  enterCode,
-  is64BitCode,
-  returnStackPointer,
-} from './farTransfers.ts';
+import { checkReturnSegment, checkTarget, enterCode, loadReturnStack } from './farTransfers.ts';
 import type { Instruction } from './instruction.ts';
 import { hasParagraphSegments, inRealMode } from './memory.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
-import { checkStackSegment, dropInnerSegments } from './segments.ts';
+import { dropInnerSegments } from './segments.ts';
 import { StackReader } from './stack.ts';
 
 const ARITHMETIC_AND_CONTROL =
@@ -151,14 +145,7 @@ function returnProtected(cpu: Cpu, stack: StackReader, frame: Frame, operandSize
     state.setGpr(RSP, stack.pointer);
     return finish(cpu, code, frame, cpl, flags);
   }
-  const rsp = stack.pop(bytes);
-  if (rsp === undefined) return cpu.failed;
-  const ss = stack.pop(bytes);
-  if (ss === undefined) return cpu.failed;
-  const stackSegment = checkStackSegment(cpu, Number(ss & 0xffffn), cpl, is64BitCode(state, code));
-  if (!stackSegment || !checkTarget(cpu, code, offset) || !markAccessed(cpu, code)) return cpu.failed;
-  stackSegment.load();
-  state.setGpr(RSP, returnStackPointer(state, code, rsp));
+  if (!loadReturnStack(cpu, stack, { code, offset, cpl }, bytes, 0)) return cpu.failed;
   finish(cpu, code, frame, cpl, flags);
   if (cpl > oldCpl) dropInnerSegments(cpu, [ES, FS, GS, DS]);
   return OUTCOME.JUMPED;

@@ -14,20 +14,8 @@ export function readAddressRanges(
 ): void {
   let offset = 0;
   while (offset < section.length) {
-    const reader = section.reader(offset);
-    let length = reader.u32();
-    let offsetSize = 4;
-    if (length === 0xffff_ffff) {
-      offsetSize = 8;
-      length = reader.u64();
-    }
-    const end = reader.position + length;
-    if (!(end <= section.length))
-      throw new SymbolsError(
-        'damagedDebugInfo',
-        `${section.name}: the set at ${hex(offset)} reaches beyond the section`,
-      );
-    reader.end = end;
+    const { reader, offsetSize } = section.counted(offset, 'set');
+    const { end } = reader;
     const version = reader.u16();
     const unit = reader.unsigned(offsetSize);
     const addressSize = reader.u8();

@@ -36,20 +36,8 @@ export interface FileLists {
 /** Reads the header at an offset of .debug_line, for a unit that refers to it. */
 export function readLineHeader(unit: Unit, offset: number): { header: LineHeader; lists: FileLists } {
   const section = unit.sections.get('line');
-  const reader = section.reader(offset);
-  let length = reader.u32();
-  let offsetSize: 4 | 8 = 4;
-  if (length === 0xffff_ffff) {
-    offsetSize = 8;
-    length = reader.u64();
-  }
-  const end = reader.position + length;
-  if (!(end <= section.length))
-    throw new SymbolsError(
-      'damagedDebugInfo',
-      `${section.name}: the program at ${hex(offset)} reaches beyond the section`,
-    );
-  reader.end = end;
+  const { reader, offsetSize } = section.counted(offset, 'program');
+  const { end } = reader;
   const version = reader.u16();
   if (version < 2 || version > 5)
     throw new SymbolsError(

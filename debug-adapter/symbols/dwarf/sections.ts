@@ -57,6 +57,30 @@ export class DebugSection {
     return new ByteReader(this.name, this.bytes, position, end);
   }
 
+  /**
+   * Reads the initial length at an offset: the reader stands behind it and ends with what it counts.
+   *
+   * @param what the name of what starts here, for the error when it reaches beyond the section
+   * @see DWARF 5, section 7.4 "32-Bit and 64-Bit DWARF Formats"
+   */
+  counted(offset: number, what: string): { reader: ByteReader; offsetSize: 4 | 8 } {
+    const reader = this.reader(offset);
+    let length = reader.u32();
+    let offsetSize: 4 | 8 = 4;
+    if (length === 0xffff_ffff) {
+      offsetSize = 8;
+      length = reader.u64();
+    }
+    const end = reader.position + length;
+    if (!(end <= this.length))
+      throw new SymbolsError(
+        'damagedDebugInfo',
+        `${this.name}: the ${what} at ${hex(offset)} reaches beyond the section`,
+      );
+    reader.end = end;
+    return { reader, offsetSize };
+  }
+
   stringRef(offset: number): StringRef {
     return this.id * SECTION_UNIT + offset;
   }

@@ -96,22 +96,10 @@ function readUnitHeader(
   offset: number,
   problems: Problems,
 ): UnitHeader | number {
-  const reader = section.reader(offset);
-  let length = reader.u32();
   // Zero padding between units, as some linkers leave it.
-  if (length === 0) return reader.position;
-  let offsetSize: 4 | 8 = 4;
-  if (length === 0xffff_ffff) {
-    offsetSize = 8;
-    length = reader.u64();
-  }
-  const end = reader.position + length;
-  if (!(end <= section.length))
-    throw new SymbolsError(
-      'damagedDebugInfo',
-      `${section.name}: the unit at ${hex(offset)} reaches beyond the section`,
-    );
-  reader.end = end;
+  if (section.reader(offset).u32() === 0) return offset + 4;
+  const { reader, offsetSize } = section.counted(offset, 'unit');
+  const { end } = reader;
   const version = reader.u16();
   if (version < 2 || version > 5) {
     problems.add(
