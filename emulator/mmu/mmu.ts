@@ -239,10 +239,6 @@ export class Mmu {
     return this.inspector.peekLinear(linear, count);
   }
 
-  peekGuestPhysical(address: number, count: number): Uint8Array {
-    return this.inspector.peekGuestPhysical(address, count);
-  }
-
   peekPhysical(address: number, count: number): Uint8Array {
     return this.inspector.peekPhysical(address, count);
   }

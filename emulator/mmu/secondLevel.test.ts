@@ -226,7 +226,7 @@ describe('what the debugger sees', () => {
     machine.physical.copyIn(Number(GUEST) + 0x2_0ffe, Uint8Array.of(1, 2));
     const before = machine.tables.get(LINEAR);
     expect([...machine.mmu.peekLinear(LINEAR + 0xffen, 8)]).toEqual([1, 2]);
-    expect([...machine.mmu.peekGuestPhysical(0x2_0ffe, 2)]).toEqual([1, 2]);
+    expect([...machine.mmu.inspector.peekGuestPhysical(0x2_0ffe, 2)]).toEqual([1, 2]);
     expect(machine.mmu.peekLinear(0x9_0000_0000n, 8)).toHaveLength(0);
     expect(machine.tables.get(LINEAR)).toBe(before);
     expect(machine.ept.get(0x2_0000n) & EPT.A).toBe(0n);
