@@ -359,13 +359,10 @@ export class Engine {
     const { RIP } = state;
     const host = this.cpu.mmu.fetchTranslate(linear);
     if (host < 0) {
-      if (this.#breakpoints.faultsAt(linear)) return -1;
-      if (host === -3) this.cpu.raiseGp();
-      else this.cpu.raiseMemoryFault();
+      if (!this.#breakpoints.faultsAt(linear)) this.#fetchFault(host);
       return -1;
     }
-    if (!this.#physical.isRam(host, 1))
-      throw new Unimplemented(`execution of code outside RAM, at host-physical 0x${host.toString(16)}`);
+    this.#requireRam(host);
     state.CODE_CONTEXT = this.#codeContext(bits, base);
     if (bits !== 64) this.#stopBeforeLimit(linear, base);
     const record = this.code.recordAt(host, linear, bits);
@@ -425,13 +422,24 @@ export class Engine {
     if (bits !== 64) next &= 0xffff_ffffn;
     const host = this.cpu.mmu.fetchTranslate(next);
     if (host < 0) {
-      if (host === -3) this.cpu.raiseGp();
-      else this.cpu.raiseMemoryFault();
+      this.#fetchFault(host);
       return -1;
     }
+    this.#requireRam(host);
     const first = this.cpu.mmu.fetchTranslate(linear);
     this.code.completeCrossing(cross, Math.floor(host / 4096), Math.floor(first / 4096), bits);
     return cross + RECORD_SIZE;
+  }
+
+  /** Raises what a fetch gives whose translation failed with the code `host`. */
+  #fetchFault(host: number): void {
+    if (host === -3) this.cpu.raiseGp();
+    else this.cpu.raiseMemoryFault();
+  }
+
+  #requireRam(host: number): void {
+    if (!this.#physical.isRam(host, 1))
+      throw new Unimplemented(`execution of code outside RAM, at host-physical 0x${host.toString(16)}`);
   }
 
   #memoryFault(): Outcome {

@@ -51,5 +51,15 @@ describe.skipIf(missing('as', 'ld'))('an instruction in two pages', () => {
       map(1);
       expect(run()).toBe(1n);
     });
+
+    it(`is refused by name when its second page is no RAM: ${tier}`, () => {
+      const { state, engine, physical } = prepare(new Uint8Array(), 1, forceTranslation);
+      const end = physical.ramBytes;
+      physical.copyIn(end - 1, new Uint8Array([0xb8]));
+      state.RIP = BigInt(end - 1);
+      expect(() => engine.run(10)).toThrow(
+        `execution of code outside RAM, at host-physical 0x${end.toString(16)}`,
+      );
+    });
   }
 });
