@@ -13,7 +13,10 @@ const INVALID: SystemRow = {
   ref: SDM('Interrupt 6—Invalid Opcode Exception (#UD)'),
 };
 
-/** The decoder stops after this many bytes: what is not complete then is too long. */
+/**
+ * The decoder stops after this many bytes: what is not complete then is too long. DEVIATION(invalid-of-15-bytes): what
+ * is complete and undefined cannot be told from it.
+ */
 const LONGEST = 15;
 
 const TOO_LONG: SystemRow = {
