@@ -44,7 +44,7 @@ export class Program {
         return [ProgramSymbols.open({ path, bytes }, { inflate, loadBias: BigInt(loadBias ?? 0) })];
       } catch (error) {
         if (!(error instanceof SymbolsError)) throw error;
-        onProblem(`No symbols from ${path}: ${error.message}`);
+        onProblem(`No symbols: ${located(path, error.message)}`);
         return [];
       }
     });
@@ -164,14 +164,19 @@ export class Program {
       return query(file);
     } catch (error) {
       if (!(error instanceof SymbolsError)) throw error;
-      this.#onProblem(`${file.path}: ${error.message}`);
+      this.#onProblem(located(file.path, error.message));
       return undefined;
     } finally {
       const told = this.#told.get(file) ?? 0;
-      for (const problem of file.problems.slice(told)) this.#onProblem(`${file.path}: ${problem.message}`);
+      for (const { message } of file.problems.slice(told)) this.#onProblem(located(file.path, message));
       this.#told.set(file, file.problems.length);
     }
   }
+}
+
+/** Most messages begin with the file; the others are told with it. */
+function located(path: string, message: string): string {
+  return message.startsWith(path) ? message : `${path}: ${message}`;
 }
 
 function nonEmpty<T>(list: readonly T[]): readonly T[] | undefined {

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import {
   buildKernel,
@@ -157,6 +158,11 @@ describe.skipIf(missing('gcc', 'readelf'))('the rules of call frame information'
   ])('of .debug_frame compiled with %s %s are those that readelf has', (...options) => {
     const path = buildKernel(...options, '-fno-asynchronous-unwind-tables');
     expect(compareRules(path, '.debug_frame')).toBeGreaterThan(5);
+  });
+
+  it('of handlers in assembly with .cfi_signal_frame are those that readelf has', () => {
+    const path = resolve(import.meta.dirname, '../../samples/hello-guest/hello-guest.elf');
+    expect(compareRules(path, '.debug_frame')).toBeGreaterThan(20);
   });
 });
 

@@ -211,7 +211,10 @@ export class CallFrameSection {
         else break;
       }
       reader.seek(start);
-    } else if (augmentation !== '')
+    }
+    // Without augmentation data the letters are all there is; assemblers write them so into .debug_frame.
+    else if (augmentation === 'S') isSignalFrame = true;
+    else if (augmentation !== '')
       throw new SymbolsError(
         'unsupportedDebugInfo',
         `${this.name}: augmentation "${augmentation}" at ${hex(offset)}`,
