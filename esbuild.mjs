@@ -19,7 +19,11 @@ const BUNDLES = [
   ['cli/main.ts', 'dist/cli.js', NODE],
   ['debug-adapter/host/node/main.ts', 'dist/adapter.js', NODE],
   ['debug-adapter/host/node/machineWorker.ts', 'dist/machineWorker.js', NODE],
-  ['extension/extension.ts', 'dist/extension.cjs', { platform: 'node', format: 'cjs', external: ['vscode'] }],
+  [
+    'extension/host/node/main.ts',
+    'dist/extension.cjs',
+    { platform: 'node', format: 'cjs', external: ['vscode'] },
+  ],
 ];
 
 process.chdir(import.meta.dirname);

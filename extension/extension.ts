@@ -1,15 +1,24 @@
 /** Activation of the extension: a list of registrations. */
-import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { registerCommands } from './commands/commands.ts';
+import { ConfigurationProvider, DynamicConfigurations } from './configuration/configurationProvider.ts';
+import type { ExtensionHost } from './host/extensionHost.ts';
 import { DEBUG_TYPE, Sessions } from './session/sessions.ts';
 
-export function activate(context: vscode.ExtensionContext): void {
-  const adapter = join(context.extensionPath, 'dist', 'adapter.js');
+export function startExtension(context: vscode.ExtensionContext, host: ExtensionHost): void {
+  const { extensionUri } = context;
   const sessions = new Sessions();
   context.subscriptions.push(
     sessions,
     vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, {
-      createDebugAdapterDescriptor: () => new vscode.DebugAdapterExecutable('node', [adapter]),
+      createDebugAdapterDescriptor: () => host.adapterDescriptor(extensionUri),
     }),
+    vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(host)),
+    vscode.debug.registerDebugConfigurationProvider(
+      DEBUG_TYPE,
+      new DynamicConfigurations(host),
+      vscode.DebugConfigurationProviderTriggerKind.Dynamic,
+    ),
+    registerCommands(extensionUri, host),
   );
 }

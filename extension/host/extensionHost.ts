@@ -1,0 +1,9 @@
+/** What the extension needs from the place where it runs: a desktop (Node), or a worker of a browser. */
+import type * as vscode from 'vscode';
+
+export interface ExtensionHost {
+  /** How VS Code starts the debug adapter. */
+  adapterDescriptor(extension: vscode.Uri): vscode.DebugAdapterDescriptor;
+  /** The first `length` bytes of a file, or fewer when it is shorter. */
+  readBeginning(file: vscode.Uri, length: number): Promise<Uint8Array>;
+}

@@ -1,0 +1,27 @@
+/** The extension on a desktop or a server, where VS Code's extension host is a Node process. */
+import { open } from 'node:fs/promises';
+import * as vscode from 'vscode';
+import { startExtension } from '../../extension.ts';
+import type { ExtensionHost } from '../extensionHost.ts';
+
+const nodeHost: ExtensionHost = {
+  // VS Code forks its own Node for the command "node", so that none has to be installed.
+  adapterDescriptor: (extension) =>
+    new vscode.DebugAdapterExecutable('node', [vscode.Uri.joinPath(extension, 'dist', 'adapter.js').fsPath]),
+
+  async readBeginning(file, length) {
+    // A kernel with its debug information has hundreds of megabytes; the API reads whole files only.
+    if (file.scheme !== 'file') return (await vscode.workspace.fs.readFile(file)).subarray(0, length);
+    const handle = await open(file.fsPath, 'r');
+    try {
+      const { bytesRead, buffer } = await handle.read(new Uint8Array(length), 0, length, 0);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  },
+};
+
+export function activate(context: vscode.ExtensionContext): void {
+  startExtension(context, nodeHost);
+}
