@@ -11,6 +11,11 @@ import {
   setInstructionBreakpoints,
 } from './requests/breakpoints.ts';
 import { completions } from './requests/completions.ts';
+import {
+  dataBreakpointInfo,
+  setDataBreakpoints,
+  setVmcsFieldBreakpoints,
+} from './requests/dataBreakpoints.ts';
 import { disassemble } from './requests/disassemble.ts';
 import { disconnect, terminate } from './requests/end.ts';
 import { evaluate, setExpression, setVariable } from './requests/evaluate.ts';
@@ -52,6 +57,8 @@ export class DebugSession {
       setFunctionBreakpoints: (args) => setFunctionBreakpoints(this.#context, args),
       setInstructionBreakpoints: (args) => setInstructionBreakpoints(this.#context, args),
       setExceptionBreakpoints: (args) => setExceptionBreakpoints(this.#context, args),
+      dataBreakpointInfo: (args) => dataBreakpointInfo(this.#context, args),
+      setDataBreakpoints: (args) => setDataBreakpoints(this.#context, args),
       breakpointLocations: (args) => breakpointLocations(this.#context, args),
 
       continue: () => run.continueRun(this.#context),
@@ -79,6 +86,7 @@ export class DebugSession {
 
       'hvm/exits': (args) => exits(this.#context, args),
       'hvm/vmcs': (args) => vmcs(this.#context, args),
+      'hvm/setVmcsFieldBreakpoints': (args) => setVmcsFieldBreakpoints(this.#context, args),
       'hvm/setVmcsField': (args) => setVmcsField(this.#context, args),
       'hvm/statistics': () => hvm.statistics(this.#context),
       'hvm/serialInput': (args) => hvm.serialInput(this.#context, args),

@@ -3,7 +3,12 @@
  * Bound again when a program is loaded again.
  */
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
-import type { BreakpointRequest, ExitBreakpoint } from '../../emulator/index.ts';
+import type {
+  BreakpointRequest,
+  DataBreakpoint,
+  DebugAddress,
+  ExitBreakpoint,
+} from '../../emulator/index.ts';
 import type { Expression } from '../expressions/ast.ts';
 import { bindSymbols, type SymbolNames } from '../expressions/bind.ts';
 import { ExpressionError } from '../expressions/errors.ts';
@@ -12,6 +17,11 @@ import { parseTemplate } from '../expressions/template.ts';
 import type { Machine } from '../machine/client.ts';
 import { parseHitCondition } from './hitCondition.ts';
 import type { BreakpointRule } from './rules.ts';
+
+/** A value that a data breakpoint watches. */
+export type WatchedData =
+  | { readonly vmcsField: string }
+  | { readonly address: DebugAddress; readonly size: number; readonly name: string };
 
 /** Where a breakpoint is, or why it is nowhere. */
 export type Binding =
@@ -23,6 +33,7 @@ export type Binding =
       readonly name?: string;
     }
   | { readonly exits: readonly string[] }
+  | { readonly data: WatchedData }
   | { readonly problem: string };
 
 export interface Conditions {
@@ -42,7 +53,7 @@ export interface BreakpointWish extends Conditions {
 /** Number of a breakpoint of our own, which the client does not see. */
 export const TEMPORARY = 0;
 
-export type BreakpointKind = 'source' | 'function' | 'instruction' | 'exception';
+export type BreakpointKind = 'source' | 'function' | 'instruction' | 'exception' | 'data';
 
 interface Entry {
   readonly id: number;
@@ -98,13 +109,24 @@ export class Breakpoints {
     const entries = [...this.#lists.values()].flat();
     const requests: BreakpointRequest[] = this.#temporary ? [this.#temporary] : [];
     const exits: ExitBreakpoint[] = [];
+    const data: DataBreakpoint[] = [];
     for (const { id, binding } of entries) {
       if ('addresses' in binding) requests.push(...binding.addresses.map((address) => ({ id, address })));
       else if ('exits' in binding) exits.push({ id, reasons: binding.exits });
+      else if ('data' in binding) data.push({ id, ...binding.data });
     }
     await machine.setBreakpointRules(entries.map(({ rule }) => rule));
     await machine.setBreakpoints(requests);
     await machine.setExitBreakpoints(exits);
+    await machine.setDataBreakpoints(data);
+  }
+
+  /** Keys of the VMCS fields whose change stops the machine. */
+  watchedFields(): ReadonlySet<string> {
+    const keys = new Set<string>();
+    for (const { binding } of [...this.#lists.values()].flat())
+      if ('data' in binding && 'vmcsField' in binding.data) keys.add(binding.data.vmcsField);
+    return keys;
   }
 
   kindOf(id: number): BreakpointKind | undefined {
@@ -151,7 +173,7 @@ function ruleOf(
 
 function describeEntry({ id, binding }: Entry): P.Breakpoint {
   if ('problem' in binding) return { id, verified: false, message: binding.problem };
-  if ('exits' in binding) return { id, verified: true };
+  if ('exits' in binding || 'data' in binding) return { id, verified: true };
   const { addresses, line, column, source } = binding;
   return {
     id,

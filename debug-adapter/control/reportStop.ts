@@ -51,6 +51,8 @@ function reasonOf(context: SessionContext, stop: StopEvent): { reason: string; t
       if (kind === undefined) return { reason: 'entry' };
       return { reason: kind === 'source' ? 'breakpoint' : `${kind} breakpoint` };
     }
+    case 'data-breakpoint':
+      return { reason: 'data breakpoint' };
     default:
       return { reason: 'exception', text: stop.description };
   }

@@ -65,7 +65,13 @@ export class RunControl {
       throw dapError('notStepping', { reason: this.#lastStop.description });
     this.#running = true;
     this.#pauseWanted = false;
-    plan((request) => this.#runOnce(request)).then(
+    let isFirst = true;
+    const runOnce = (request: RunRequest): Promise<StopEvent> => {
+      const stop = this.#runOnce(isFirst ? request : { ...request, continues: true });
+      isFirst = false;
+      return stop;
+    };
+    plan(runOnce).then(
       (stop) => this.#finish(stop),
       (error: unknown) => {
         this.#running = false;

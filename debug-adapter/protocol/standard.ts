@@ -17,6 +17,8 @@ export interface StandardRequests {
     P.SetInstructionBreakpointsArguments,
     Body<P.SetInstructionBreakpointsResponse>,
   ];
+  dataBreakpointInfo: [P.DataBreakpointInfoArguments, Body<P.DataBreakpointInfoResponse>];
+  setDataBreakpoints: [P.SetDataBreakpointsArguments, Body<P.SetDataBreakpointsResponse>];
   setExceptionBreakpoints: [P.SetExceptionBreakpointsArguments, Body<P.SetExceptionBreakpointsResponse>];
   breakpointLocations: [P.BreakpointLocationsArguments, Body<P.BreakpointLocationsResponse>];
   continue: [P.ContinueArguments, Body<P.ContinueResponse>];

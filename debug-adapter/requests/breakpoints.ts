@@ -20,7 +20,8 @@ export function conditionNames(context: SessionContext): SymbolNames {
   };
 }
 
-async function replace(
+/** Replaces one list of breakpoints and tells the machine. */
+export async function replaceBreakpoints(
   context: SessionContext,
   list: string,
   wishes: readonly BreakpointWish[],
@@ -35,7 +36,7 @@ export function setBreakpoints(context: SessionContext, args: P.SetBreakpointsAr
   const { source } = args;
   const wanted = args.breakpoints ?? (args.lines ?? []).map((line) => ({ line }) as P.SourceBreakpoint);
   const place = source.sourceReference ? `#${source.sourceReference}` : (source.path ?? '');
-  return replace(
+  return replaceBreakpoints(
     context,
     `source ${place}`,
     wanted.map(({ line, column, condition, hitCondition, logMessage }) => ({
@@ -110,7 +111,7 @@ export function setFunctionBreakpoints(
   context: SessionContext,
   { breakpoints }: P.SetFunctionBreakpointsArguments,
 ) {
-  return replace(
+  return replaceBreakpoints(
     context,
     'function',
     breakpoints.map(({ name, condition, hitCondition }) => ({
@@ -144,7 +145,7 @@ export function setInstructionBreakpoints(
   context: SessionContext,
   { breakpoints }: P.SetInstructionBreakpointsArguments,
 ) {
-  return replace(
+  return replaceBreakpoints(
     context,
     'instruction',
     breakpoints.map(({ instructionReference, offset, condition, hitCondition }) => ({
@@ -173,7 +174,7 @@ export async function setExceptionBreakpoints(
   const wanted = [...args.filters.map((filterId) => ({ filterId, condition: undefined })), ...options];
   context.filters = new Set(wanted.map(({ filterId }) => filterId));
   const stopping = wanted.filter(({ filterId }) => exitsOfFilter(filterId, undefined, exitReasons));
-  const { breakpoints } = await replace(
+  const { breakpoints } = await replaceBreakpoints(
     context,
     'exception',
     stopping.map(({ filterId, condition }) => ({

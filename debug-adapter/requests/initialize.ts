@@ -31,6 +31,8 @@ const CAPABILITIES: P.Capabilities = {
   supportsClipboardContext: true,
   supportsSteppingGranularity: true,
   supportsInstructionBreakpoints: true,
+  supportsDataBreakpoints: true,
+  supportsDataBreakpointBytes: true,
 };
 
 export function initialize(context: SessionContext, args: P.InitializeRequestArguments): P.Capabilities {

@@ -1,104 +1,25 @@
 import { describe, expect, it } from 'vitest';
-
-import { interpreterModule } from '../../test/support/bareProcessor.ts';
-import { buildElf } from '../../test/support/elf.ts';
-import { assembleWithLabels } from '../../test/support/labels.ts';
+import { DebugBench } from '../../test/support/debugBench.ts';
 import type { MachineConfig } from '../machine/config.ts';
-import { createDebugTarget } from './debugTarget.ts';
-import type { DebugTargetHost } from './host.ts';
-import type { DebugTarget, RunRequest, StopEvent } from './target.ts';
-
-const ORIGIN = 0x10_0000;
-
-class Bench {
-  readonly target: DebugTarget;
-  readonly output: number[] = [];
-  readonly #labels: ReadonlyMap<string, bigint>;
-  #stopped: (stop: StopEvent) => void = () => undefined;
-
-  constructor(source: string, config: Partial<MachineConfig> = {}, host: Partial<DebugTargetHost> = {}) {
-    const { bytes, labels } = assembleWithLabels(source, ORIGIN);
-    this.#labels = labels;
-    const image = buildElf({
-      bits: 64,
-      entry: BigInt(ORIGIN),
-      segments: [{ physicalAddress: ORIGIN, bytes }],
-    });
-    this.target = createDebugTarget(
-      {
-        mode: 'bare-metal',
-        virtualization: 'vt-x',
-        cpu: 'sapphire-rapids',
-        memoryBytes: 16 * 2 ** 20,
-        image: { name: 'test', bytes: image },
-        append: '',
-        initrd: undefined,
-        modules: [],
-        startTime: 946_684_800,
-        engine: 'auto',
-        vmm: { exiting: [] },
-        ...config,
-      },
-      {
-        interpreter: interpreterModule(),
-        now: () => performance.now(),
-        schedule: setImmediate,
-        serialOutput: (written) => this.output.push(...written),
-        log: () => undefined,
-        stopped: (stop) => this.#stopped(stop),
-        ...host,
-      },
-    );
-  }
-
-  run(request: RunRequest = {}): Promise<StopEvent> {
-    const stop = this.next();
-    this.target.run(request);
-    return stop;
-  }
-
-  next(): Promise<StopEvent> {
-    return new Promise((done) => {
-      this.#stopped = done;
-    });
-  }
-
-  at(label: string): bigint {
-    return this.#labels.get(label) ?? 0n;
-  }
-
-  get rip(): bigint {
-    return this.target.register(0, 'RIP') ?? 0n;
-  }
-
-  register(name: string): bigint {
-    return this.target.register(0, name) ?? -1n;
-  }
-
-  /** Steps over or into what is between two labels. */
-  step(from: string, to: string, over: boolean): Promise<StopEvent> {
-    return this.run({ range: { ranges: [[this.at(from), this.at(to)]], over } });
-  }
-}
 
 const MODES = [{ mode: 'bare-metal' }, { mode: 'guest' }] as const;
 
 describe.each(MODES)('a machine in mode $mode', (mode) => {
   it('stops after a number of instructions', async () => {
-    const bench = new Bench('xor %eax, %eax\n1: inc %eax\njmp 1b', mode);
+    const bench = new DebugBench('xor %eax, %eax\n1: inc %eax\njmp 1b', mode);
     expect(await bench.run({ instructions: 1 })).toMatchObject({ reason: 'step', position: 1, vcpu: 0 });
     expect(await bench.run({ instructions: 100_001 })).toMatchObject({ reason: 'step', position: 100_002 });
     expect(bench.register('RAX')).toBe(50_001n);
   });
 
   it('stops at a limit, at once when it is reached already', async () => {
-    const bench = new Bench('jmp .', mode);
+    const bench = new DebugBench('jmp .', mode);
     expect(await bench.run({ limit: 777_777 })).toMatchObject({ reason: 'limit', position: 777_777 });
     expect(await bench.run({ limit: 10 })).toMatchObject({ reason: 'limit', position: 777_777 });
   });
 
   it('stops before a breakpoint, and goes on from it', async () => {
-    const bench = new Bench('mov $3, %ecx\nagain: dec %ecx\njnz again\nhlt', mode);
+    const bench = new DebugBench('mov $3, %ecx\nagain: dec %ecx\njnz again\nhlt', mode);
     bench.target.setBreakpoints([
       { id: 7, address: bench.at('again') },
       { id: 8, address: bench.at('again') },
@@ -113,7 +34,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
 
   it('asks which breakpoints stop', async () => {
     const asked: number[][] = [];
-    const bench: Bench = new Bench('mov $5, %ecx\nagain: dec %ecx\njnz again\nhlt', mode, {
+    const bench: DebugBench = new DebugBench('mov $5, %ecx\nagain: dec %ecx\njnz again\nhlt', mode, {
       stopsAt: (reached) => {
         asked.push([...reached]);
         return bench.register('RCX') === 2n ? reached : [];
@@ -125,7 +46,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
   });
 
   it('steps over a call, and into it', async () => {
-    const bench = new Bench('start: call routine\nafter: nop\nroutine: push %rbx\npop %rbx\nret', mode);
+    const bench = new DebugBench('start: call routine\nafter: nop\nroutine: push %rbx\npop %rbx\nret', mode);
     await bench.step('start', 'after', true);
     expect(bench.rip).toBe(bench.at('after'));
     bench.target.reset();
@@ -134,7 +55,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
   });
 
   it('stepping over a recursive call ends in the frame that was left', async () => {
-    const bench = new Bench(
+    const bench = new DebugBench(
       'mov $4, %ecx\ncall routine\nend: hlt\nroutine: dec %ecx\njz 1f\ninner: call routine\nbehind: nop\n1: ret',
       mode,
     );
@@ -145,7 +66,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
   });
 
   it('until waits for the stack to be high enough', async () => {
-    const bench = new Bench(
+    const bench = new DebugBench(
       'mov $4, %ecx\ncall routine\nend: hlt\nroutine: dec %ecx\njz 1f\ncall routine\n1: ret',
       mode,
     );
@@ -156,7 +77,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
   });
 
   it('a repeated instruction is one step over, and many into', async () => {
-    const bench = new Bench('lea 0x200000, %rdi\nmov $100, %ecx\ncopy: rep stosb\nend: nop', mode);
+    const bench = new DebugBench('lea 0x200000, %rdi\nmov $100, %ecx\ncopy: rep stosb\nend: nop', mode);
     await bench.run({ until: { rip: bench.at('copy'), minimumRsp: 0n } });
     await bench.run({
       range: { ranges: [[bench.at('copy'), bench.at('end')]], over: false },
@@ -168,7 +89,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
   });
 
   it('a jump to itself is one step', async () => {
-    const bench = new Bench('self: jmp self\nend: nop', mode);
+    const bench = new DebugBench('self: jmp self\nend: nop', mode);
     await bench.run({
       range: { ranges: [[bench.at('self'), bench.at('end')]], over: false },
       instructions: 1,
@@ -177,11 +98,11 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
   });
 
   it('is paused between two batches, and from inside its output', async () => {
-    const bench = new Bench('1: jmp 1b', mode);
+    const bench = new DebugBench('1: jmp 1b', mode);
     const stop = bench.run();
     setTimeout(() => bench.target.pause(), 20);
     expect(await stop).toMatchObject({ reason: 'pause' });
-    const writing: Bench = new Bench('mov $0x3f8, %edx\n1: inc %al\nout %al, %dx\njmp 1b', mode, {
+    const writing: DebugBench = new DebugBench('mov $0x3f8, %edx\n1: inc %al\nout %al, %dx\njmp 1b', mode, {
       serialOutput: (bytes) => {
         if (bytes[0] === 100) writing.target.pause();
       },
@@ -191,7 +112,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
   });
 
   it('writes and reads memory, also code that is about to run', async () => {
-    const bench = new Bench('start: nop\nnop\nend: hlt', mode);
+    const bench = new DebugBench('start: nop\nnop\nend: hlt', mode);
     await bench.run({ instructions: 1 });
     expect(
       bench.target.writeMemory(0, { space: 'linear', address: bench.rip }, Uint8Array.of(0x48, 0xff, 0xc3)),
@@ -205,7 +126,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
   });
 
   it('starts again from power-on after a reset, with its breakpoints', async () => {
-    const bench = new Bench('mov $1, %ecx\nthere: inc %ecx\nhlt', mode);
+    const bench = new DebugBench('mov $1, %ecx\nthere: inc %ecx\nhlt', mode);
     bench.target.setBreakpoints([{ id: 1, address: bench.at('there') }]);
     await bench.run();
     const first = bench.target.statistics().instructions;
@@ -215,20 +136,20 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
   });
 
   it('ends with what the program said, and cannot go on', async () => {
-    const bench = new Bench('mov $5, %al\nout %al, $0xf4\nhlt', mode);
+    const bench = new DebugBench('mov $5, %al\nout %al, $0xf4\nhlt', mode);
     expect(await bench.run()).toMatchObject({ reason: 'debug-exit', exitValue: 5 });
     expect(() => bench.target.run({})).toThrow('The machine has ended');
   });
 
   it('ends with a triple fault', async () => {
-    const bench = new Bench('lidt zero(%rip)\nud2\nzero: .quad 0, 0', mode);
+    const bench = new DebugBench('lidt zero(%rip)\nud2\nzero: .quad 0, 0', mode);
     const stop = await bench.run();
     expect(stop.reason).toBe('triple-fault');
     expect(stop.description).toMatch(/^triple fault.* at RIP 0x10000\w/);
   });
 
   it('waits for input when it is idle, and wakes', async () => {
-    const bench = new Bench('cli\n1: hlt\njmp 1b', mode);
+    const bench = new DebugBench('cli\n1: hlt\njmp 1b', mode);
     const stop = bench.run();
     await new Promise((done) => setTimeout(done, 20));
     expect(bench.target.isRunning()).toBe(true);
@@ -239,7 +160,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
 
   it('stays responsive when a guest makes no progress', async () => {
     // A timer that is due again before its interrupt has been delivered.
-    const bench = new Bench(
+    const bench = new DebugBench(
       'mov $0xfee00380, %esi\nmovl $0xb, 0x60(%rsi)\nmovl $0x20040, -0x60(%rsi)\nmovl $1, (%rsi)\nsti\n1: jmp 1b',
       mode,
     );
@@ -260,7 +181,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
           (time += 5)
       )(0),
     ]) {
-      const bench = new Bench(source, mode, { now });
+      const bench = new DebugBench(source, mode, { now });
       const { position, exitValue } = await bench.run();
       results.push({
         position,
@@ -275,7 +196,7 @@ describe.each(MODES)('a machine in mode $mode', (mode) => {
 });
 
 describe('registers', () => {
-  const bench = () => new Bench('hlt');
+  const bench = () => new DebugBench('hlt');
 
   it('come in groups, decoded, with the manual', () => {
     const groups = bench().target.registers(0);
@@ -311,7 +232,7 @@ describe('registers', () => {
 
 describe('disassembly', () => {
   it('names the target of a branch and of a RIP-relative operand', () => {
-    const bench = new Bench(
+    const bench = new DebugBench(
       'start: jmp end\nlea start(%rip), %rax\nmov %rax, 0x1234(%rbx,%rcx,4)\nend: .byte 0x06',
     );
     const lines = bench.target.disassemble(0, bench.at('start'), 4);
@@ -354,8 +275,8 @@ table: .fill 64, 16, 0
 .fill 0, 16, 0
 `;
   // The gate of vector 0x40 is written by the test: handler's address is not known to the assembler's .word.
-  function withGate(mode: MachineConfig['mode'], period: number): Bench {
-    const bench = new Bench(SOURCE.replace('PERIOD', String(period)), { mode });
+  function withGate(mode: MachineConfig['mode'], period: number): DebugBench {
+    const bench = new DebugBench(SOURCE.replace('PERIOD', String(period)), { mode });
     const handler = bench.at('handler');
     const gate = new Uint8Array(16);
     const view = new DataView(gate.buffer);

@@ -5,6 +5,7 @@ import { VMX_OPERATION } from '../state/registers.ts';
 import { EXIT_REASONS } from '../vmx/exitReasons.ts';
 import { fieldByEncoding, fieldExists } from '../vmx/vmcsLayout.ts';
 import { BreakpointTable } from './breakpointTable.ts';
+import { DataBreakpoints } from './dataBreakpoints.ts';
 import { bytesFor, disassemble } from './disassembler.ts';
 import { placeOfField, writePlace } from './guestState.ts';
 import type { DebugTargetHost } from './host.ts';
@@ -14,6 +15,8 @@ import { RunControl } from './runControl.ts';
 import { System } from './system.ts';
 import type {
   BreakpointRequest,
+  CurrentVmcs,
+  DataBreakpoint,
   DebugAddress,
   DebugTarget,
   DisassembledLine,
@@ -24,7 +27,7 @@ import type {
   RunRequest,
   VmcsFieldValue,
 } from './target.ts';
-import { setVmcsField, vmcsFields } from './vmcsView.ts';
+import { setVmcsField, takeVmcsSnapshot, type VmcsSnapshot, vmcsFields } from './vmcsView.ts';
 
 /** Makes a machine, at power-on with its image loaded. Throws a `UserError` for what cannot be booted. */
 export function createDebugTarget(config: MachineConfig, host: DebugTargetHost): DebugTarget {
@@ -47,19 +50,25 @@ class MachineTarget implements DebugTarget {
   readonly #host: DebugTargetHost;
   readonly #breakpoints: BreakpointTable;
   readonly #control: RunControl;
+  readonly #data: DataBreakpoints;
   #parts: Parts;
+  /** The VMCS at the last stop. */
+  #vmcsBefore: VmcsSnapshot | undefined;
 
   constructor(config: MachineConfig, host: DebugTargetHost) {
     this.#config = config;
     this.#host = host;
     this.#parts = this.#make();
     this.#breakpoints = new BreakpointTable(this.#parts.system.machine.engine.code);
-    this.#control = new RunControl(this.#parts, host, this.#breakpoints);
+    this.#data = new DataBreakpoints(this.#parts);
+    this.#control = new RunControl(this.#parts, host, this.#breakpoints, this.#data);
   }
 
   // Run control
 
   run(request: RunRequest): void {
+    if (!request.continues && !this.isRunning())
+      this.#vmcsBefore = takeVmcsSnapshot(this.#parts.processor.vmx);
     this.#control.start(request);
   }
 
@@ -73,7 +82,9 @@ class MachineTarget implements DebugTarget {
 
   reset(): void {
     this.#parts = this.#make();
+    this.#vmcsBefore = undefined;
     this.#breakpoints.attach(this.#parts.system.machine.engine.code);
+    this.#data.attach(this.#parts);
     this.#control.attach(this.#parts);
   }
 
@@ -83,6 +94,10 @@ class MachineTarget implements DebugTarget {
 
   setExitBreakpoints(breakpoints: readonly ExitBreakpoint[]): void {
     this.#control.setExitBreakpoints(breakpoints);
+  }
+
+  setDataBreakpoints(breakpoints: readonly DataBreakpoint[]): void {
+    this.#data.set(breakpoints);
   }
 
   // Registers
@@ -103,8 +118,19 @@ class MachineTarget implements DebugTarget {
     return this.#processor(vcpu).setRegister(name, value);
   }
 
+  currentVmcs(vcpu: number): CurrentVmcs {
+    const { vmx } = this.#processor(vcpu);
+    const vmcs = vmx?.processor.vmcs;
+    const isCurrent = vmcs?.isValid === true;
+    return {
+      hasVmx: vmx !== undefined,
+      pointer: isCurrent ? BigInt(vmcs.address) : undefined,
+      launched: isCurrent && vmcs.launched,
+    };
+  }
+
   vmcs(vcpu: number): VmcsFieldValue[] {
-    return vmcsFields(this.#processor(vcpu).vmx);
+    return vmcsFields(this.#processor(vcpu).vmx, this.#vmcsBefore);
   }
 
   setVmcsField(vcpu: number, key: string, value: bigint): boolean {

@@ -57,7 +57,7 @@ export class MemoryView {
     let done = 0;
     while (done < bytes.length) {
       const address = BigInt.asUintN(64, to.address + BigInt(done));
-      const host = this.#translate(to, address);
+      const host = this.hostAddress({ ...to, address });
       const length = Math.min(bytes.length - done, PAGE - Number(address % BigInt(PAGE)));
       if (host === undefined || !physical.isRam(host, length)) break;
       physical.copyIn(host, bytes.subarray(done, done + length));
@@ -66,7 +66,8 @@ export class MemoryView {
     return done;
   }
 
-  #translate({ space }: DebugAddress, address: bigint): number | undefined {
+  /** Where an address of memory is in the machine's RAM or registers. */
+  hostAddress({ space, address }: DebugAddress): number | undefined {
     const { mmu, processor } = this.#parts;
     const { inspector } = mmu;
     if (space === 'linear') return inspector.translate(address, processor.translationContext());

@@ -7,6 +7,7 @@ import { describeAllFailures, describeFailedCheck, entryFailureTitle } from '../
 import type { FailedEntryCheck } from '../vmx/entryChecks/evaluate.ts';
 import { type ExitReasonKey, exitReasonRow } from '../vmx/exitReasons.ts';
 import type { BreakpointTable } from './breakpointTable.ts';
+import type { DataBreakpoints, DataChange } from './dataBreakpoints.ts';
 import { instructionShape } from './disassembler.ts';
 import type { DebugTargetHost } from './host.ts';
 import { type Interruption, Interruptions } from './interruptions.ts';
@@ -48,6 +49,7 @@ type Progress = StopEvent | 'go-on' | 'idle';
 export class RunControl {
   readonly #host: DebugTargetHost;
   readonly #breakpoints: BreakpointTable;
+  readonly #data: DataBreakpoints;
   #machine: RunnableMachine;
   #exitBreakpoints: readonly ExitBreakpoint[] = [];
   #request: RunRequest | undefined;
@@ -65,10 +67,16 @@ export class RunControl {
   #stoppingExits: readonly number[] = [];
   #entryFailure: { readonly description: string; readonly details: readonly string[] } | undefined;
 
-  constructor(machine: RunnableMachine, host: DebugTargetHost, breakpoints: BreakpointTable) {
+  constructor(
+    machine: RunnableMachine,
+    host: DebugTargetHost,
+    breakpoints: BreakpointTable,
+    data: DataBreakpoints,
+  ) {
     this.#machine = machine;
     this.#host = host;
     this.#breakpoints = breakpoints;
+    this.#data = data;
     this.#interruptions = new Interruptions(machine.system, machine.processor);
     this.#observeExits();
   }
@@ -110,6 +118,7 @@ export class RunControl {
       },
     );
     this.#passBreakpoint();
+    this.#data.begin();
     this.#schedule();
   }
 
@@ -199,9 +208,20 @@ export class RunControl {
     if (system.stop) return this.#endEvent(system.stop);
     const exits = this.#stoppingExits;
     this.#stoppingExits = [];
-    if (exits.length > 0) return this.#exitEvent(exits);
+    const changes = this.#changes();
+    if (exits.length > 0) return this.#exitEvent(exits, changes);
+    if (changes.length > 0) return this.#dataEvent(changes);
     if (this.#pauseWanted) return this.#event('pause', 'Paused');
     return undefined;
+  }
+
+  /** What data breakpoints have seen and stop for. */
+  #changes(): readonly DataChange[] {
+    const changes = this.#data.take();
+    if (changes.length === 0) return changes;
+    const ids = [...new Set(changes.map(({ id }) => id))];
+    const stopping = this.#host.stopsAt?.(ids, 0) ?? ids;
+    return changes.filter(({ id }) => stopping.includes(id));
   }
 
   /** The engine stands at an address of the table. */
@@ -407,14 +427,27 @@ export class RunControl {
     return { reason, vcpu: 0, position: this.#position, description, breakpoints, details };
   }
 
-  #exitEvent(breakpoints: readonly number[]): StopEvent {
+  #dataEvent(changes: readonly DataChange[]): StopEvent {
+    const [first, ...others] = changes;
+    const more = others.length === 0 ? '' : `, and ${others.length} more`;
+    return this.#event(
+      'data-breakpoint',
+      `${first.description}${more}`,
+      [...new Set(changes.map(({ id }) => id))],
+      changes.map(({ description }) => description),
+    );
+  }
+
+  #exitEvent(exits: readonly number[], changes: readonly DataChange[]): StopEvent {
+    const breakpoints = [...new Set([...exits, ...changes.map(({ id }) => id)])];
     const failure = this.#entryFailure;
     this.#entryFailure = undefined;
     if (failure) return this.#event('entry-failure', failure.description, breakpoints, failure.details);
     const log = this.#machine.processor.vmx?.processor.log;
     const record = log?.record(log.total - 1);
     const text = record ? record.text || record.reasonName : 'VM exit';
-    return this.#event('exit-breakpoint', `VM exit: ${text}`, breakpoints);
+    const details = changes.map(({ description }) => description);
+    return this.#event('exit-breakpoint', `VM exit: ${text}`, breakpoints, details);
   }
 
   #limitEvent(): StopEvent {

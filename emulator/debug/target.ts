@@ -19,6 +19,7 @@ export type StopReason =
   | 'step'
   | 'breakpoint'
   | 'exit-breakpoint'
+  | 'data-breakpoint'
   | 'triple-fault'
   | 'entry-failure'
   | 'unimplemented'
@@ -54,6 +55,8 @@ export interface RunRequest {
   readonly until?: { readonly rip: bigint; readonly minimumRsp: bigint };
   /** Stop with reason `limit` at this position, counted from power-on. */
   readonly limit?: number;
+  /** One step of the user goes on: what was there at the last stop is still what `previous` values are. */
+  readonly continues?: boolean;
 }
 
 export interface BreakpointRequest {
@@ -71,6 +74,15 @@ export interface ExitBreakpoint {
    */
   readonly reasons: readonly string[];
 }
+
+/**
+ * Stop behind the instruction or at the VM exit that changes a value: of a field of the current VMCS, as stored, by
+ * whomever (VMWRITE, VM exits, the built-in VMM, plain stores); or of memory.
+ */
+export type DataBreakpoint =
+  | { readonly id: number; readonly vmcsField: string }
+  /** At most 8 bytes. A linear address means the memory that it is translated to when the machine starts to run. */
+  | { readonly id: number; readonly address: DebugAddress; readonly size: number; readonly name: string };
 
 /** A part of a register or of a VMCS field, by the bit-field rows. */
 export interface DecodedField {
@@ -112,11 +124,26 @@ export interface VmcsFieldValue {
   readonly stored: bigint | undefined;
   /** What the processor holds now, for guest state while the guest runs; equal to `stored` otherwise. */
   readonly live: bigint | undefined;
-  /** Name of the control whose 1-setting would bring the field into existence. */
+  /** Name of the control whose 1-setting would bring the field into existence on another processor. */
   readonly missing: string | undefined;
+  /** Name of the control that is 0, so that the processor does not look at the field. */
+  readonly unused: string | undefined;
+  /** What it was at the last stop; undefined when it was no different or this is the first stop. */
+  readonly previous: { readonly stored: bigint; readonly live: bigint } | undefined;
+  /** The manual's words for the value as a whole: the exit reason, the VM-instruction error. */
+  readonly meaning: string | undefined;
   readonly bits: number;
   readonly fields: readonly DecodedField[];
   readonly reference: string;
+}
+
+/** Which VMCS is current. */
+export interface CurrentVmcs {
+  /** Whether the processor has VT-x at all. */
+  readonly hasVmx: boolean;
+  /** The current-VMCS pointer; undefined while there is none. */
+  readonly pointer: bigint | undefined;
+  readonly launched: boolean;
 }
 
 /** One VM exit, as recorded. */
@@ -174,6 +201,7 @@ export interface DebugTarget {
   /** Replaces all address breakpoints. */
   setBreakpoints(breakpoints: readonly BreakpointRequest[]): void;
   setExitBreakpoints(breakpoints: readonly ExitBreakpoint[]): void;
+  setDataBreakpoints(breakpoints: readonly DataBreakpoint[]): void;
 
   vcpus(): readonly { readonly id: number; readonly name: string; readonly mode: string }[];
   registers(vcpu: number): readonly RegisterGroup[];
@@ -182,6 +210,7 @@ export interface DebugTarget {
   /** False when there is no such register or it cannot be written. Throws a `UserError` when the value is refused. */
   setRegister(vcpu: number, name: string, value: bigint): boolean;
 
+  currentVmcs(vcpu: number): CurrentVmcs;
   vmcs(vcpu: number): readonly VmcsFieldValue[];
   setVmcsField(vcpu: number, key: string, value: bigint): boolean;
 

@@ -71,6 +71,8 @@ export class VmxProcessor {
   onEntryFailure: (failure: FailedEntryCheck) => void = () => undefined;
   /** Called after each VM exit was recorded and the host state is loaded, with the basic exit reason. */
   onExit: (basicReason: number) => void = () => undefined;
+  /** Called when another VMCS, or none, has become current. */
+  onSelect: () => void = () => undefined;
 
   constructor(options: VmxOptions) {
     const { cpu, physical } = options;
@@ -111,12 +113,14 @@ export class VmxProcessor {
     this.state.CURRENT_VMCS = BigInt(address);
     this.marks = this.regions.selected(address);
     this.marks.controlsChanged = true;
+    this.onSelect();
   }
 
   deselect(): void {
     this.vmcs.deselect();
     this.state.CURRENT_VMCS = NO_VMCS;
     this.marks = undefined;
+    this.onSelect();
   }
 
   /** The processor is about to write the current VMCS. */
