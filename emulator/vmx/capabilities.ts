@@ -5,7 +5,13 @@
  */
 import type { BitFieldRow } from '../base/bitFields.ts';
 import type { Reference } from '../base/reference.ts';
-import { allowedSettings, CONTROLS, type ControlRow, type ControlWordKey } from './controls.ts';
+import {
+  allowedSettings,
+  CONTROLS,
+  type ControlRow,
+  type ControlWordKey,
+  namedSettings,
+} from './controls.ts';
 import { CAPABILITIES } from './manual.ts';
 import { CR0, CR4 } from './registerBits.ts';
 import { highestFieldIndex, VMCS_REGION_SIZE } from './vmcsLayout.ts';
@@ -88,6 +94,8 @@ export interface VmxCapabilities extends VmxModel {
   readonly cr4Fixed0: bigint;
   readonly cr4Fixed1: bigint;
   readonly eptVpid: Readonly<Record<(typeof EPT_VPID_BITS)[number]['key'], boolean>>;
+  /** The VM functions that may be enabled. */
+  readonly vmFunctions: bigint;
 }
 
 const WORD_KEYS: readonly ControlWordKey[] = [
@@ -99,6 +107,10 @@ const WORD_KEYS: readonly ControlWordKey[] = [
   'secondaryVmExit',
   'vmEntry',
 ];
+
+const EPTP_SWITCHING = 1n;
+/** What "enable VM functions" offers. */
+const VM_FUNCTIONS = 0n;
 
 export function vmxCapabilities(model: VmxModel = DEFAULT_VMX_MODEL): VmxCapabilities {
   const allowed = Object.fromEntries(WORD_KEYS.map((word) => [word, allowedSettings(word, false)]));
@@ -112,6 +124,23 @@ export function vmxCapabilities(model: VmxModel = DEFAULT_VMX_MODEL): VmxCapabil
     cr4Fixed0: CR4.VMXE,
     cr4Fixed1: model.cr4Supported,
     eptVpid: eptVpid as VmxCapabilities['eptVpid'],
+    vmFunctions: VM_FUNCTIONS,
+  });
+}
+
+/**
+ * The capabilities of a processor that offers every control the manual names: for a VMCS of a processor that is not
+ * known.
+ */
+export function architecturalCapabilities(cr4Supported: bigint): VmxCapabilities {
+  const caps = vmxCapabilities({ ...DEFAULT_VMX_MODEL, cr4Supported });
+  return Object.freeze({
+    ...caps,
+    allowed: Object.fromEntries(
+      WORD_KEYS.map((word) => [word, namedSettings(word)]),
+    ) as VmxCapabilities['allowed'],
+    eptVpid: Object.fromEntries(EPT_VPID_BITS.map(({ key }) => [key, true])) as VmxCapabilities['eptVpid'],
+    vmFunctions: EPTP_SWITCHING,
   });
 }
 
@@ -199,7 +228,7 @@ export const VMX_CAPABILITY_MSRS = [
   { address: 0x48e, name: 'IA32_VMX_TRUE_PROCBASED_CTLS', value: () => pair('primaryProcessorBased', false), ref: PRIMARY },
   { address: 0x48f, name: 'IA32_VMX_TRUE_EXIT_CTLS', value: () => pair('primaryVmExit', false), ref: VM_EXIT },
   { address: 0x490, name: 'IA32_VMX_TRUE_ENTRY_CTLS', value: () => pair('vmEntry', false), ref: VM_ENTRY },
-  { address: 0x491, name: 'IA32_VMX_VMFUNC', exists: 'enableVmFunctions', value: () => 0n, ref: CAPABILITIES('VM Functions', '11') },
+  { address: 0x491, name: 'IA32_VMX_VMFUNC', exists: 'enableVmFunctions', value: (caps) => caps.vmFunctions, ref: CAPABILITIES('VM Functions', '11') },
   { address: 0x492, name: 'IA32_VMX_PROCBASED_CTLS3', exists: 'activateTertiaryControls', value: () => allowedSettings('tertiaryProcessorBased', false).mayBe1, ref: CAPABILITIES('Tertiary Processor-Based VM-Execution Controls', '3.4') },
   { address: 0x493, name: 'IA32_VMX_EXIT_CTLS2', exists: 'activateSecondaryVmExitControls', value: () => allowedSettings('secondaryVmExit', false).mayBe1, ref: VM_EXIT },
 ] as const satisfies readonly CapabilityMsrRow[];

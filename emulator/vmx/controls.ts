@@ -283,6 +283,12 @@ export function allowedSettings(word: ControlWordKey, honorDefault1: boolean): A
   };
 }
 
+/** The settings of a processor that offers every control with a name. */
+export function namedSettings(word: ControlWordKey): AllowedSettings {
+  const reserved1 = maskOf(controlWord(word).reserved1);
+  return { mustBe1: reserved1, mayBe1: reserved1 | maskOf(controlsOf(word).map((row) => row.bit)) };
+}
+
 /** Where the bit of a control is: an index into the 32-bit words of `ControlWords`, and the mask there. */
 export interface ControlBit {
   readonly slot: number;

@@ -7,7 +7,14 @@
  */
 import type { Reference } from '../../base/reference.ts';
 import type { VmxCapabilities } from '../capabilities.ts';
-import { type ControlField, type Controls, controlsView, loadControlWords } from '../controls.ts';
+import {
+  CONTROLS,
+  type ControlField,
+  type ControlKey,
+  type Controls,
+  controlsView,
+  loadControlWords,
+} from '../controls.ts';
 import type { VmcsFieldKey } from '../fields.ts';
 import { CR0, CR4, RFLAGS } from '../registerBits.ts';
 import { VMCS_FIELD, VMCS_FIELD_LIST } from '../vmcsLayout.ts';
@@ -95,6 +102,8 @@ export interface EntryCheckRow {
   readonly ref: Reference;
   /** The check reads what may change although the VMCS does not: it has to run at every VM entry. */
   readonly alsoReads?: 'memory' | 'processorState';
+  /** The capability MSR that says what this processor allows. */
+  readonly capability?: string;
   /** The exit qualification of the entry failure, 0 when absent; only rows of the group `guest` have one. */
   readonly qualification?: 0 | 2 | 3 | 4;
   /** Nothing when the sentence holds. */
@@ -142,6 +151,38 @@ export function first<Item>(
   return undefined;
 }
 
+/** The two sentences about the address of a page that a control makes the processor use. */
+export function pageAddress(
+  id: string,
+  title: string,
+  field: VmcsFieldKey,
+  control: ControlKey,
+  ref: Reference,
+): readonly EntryCheckRow[] {
+  const row = CONTROLS.find(({ key }) => key === control) as (typeof CONTROLS)[number];
+  const condition = `if "${row.name}" is 1`;
+  const group = 'controls';
+  return [
+    {
+      id: `controls.${id}.alignment`,
+      group,
+      needs: [field],
+      text: `Bits 11:0 of the ${title} must be 0 ${condition}`,
+      ref,
+      check: (v) => (v.controls[control] ? mustBeZero(field, v[field] & 0xfffn) : undefined),
+    },
+    {
+      id: `controls.${id}.width`,
+      group,
+      needs: [field],
+      text: `The ${title} must not set bits beyond the physical-address width ${condition}`,
+      ref,
+      check: (v) =>
+        v.controls[control] ? mustBeZero(field, beyondPhysicalWidth(v[field], v.context)) : undefined,
+    },
+  ];
+}
+
 /** Bits 31 and 10:8 and 7:0 of the VM-entry interruption-information field. */
 export function isInjecting(vmcs: VmcsView): boolean {
   return ((vmcs.VM_ENTRY_INTERRUPTION_INFORMATION >> 31n) & 1n) === 1n;
@@ -175,4 +216,10 @@ export function patViolation(field: VmcsFieldKey, value: bigint): Violation | un
     if (entry > 7n || entry === 2n || entry === 3n) offendingBits |= 0xffn << shift;
   }
   return mustBeZero(field, offendingBits);
+}
+
+/** The bits of IA32_S_CET that no value may have: 9:6, and 11 together with 10. */
+export function sCetReserved(value: bigint): bigint {
+  const both = 3n << 10n;
+  return (value & 0x3c0n) | ((value & both) === both ? both : 0n);
 }

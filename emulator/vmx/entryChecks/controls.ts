@@ -1,8 +1,8 @@
 /**
  * Checks on the VM-execution, VM-exit and VM-entry control fields. A violation is VMfailValid(7).
  *
- * Sentences about controls that the CPU model does not offer are missing: the reserved-bit checks already keep such
- * a control at 0.
+ * There are sentences about controls that no CPU model offers yet: for them, dumps of other processors' VMCSs can be
+ * explained. On a model without such a control the reserved-bit checks keep it at 0, so that the sentence holds.
  *
  * Intel SDM Vol. 3C, "VM Entries", "Checks on VMX Controls".
  */
@@ -10,7 +10,7 @@ import type { ControlWordKey } from '../controls.ts';
 import { controlWord } from '../controls.ts';
 import type { VmcsFieldKey } from '../fields.ts';
 import { ENTRIES } from '../manual.ts';
-import { CR0, ENTRY_INTERRUPTION, EPTP, EVENT_TYPE } from '../registerBits.ts';
+import { CR0, ENTRY_INTERRUPTION, EVENT_TYPE } from '../registerBits.ts';
 import {
   beyondPhysicalWidth,
   type EntryCheckRow,
@@ -23,6 +23,8 @@ import {
   mustHold,
   type VmcsView,
 } from './check.ts';
+import { TRANSLATION_CHECKS } from './controlsTranslation.ts';
+import { APIC_CHECKS, TPR_CHECKS } from './controlsVirtualApic.ts';
 
 const EXECUTION = ENTRIES('VM-Execution Control Fields', '2.1.1');
 const VM_EXIT = ENTRIES('VM-Exit Control Fields', '2.1.2');
@@ -42,6 +44,17 @@ function reservedBits(word: ControlWordKey, applies: (vmcs: VmcsView) => boolean
 }
 
 const always = () => true;
+
+/** Which capability MSR says what a control word may hold. */
+const WORD_MSRS: Readonly<Record<ControlWordKey, string>> = {
+  pinBased: 'IA32_VMX_TRUE_PINBASED_CTLS',
+  primaryProcessorBased: 'IA32_VMX_TRUE_PROCBASED_CTLS',
+  secondaryProcessorBased: 'IA32_VMX_PROCBASED_CTLS2',
+  tertiaryProcessorBased: 'IA32_VMX_PROCBASED_CTLS3',
+  primaryVmExit: 'IA32_VMX_TRUE_EXIT_CTLS',
+  secondaryVmExit: 'IA32_VMX_EXIT_CTLS2',
+  vmEntry: 'IA32_VMX_TRUE_ENTRY_CTLS',
+};
 
 /** The three sentences about the address of an MSR area whose count is not 0. */
 function msrArea(
@@ -97,6 +110,7 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
     needs: ['PIN_BASED_VM_EXECUTION_CONTROLS'],
     text: 'Reserved bits in the pin-based VM-execution controls must be set properly',
     ref: EXECUTION,
+    capability: WORD_MSRS.pinBased,
     check: reservedBits('pinBased', always),
   },
   {
@@ -105,6 +119,7 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
     needs: ['PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS'],
     text: 'Reserved bits in the primary processor-based VM-execution controls must be set properly',
     ref: EXECUTION,
+    capability: WORD_MSRS.primaryProcessorBased,
     check: reservedBits('primaryProcessorBased', always),
   },
   {
@@ -113,12 +128,23 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
     needs: ['SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS'],
     text: 'Reserved bits in the secondary processor-based VM-execution controls must be 0 if these are activated',
     ref: EXECUTION,
+    capability: WORD_MSRS.secondaryProcessorBased,
     check: reservedBits('secondaryProcessorBased', (v) => v.controls.activateSecondaryControls),
+  },
+  {
+    id: 'controls.tertiaryProcessorBased.reserved',
+    group: 'controls',
+    needs: ['TERTIARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS'],
+    text: 'Reserved bits in the tertiary processor-based VM-execution controls must be 0 if these are activated',
+    ref: EXECUTION,
+    capability: WORD_MSRS.tertiaryProcessorBased,
+    check: reservedBits('tertiaryProcessorBased', (v) => v.controls.activateTertiaryControls),
   },
   {
     id: 'controls.cr3TargetCount',
     group: 'controls',
     needs: ['CR3_TARGET_COUNT'],
+    capability: 'IA32_VMX_MISC',
     text: 'The CR3-target count must not be greater than the number of CR3-target values',
     ref: EXECUTION,
     check: (v) => {
@@ -174,6 +200,9 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
         ? mustBeZero('MSR_BITMAPS', beyondPhysicalWidth(v.MSR_BITMAPS, v.context))
         : undefined,
   },
+];
+
+const NMI_CHECKS: readonly EntryCheckRow[] = [
   {
     id: 'controls.virtualNmis',
     group: 'controls',
@@ -200,93 +229,6 @@ const EXECUTION_CHECKS: readonly EntryCheckRow[] = [
         '"NMI-window exiting" only together with "virtual NMIs"',
       ),
   },
-  {
-    id: 'controls.vpid',
-    group: 'controls',
-    needs: ['VIRTUAL_PROCESSOR_IDENTIFIER'],
-    text: 'The VPID must not be 0000H if "enable VPID" is 1',
-    ref: EXECUTION,
-    check: (v) =>
-      mustHold(
-        !v.controls.enableVpid || v.VIRTUAL_PROCESSOR_IDENTIFIER !== 0n,
-        'VIRTUAL_PROCESSOR_IDENTIFIER',
-        '1 to 0xffff',
-      ),
-  },
-  {
-    id: 'controls.eptp.memoryType',
-    group: 'controls',
-    needs: ['EPT_POINTER'],
-    text: 'The EPT memory type must be one the processor supports if "enable EPT" is 1',
-    ref: EXECUTION,
-    check: (v) => {
-      if (!v.controls.enableEpt) return undefined;
-      const type = v.EPT_POINTER & EPTP.MEMORY_TYPE;
-      const { memoryTypeUncacheable, memoryTypeWriteBack } = v.context.capabilities.eptVpid;
-      const supported = (type === 0n && memoryTypeUncacheable) || (type === 6n && memoryTypeWriteBack);
-      return mustHold(supported, 'EPT_POINTER', 'memory type 0 (UC) or 6 (WB) in bits 2:0');
-    },
-  },
-  {
-    id: 'controls.eptp.walkLength',
-    group: 'controls',
-    needs: ['EPT_POINTER'],
-    text: 'Bits 5:3 of the EPTP must be 1 less than a page-walk length the processor supports if "enable EPT" is 1',
-    ref: EXECUTION,
-    check: (v) => {
-      if (!v.controls.enableEpt) return undefined;
-      const length = ((v.EPT_POINTER & EPTP.WALK_LENGTH) >> 3n) + 1n;
-      const { walkLength4, walkLength5 } = v.context.capabilities.eptVpid;
-      const supported = (length === 4n && walkLength4) || (length === 5n && walkLength5);
-      return mustHold(supported, 'EPT_POINTER', walkLength5 ? '3 or 4 in bits 5:3' : '3 in bits 5:3');
-    },
-  },
-  {
-    id: 'controls.eptp.accessedDirty',
-    group: 'controls',
-    needs: ['EPT_POINTER'],
-    text: 'Bit 6 of the EPTP must be 0 if the processor has no accessed and dirty flags for EPT',
-    ref: EXECUTION,
-    check: (v) =>
-      v.controls.enableEpt && !v.context.capabilities.eptVpid.accessedDirty
-        ? mustBeZero('EPT_POINTER', v.EPT_POINTER & EPTP.AD)
-        : undefined,
-  },
-  {
-    id: 'controls.eptp.supervisorShadowStack',
-    group: 'controls',
-    needs: ['EPT_POINTER'],
-    text: 'Bit 7 of the EPTP must be 0 if the processor has no supervisor shadow-stack control',
-    ref: EXECUTION,
-    check: (v) =>
-      v.controls.enableEpt && !v.context.capabilities.eptVpid.supervisorShadowStack
-        ? mustBeZero('EPT_POINTER', v.EPT_POINTER & EPTP.SSS)
-        : undefined,
-  },
-  {
-    id: 'controls.eptp.reserved',
-    group: 'controls',
-    needs: ['EPT_POINTER'],
-    text: 'Bits 11:8 of the EPTP and those beyond the physical-address width must be 0 if "enable EPT" is 1',
-    ref: EXECUTION,
-    check: (v) =>
-      v.controls.enableEpt
-        ? mustBeZero('EPT_POINTER', (v.EPT_POINTER & 0xf00n) | beyondPhysicalWidth(v.EPT_POINTER, v.context))
-        : undefined,
-  },
-  {
-    id: 'controls.unrestrictedGuest.ept',
-    group: 'controls',
-    needs: ['SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS'],
-    text: '"Enable EPT" must be 1 if "unrestricted guest" is 1',
-    ref: EXECUTION,
-    check: (v) =>
-      mustHold(
-        !v.controls.unrestrictedGuest || v.controls.enableEpt,
-        'SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS',
-        '"unrestricted guest" only together with "enable EPT"',
-      ),
-  },
 ];
 
 const EXIT_CHECKS: readonly EntryCheckRow[] = [
@@ -296,7 +238,17 @@ const EXIT_CHECKS: readonly EntryCheckRow[] = [
     needs: ['PRIMARY_VM_EXIT_CONTROLS'],
     text: 'Reserved bits in the primary VM-exit controls must be set properly',
     ref: VM_EXIT,
+    capability: WORD_MSRS.primaryVmExit,
     check: reservedBits('primaryVmExit', always),
+  },
+  {
+    id: 'controls.secondaryVmExit.reserved',
+    group: 'controls',
+    needs: ['SECONDARY_VM_EXIT_CONTROLS'],
+    text: 'Reserved bits in the secondary VM-exit controls must be 0 if these are activated',
+    ref: VM_EXIT,
+    capability: WORD_MSRS.secondaryVmExit,
+    check: reservedBits('secondaryVmExit', (v) => v.controls.activateSecondaryVmExitControls),
   },
   {
     id: 'controls.savePreemptionTimer',
@@ -352,7 +304,35 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
     needs: ['VM_ENTRY_CONTROLS'],
     text: 'Reserved bits in the VM-entry controls must be set properly',
     ref: VM_ENTRY,
+    capability: WORD_MSRS.vmEntry,
     check: reservedBits('vmEntry', always),
+  },
+  {
+    id: 'controls.smm.outside',
+    group: 'controls',
+    needs: ['VM_ENTRY_CONTROLS'],
+    text: '"Entry to SMM" and "deactivate dual-monitor treatment" must be 0 if the processor is not in SMM',
+    ref: VM_ENTRY,
+    alsoReads: 'processorState',
+    check: (v) =>
+      mustHold(
+        v.context.inSmm || !(v.controls.entryToSmm || v.controls.deactivateDualMonitorTreatment),
+        'VM_ENTRY_CONTROLS',
+        '"entry to SMM" 0 and "deactivate dual-monitor treatment" 0',
+      ),
+  },
+  {
+    id: 'controls.smm.both',
+    group: 'controls',
+    needs: ['VM_ENTRY_CONTROLS'],
+    text: '"Entry to SMM" and "deactivate dual-monitor treatment" must not both be 1',
+    ref: VM_ENTRY,
+    check: (v) =>
+      mustHold(
+        !(v.controls.entryToSmm && v.controls.deactivateDualMonitorTreatment),
+        'VM_ENTRY_CONTROLS',
+        'at most one of the two',
+      ),
   },
   {
     id: 'controls.injection.type',
@@ -479,6 +459,10 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
 
 export const CONTROL_CHECKS: readonly EntryCheckRow[] = [
   ...EXECUTION_CHECKS,
+  ...TPR_CHECKS,
+  ...NMI_CHECKS,
+  ...APIC_CHECKS,
+  ...TRANSLATION_CHECKS,
   ...EXIT_CHECKS,
   ...ENTRY_CHECKS,
 ];

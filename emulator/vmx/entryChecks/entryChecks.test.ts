@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_VMX_MODEL, VMCS_REVISION_IDENTIFIER, vmxCapabilities } from '../capabilities.ts';
-import { CONTROL_WORDS } from '../controls.ts';
+import {
+  architecturalCapabilities,
+  DEFAULT_VMX_MODEL,
+  VMCS_REVISION_IDENTIFIER,
+  vmxCapabilities,
+} from '../capabilities.ts';
+import { CONTROL_WORDS, type ControlKey } from '../controls.ts';
 import type { VmcsFieldKey } from '../fields.ts';
 import { CR0, CR4, EFER, RFLAGS } from '../registerBits.ts';
 import {
@@ -46,6 +51,39 @@ function withCr4(vmcs: TestVmcs, bits: bigint): TestVmcs {
   return vmcs;
 }
 
+/** A VMCS for a processor that offers all controls, with some of them. */
+function anyProcessor(vmcs: TestVmcs, ...keys: readonly ControlKey[]): TestVmcs {
+  vmcs.context.capabilities = architecturalCapabilities(vmcs.context.capabilities.cr4Fixed1);
+  for (const key of keys) vmcs.control(key, true);
+  return vmcs;
+}
+
+const withTertiary = (key: ControlKey) => anyProcessor(longModeGuest(), 'activateTertiaryControls', key);
+/** A guest with virtual interrupts. */
+const virtualApic = (...keys: readonly ControlKey[]) =>
+  anyProcessor(
+    longModeGuest(),
+    'useTprShadow',
+    'virtualInterruptDelivery',
+    'externalInterruptExiting',
+    ...keys,
+  );
+const postedInterrupts = () => virtualApic('processPostedInterrupts', 'acknowledgeInterruptOnExit');
+const eptpSwitching = () =>
+  anyProcessor(longModeGuest(), 'enableVmFunctions').set({ VM_FUNCTION_CONTROLS: 1n });
+const withoutEpt = (key: ControlKey) => [
+  { by: anyProcessor(longModeGuest(), key).control('enableEpt', false) },
+];
+const withoutEptTertiary = (key: ControlKey) => [{ by: withTertiary(key).control('enableEpt', false) }];
+
+/** The two violations of a page address. */
+function pageAddress(build: () => TestVmcs, field: VmcsFieldKey, id: string): Record<string, Violated[]> {
+  return {
+    [`controls.${id}.alignment`]: [{ by: build().set({ [field]: 0x1008n }) }],
+    [`controls.${id}.width`]: [{ by: build().set({ [field]: BEYOND_WIDTH }) }],
+  };
+}
+
 /** The link pointer names a region with this first doubleword. */
 function link(vmcs: TestVmcs, pointer: bigint, header: bigint): TestVmcs {
   vmcs.memory.set(pointer, header);
@@ -66,10 +104,15 @@ interface Violated {
 const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
   'controls.pinBased.reserved': [
     { by: longModeGuest().change('PIN_BASED_VM_EXECUTION_CONTROLS', { clear: 2n }) },
-    { by: longModeGuest().change('PIN_BASED_VM_EXECUTION_CONTROLS', { set: 0x80n }) },
+    { by: longModeGuest().change('PIN_BASED_VM_EXECUTION_CONTROLS', { set: 0x100n }) },
   ],
-  'controls.primaryProcessorBased.reserved': [{ by: longModeGuest().control('useTprShadow', true) }],
-  'controls.secondaryProcessorBased.reserved': [{ by: longModeGuest().control('enablePml', true) }],
+  'controls.primaryProcessorBased.reserved': [
+    { by: longModeGuest().change('PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS', { set: 1n << 18n }) },
+  ],
+  'controls.secondaryProcessorBased.reserved': [{ by: longModeGuest().control('concealVmxFromPt', true) }],
+  'controls.tertiaryProcessorBased.reserved': [
+    { by: anyProcessor(longModeGuest(), 'activateTertiaryControls').set({ TERTIARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS: 1n << 40n }) },
+  ],
   'controls.cr3TargetCount': [{ by: longModeGuest().set({ CR3_TARGET_COUNT: 5n }) }],
   'controls.ioBitmaps.alignment': [
     { by: longModeGuest().control('useIoBitmaps', true).set({ IO_BITMAP_A: 0x1001n }), field: 'IO_BITMAP_A' },
@@ -78,8 +121,49 @@ const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
   'controls.ioBitmaps.width': [{ by: longModeGuest().control('useIoBitmaps', true).set({ IO_BITMAP_B: BEYOND_WIDTH }) }],
   'controls.msrBitmaps.alignment': [{ by: longModeGuest().control('useMsrBitmaps', true).set({ MSR_BITMAPS: 8n }) }],
   'controls.msrBitmaps.width': [{ by: longModeGuest().control('useMsrBitmaps', true).set({ MSR_BITMAPS: BEYOND_WIDTH }) }],
+  ...pageAddress(() => anyProcessor(longModeGuest(), 'useTprShadow'), 'VIRTUAL_APIC_ADDRESS', 'virtualApic'),
+  'controls.tprThreshold.reserved': [{ by: anyProcessor(longModeGuest(), 'useTprShadow').set({ TPR_THRESHOLD: 0x10n }) }],
+  'controls.tprThreshold.vtpr': [
+    {
+      by: (() => {
+        const vmcs = anyProcessor(longModeGuest(), 'useTprShadow').set({ TPR_THRESHOLD: 3n, VIRTUAL_APIC_ADDRESS: 0x7000n });
+        vmcs.memory.set(0x7080n, 0x2fn);
+        return vmcs;
+      })(),
+    },
+  ],
   'controls.virtualNmis': [{ by: longModeGuest().control('virtualNmis', true) }],
   'controls.nmiWindowExiting': [{ by: longModeGuest().control('nmiWindowExiting', true) }],
+  ...pageAddress(() => anyProcessor(longModeGuest(), 'virtualizeApicAccesses'), 'APIC_ACCESS_ADDRESS', 'apicAccess'),
+  'controls.tprShadow.required': [
+    { by: anyProcessor(longModeGuest(), 'virtualizeX2apicMode') },
+    { by: anyProcessor(longModeGuest(), 'apicRegisterVirtualization') },
+    { by: anyProcessor(longModeGuest(), 'virtualInterruptDelivery', 'externalInterruptExiting') },
+    { by: withTertiary('ipiVirtualization') },
+  ],
+  'controls.x2apicMode.apicAccesses': [
+    { by: anyProcessor(longModeGuest(), 'useTprShadow', 'virtualizeX2apicMode', 'virtualizeApicAccesses') },
+  ],
+  'controls.virtualInterruptDelivery.externalInterruptExiting': [
+    { by: virtualApic().control('externalInterruptExiting', false) },
+  ],
+  'controls.postedInterrupts.virtualInterruptDelivery': [
+    { by: postedInterrupts().control('virtualInterruptDelivery', false) },
+  ],
+  'controls.postedInterrupts.acknowledge': [{ by: postedInterrupts().control('acknowledgeInterruptOnExit', false) }],
+  'controls.postedInterrupts.vector': [{ by: postedInterrupts().set({ POSTED_INTERRUPT_NOTIFICATION_VECTOR: 0x100n }) }],
+  'controls.postedInterrupts.alignment': [{ by: postedInterrupts().set({ POSTED_INTERRUPT_DESCRIPTOR_ADDRESS: 0x1020n }) }],
+  'controls.postedInterrupts.width': [{ by: postedInterrupts().set({ POSTED_INTERRUPT_DESCRIPTOR_ADDRESS: BEYOND_WIDTH }) }],
+  'controls.pidPointerTable.alignment': [
+    { by: withTertiary('ipiVirtualization').control('useTprShadow', true).set({ PID_POINTER_TABLE_ADDRESS: 0x1004n }) },
+  ],
+  'controls.pidPointerTable.width': [
+    {
+      by: withTertiary('ipiVirtualization')
+        .control('useTprShadow', true)
+        .set({ PID_POINTER_TABLE_ADDRESS: BEYOND_WIDTH - 8n, LAST_PID_POINTER_INDEX: 1n }),
+    },
+  ],
   'controls.vpid': [{ by: longModeGuest().set({ VIRTUAL_PROCESSOR_IDENTIFIER: 0n }) }],
   'controls.eptp.memoryType': [{ by: longModeGuest().change('EPT_POINTER', { clear: 7n, set: 1n }) }],
   'controls.eptp.walkLength': [{ by: longModeGuest().change('EPT_POINTER', { clear: 0x38n, set: 0x20n }) }],
@@ -91,8 +175,35 @@ const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
     { by: longModeGuest().change('EPT_POINTER', { set: 0x100n }) },
     { by: longModeGuest().change('EPT_POINTER', { set: BEYOND_WIDTH }) },
   ],
-  'controls.unrestrictedGuest.ept': [{ by: longModeGuest().control('unrestrictedGuest', true).control('enableEpt', false) }],
+  'controls.enablePml.ept': withoutEpt('enablePml'),
+  ...pageAddress(() => anyProcessor(longModeGuest(), 'enablePml'), 'PML_ADDRESS', 'pml'),
+  'controls.unrestrictedGuest.ept': withoutEpt('unrestrictedGuest'),
+  'controls.modeBasedExecuteControl.ept': withoutEpt('modeBasedExecuteControl'),
+  'controls.subPageWritePermissions.ept': withoutEpt('subPageWritePermissions'),
+  ...pageAddress(() => anyProcessor(longModeGuest(), 'subPageWritePermissions'), 'SUB_PAGE_PERMISSION_TABLE_POINTER', 'subPage'),
+  'controls.vmFunctions.reserved': [{ by: eptpSwitching().set({ VM_FUNCTION_CONTROLS: 2n }) }],
+  'controls.eptpSwitching.ept': [{ by: eptpSwitching().control('enableEpt', false) }],
+  ...pageAddress(eptpSwitching, 'EPTP_LIST_ADDRESS', 'eptpList'),
+  ...pageAddress(() => anyProcessor(longModeGuest(), 'vmcsShadowing'), 'VMREAD_BITMAP_ADDRESS', 'vmreadBitmap'),
+  ...pageAddress(() => anyProcessor(longModeGuest(), 'vmcsShadowing'), 'VMWRITE_BITMAP_ADDRESS', 'vmwriteBitmap'),
+  ...pageAddress(
+    () => anyProcessor(longModeGuest(), 'eptViolationVe'),
+    'VIRTUALIZATION_EXCEPTION_INFORMATION_ADDRESS',
+    'virtualizationException',
+  ),
+  'controls.ptUsesGuestPhysicalAddresses.ept': withoutEpt('ptUsesGuestPhysicalAddresses'),
+  'controls.tscMultiplier': [{ by: anyProcessor(longModeGuest(), 'useTscScaling') }],
+  'controls.enableHlat.ept': withoutEptTertiary('enableHlat'),
+  'controls.hlatPointer.reserved': [
+    { by: withTertiary('enableHlat').set({ HLAT_POINTER: 0x1001n }) },
+    { by: withTertiary('enableHlat').set({ HLAT_POINTER: BEYOND_WIDTH }) },
+  ],
+  'controls.eptPagingWriteControl.ept': withoutEptTertiary('eptPagingWriteControl'),
+  'controls.guestPagingVerification.ept': withoutEptTertiary('guestPagingVerification'),
   'controls.primaryVmExit.reserved': [{ by: longModeGuest().control('loadCetStateOnExit', true) }],
+  'controls.secondaryVmExit.reserved': [
+    { by: anyProcessor(longModeGuest(), 'activateSecondaryVmExitControls').set({ SECONDARY_VM_EXIT_CONTROLS: 1n << 20n }) },
+  ],
   'controls.savePreemptionTimer': [{ by: longModeGuest().control('saveVmxPreemptionTimerValue', true) }],
   'controls.exitMsrStore.alignment': [{ by: longModeGuest().set({ VM_EXIT_MSR_STORE_COUNT: 1n, VM_EXIT_MSR_STORE_ADDRESS: 0x1008n }) }],
   'controls.exitMsrStore.width': [
@@ -114,7 +225,20 @@ const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
   'controls.exitMsrLoad.lastByte': [
     { by: longModeGuest().set({ VM_EXIT_MSR_LOAD_COUNT: 2n, VM_EXIT_MSR_LOAD_ADDRESS: BEYOND_WIDTH - 16n }) },
   ],
-  'controls.vmEntry.reserved': [{ by: longModeGuest().control('entryToSmm', true) }],
+  'controls.vmEntry.reserved': [{ by: longModeGuest().control('loadLbrCtlOnEntry', true) }],
+  'controls.smm.outside': [
+    { by: anyProcessor(longModeGuest(), 'entryToSmm') },
+    { by: anyProcessor(longModeGuest(), 'deactivateDualMonitorTreatment') },
+  ],
+  'controls.smm.both': [
+    {
+      by: (() => {
+        const vmcs = anyProcessor(longModeGuest(), 'entryToSmm', 'deactivateDualMonitorTreatment');
+        vmcs.context.inSmm = true;
+        return vmcs;
+      })(),
+    },
+  ],
   'controls.injection.type': [{ by: inject(longModeGuest(), VALID | 0x100n) }],
   'controls.injection.vector.nmi': [{ by: inject(longModeGuest(), VALID | 0x203n) }],
   'controls.injection.vector.hardwareException': [{ by: inject(longModeGuest(), VALID | 0x320n) }],
@@ -162,6 +286,15 @@ const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
     { by: longModeGuest().change('HOST_IA32_EFER', { clear: EFER.LMA }) },
     { by: legacyHost().change('HOST_IA32_EFER', { set: EFER.LME }) },
   ],
+  'host.cet.canonical': [
+    { by: anyProcessor(longModeGuest(), 'loadCetStateOnExit').set({ HOST_IA32_INTERRUPT_SSP_TABLE_ADDR: NOT_CANONICAL }) },
+  ],
+  'host.cet.reserved': [
+    { by: anyProcessor(longModeGuest(), 'loadCetStateOnExit').set({ HOST_IA32_S_CET: 0x40n }) },
+    { by: anyProcessor(longModeGuest(), 'loadCetStateOnExit').set({ HOST_IA32_S_CET: 0xc00n }) },
+  ],
+  'host.ssp': [{ by: anyProcessor(longModeGuest(), 'loadCetStateOnExit').set({ HOST_SSP: 2n }) }],
+  'host.pkrs': [{ by: anyProcessor(longModeGuest(), 'loadPkrsOnExit').set({ HOST_IA32_PKRS: 1n << 32n }) }],
   'host.selectors.rplTi': [
     { by: longModeGuest().set({ HOST_CS_SELECTOR: 0x0bn }), field: 'HOST_CS_SELECTOR' },
     { by: longModeGuest().set({ HOST_GS_SELECTOR: 0x1cn }), field: 'HOST_GS_SELECTOR' },
@@ -221,6 +354,16 @@ const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
     { by: realModeGuest().change('GUEST_IA32_EFER', { set: EFER.LMA | EFER.LME }) },
   ],
   'guest.efer.lme': [{ by: protectedModeGuest().change('GUEST_IA32_EFER', { set: EFER.LME }) }],
+  'guest.bndcfgs.reserved': [{ by: anyProcessor(longModeGuest(), 'loadBndcfgsOnEntry').set({ GUEST_IA32_BNDCFGS: 4n }) }],
+  'guest.bndcfgs.canonical': [
+    { by: anyProcessor(longModeGuest(), 'loadBndcfgsOnEntry').set({ GUEST_IA32_BNDCFGS: NOT_CANONICAL }) },
+  ],
+  'guest.uinv': [{ by: anyProcessor(longModeGuest(), 'loadUinvOnEntry').set({ GUEST_UINV: 0x100n }) }],
+  'guest.cet.canonical': [
+    { by: anyProcessor(longModeGuest(), 'loadCetStateOnEntry').set({ GUEST_IA32_S_CET: NOT_CANONICAL }) },
+  ],
+  'guest.cet.reserved': [{ by: anyProcessor(longModeGuest(), 'loadCetStateOnEntry').set({ GUEST_IA32_S_CET: 0x200n }) }],
+  'guest.pkrs': [{ by: anyProcessor(longModeGuest(), 'loadPkrsOnEntry').set({ GUEST_IA32_PKRS: 1n << 63n }) }],
 
   'guest.tr.selector.ti': [{ by: longModeGuest().set({ GUEST_TR_SELECTOR: 0x1cn }) }],
   'guest.ldtr.selector.ti': [{ by: longModeGuest().set({ GUEST_LDTR_SELECTOR: 0x2cn }) }],
@@ -295,6 +438,8 @@ const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
     },
   ],
   'guest.rflags.if': [{ by: inject(longModeGuest(), INJECT.externalInterrupt) }],
+  'guest.ssp.reserved': [{ by: anyProcessor(longModeGuest(), 'loadCetStateOnEntry').set({ GUEST_SSP: 1n }) }],
+  'guest.ssp.canonical': [{ by: anyProcessor(longModeGuest(), 'loadCetStateOnEntry').set({ GUEST_SSP: NOT_CANONICAL }) }],
 
   'guest.activity.supported': [{ by: longModeGuest().set({ GUEST_ACTIVITY_STATE: 4n }) }],
   'guest.activity.hltDpl': [

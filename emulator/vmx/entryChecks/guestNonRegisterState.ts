@@ -69,6 +69,7 @@ const ACTIVITY_CHECKS: readonly EntryCheckRow[] = [
   {
     id: 'guest.activity.supported',
     group: 'guest',
+    capability: 'IA32_VMX_MISC',
     needs: [ACTIVITY],
     text: 'The activity state must be one that the processor supports',
     ref: NON_REGISTER,

@@ -18,6 +18,7 @@ import {
   mustBeZero,
   mustHold,
   patViolation,
+  sCetReserved,
   type VmcsView,
 } from './check.ts';
 
@@ -25,12 +26,15 @@ const CONTROL_REGISTERS = ENTRIES('Checks on Guest Control Registers, Debug Regi
 const DESCRIPTOR_TABLES = ENTRIES('Checks on Guest Descriptor-Table Registers', '3.1.3');
 const RIP_RFLAGS = ENTRIES('Checks on Guest RIP, RFLAGS, and SSP', '3.1.4');
 
+const CET_ADDRESSES = ['GUEST_IA32_S_CET', 'GUEST_IA32_INTERRUPT_SSP_TABLE_ADDR'] as const;
+
 const UPPER_HALF = 0xffff_ffff_0000_0000n;
 
 export const GUEST_CONTROL_REGISTER_CHECKS: readonly EntryCheckRow[] = [
   {
     id: 'guest.cr0.fixed',
     group: 'guest',
+    capability: 'IA32_VMX_CR0_FIXED0, IA32_VMX_CR0_FIXED1',
     needs: ['GUEST_CR0'],
     text: 'Guest CR0 must not set any bit to a value not supported in VMX operation, where NW and CD are not checked, nor PE and PG with "unrestricted guest"',
     ref: CONTROL_REGISTERS,
@@ -56,6 +60,7 @@ export const GUEST_CONTROL_REGISTER_CHECKS: readonly EntryCheckRow[] = [
   {
     id: 'guest.cr4.fixed',
     group: 'guest',
+    capability: 'IA32_VMX_CR4_FIXED0, IA32_VMX_CR4_FIXED1',
     needs: ['GUEST_CR4'],
     text: 'Guest CR4 must not set any bit to a value not supported in VMX operation',
     ref: CONTROL_REGISTERS,
@@ -179,6 +184,62 @@ export const GUEST_CONTROL_REGISTER_CHECKS: readonly EntryCheckRow[] = [
         : { field: 'GUEST_IA32_EFER', offendingBits: EFER.LMA | EFER.LME };
     },
   },
+  {
+    id: 'guest.bndcfgs.reserved',
+    group: 'guest',
+    needs: ['GUEST_IA32_BNDCFGS'],
+    text: 'Bits 11:2 of guest IA32_BNDCFGS must be 0 if "load IA32_BNDCFGS" is 1',
+    ref: CONTROL_REGISTERS,
+    check: (v) =>
+      v.controls.loadBndcfgsOnEntry
+        ? mustBeZero('GUEST_IA32_BNDCFGS', v.GUEST_IA32_BNDCFGS & 0xffcn)
+        : undefined,
+  },
+  {
+    id: 'guest.bndcfgs.canonical',
+    group: 'guest',
+    needs: ['GUEST_IA32_BNDCFGS'],
+    text: 'The linear address in bits 63:12 of guest IA32_BNDCFGS must be canonical if "load IA32_BNDCFGS" is 1',
+    ref: CONTROL_REGISTERS,
+    check: (v) => (v.controls.loadBndcfgsOnEntry ? canonical(v, 'GUEST_IA32_BNDCFGS') : undefined),
+  },
+  {
+    id: 'guest.uinv',
+    group: 'guest',
+    needs: ['GUEST_UINV'],
+    text: 'Bits 15:8 of the guest UINV must be 0 if "load UINV" is 1',
+    ref: CONTROL_REGISTERS,
+    check: (v) => (v.controls.loadUinvOnEntry ? mustBeZero('GUEST_UINV', v.GUEST_UINV & 0xff00n) : undefined),
+  },
+  {
+    id: 'guest.cet.canonical',
+    group: 'guest',
+    needs: CET_ADDRESSES,
+    text: 'Guest IA32_S_CET and IA32_INTERRUPT_SSP_TABLE_ADDR must each contain a canonical address if "load CET state" is 1',
+    ref: CONTROL_REGISTERS,
+    check: (v) =>
+      v.controls.loadCetStateOnEntry ? first(CET_ADDRESSES, (field) => canonical(v, field)) : undefined,
+  },
+  {
+    id: 'guest.cet.reserved',
+    group: 'guest',
+    needs: ['GUEST_IA32_S_CET'],
+    text: 'Bits 9:6 of guest IA32_S_CET must be 0, and bits 11 and 10 not both 1, if "load CET state" is 1',
+    ref: CONTROL_REGISTERS,
+    check: (v) =>
+      v.controls.loadCetStateOnEntry
+        ? mustBeZero('GUEST_IA32_S_CET', sCetReserved(v.GUEST_IA32_S_CET))
+        : undefined,
+  },
+  {
+    id: 'guest.pkrs',
+    group: 'guest',
+    needs: ['GUEST_IA32_PKRS'],
+    text: 'Bits 63:32 of guest IA32_PKRS must be 0 if "load PKRS" is 1',
+    ref: CONTROL_REGISTERS,
+    check: (v) =>
+      v.controls.loadPkrsOnEntry ? mustBeZero('GUEST_IA32_PKRS', v.GUEST_IA32_PKRS & UPPER_HALF) : undefined,
+  },
 ];
 
 export const GUEST_DESCRIPTOR_TABLE_CHECKS: readonly EntryCheckRow[] = [
@@ -273,5 +334,21 @@ export const GUEST_RIP_RFLAGS_CHECKS: readonly EntryCheckRow[] = [
       isInjecting(v) && injectionType(v) === EVENT_TYPE.externalInterrupt
         ? mustBeZero('GUEST_RFLAGS', ~v.GUEST_RFLAGS & RFLAGS.IF)
         : undefined,
+  },
+  {
+    id: 'guest.ssp.reserved',
+    group: 'guest',
+    needs: ['GUEST_SSP'],
+    text: 'Bits 1:0 of guest SSP must be 0 if "load CET state" is 1',
+    ref: RIP_RFLAGS,
+    check: (v) => (v.controls.loadCetStateOnEntry ? mustBeZero('GUEST_SSP', v.GUEST_SSP & 3n) : undefined),
+  },
+  {
+    id: 'guest.ssp.canonical',
+    group: 'guest',
+    needs: ['GUEST_SSP'],
+    text: 'Guest SSP must contain a canonical address if "load CET state" is 1',
+    ref: RIP_RFLAGS,
+    check: (v) => (v.controls.loadCetStateOnEntry ? canonical(v, 'GUEST_SSP') : undefined),
   },
 ];

@@ -16,6 +16,7 @@ import {
   mustBeZero,
   mustHold,
   patViolation,
+  sCetReserved,
 } from './check.ts';
 
 const REGISTERS = ENTRIES('Checks on Host Control Registers, MSRs, and SSP', '2.2');
@@ -40,6 +41,8 @@ const BASES = [
   'HOST_TR_BASE',
 ] as const satisfies readonly VmcsFieldKey[];
 
+const CET_ADDRESSES = ['HOST_IA32_S_CET', 'HOST_IA32_INTERRUPT_SSP_TABLE_ADDR'] as const;
+
 const UPPER_HALF = 0xffff_ffff_0000_0000n;
 const RPL_AND_TI = 7n;
 
@@ -47,6 +50,7 @@ const REGISTER_CHECKS: readonly EntryCheckRow[] = [
   {
     id: 'host.cr0.fixed',
     group: 'host',
+    capability: 'IA32_VMX_CR0_FIXED0, IA32_VMX_CR0_FIXED1',
     needs: ['HOST_CR0'],
     text: 'Host CR0 must not set any bit to a value not supported in VMX operation',
     ref: REGISTERS,
@@ -58,6 +62,7 @@ const REGISTER_CHECKS: readonly EntryCheckRow[] = [
   {
     id: 'host.cr4.fixed',
     group: 'host',
+    capability: 'IA32_VMX_CR4_FIXED0, IA32_VMX_CR4_FIXED1',
     needs: ['HOST_CR4'],
     text: 'Host CR4 must not set any bit to a value not supported in VMX operation',
     ref: REGISTERS,
@@ -127,6 +132,43 @@ const REGISTER_CHECKS: readonly EntryCheckRow[] = [
       const expected = v.controls.hostAddressSpaceSize ? both : 0n;
       return mustBeZero('HOST_IA32_EFER', (v.HOST_IA32_EFER & both) ^ expected);
     },
+  },
+  {
+    id: 'host.cet.canonical',
+    group: 'host',
+    needs: CET_ADDRESSES,
+    text: 'Host IA32_S_CET and IA32_INTERRUPT_SSP_TABLE_ADDR must each contain a canonical address if "load CET state" is 1',
+    ref: REGISTERS,
+    check: (v) =>
+      v.controls.loadCetStateOnExit ? first(CET_ADDRESSES, (field) => canonical(v, field)) : undefined,
+  },
+  {
+    id: 'host.cet.reserved',
+    group: 'host',
+    needs: ['HOST_IA32_S_CET'],
+    text: 'Bits 9:6 of host IA32_S_CET must be 0, and bits 11 and 10 not both 1, if "load CET state" is 1',
+    ref: REGISTERS,
+    check: (v) =>
+      v.controls.loadCetStateOnExit
+        ? mustBeZero('HOST_IA32_S_CET', sCetReserved(v.HOST_IA32_S_CET))
+        : undefined,
+  },
+  {
+    id: 'host.ssp',
+    group: 'host',
+    needs: ['HOST_SSP'],
+    text: 'Bits 1:0 of host SSP must be 0 if "load CET state" is 1',
+    ref: REGISTERS,
+    check: (v) => (v.controls.loadCetStateOnExit ? mustBeZero('HOST_SSP', v.HOST_SSP & 3n) : undefined),
+  },
+  {
+    id: 'host.pkrs',
+    group: 'host',
+    needs: ['HOST_IA32_PKRS'],
+    text: 'Bits 63:32 of host IA32_PKRS must be 0 if "load PKRS" is 1',
+    ref: REGISTERS,
+    check: (v) =>
+      v.controls.loadPkrsOnExit ? mustBeZero('HOST_IA32_PKRS', v.HOST_IA32_PKRS & UPPER_HALF) : undefined,
   },
 ];
 
