@@ -1,5 +1,10 @@
-/** 112 to 864 are the x87 FPU's environment and state in memory, with 16- and 32-bit operand size. */
-export type OperandBits = 8 | 16 | 32 | 64 | 80 | 128 | 112 | 224 | 752 | 864;
+/**
+ * 112 to 864 are the x87 FPU's environment and state in memory, with 16- and 32-bit operand size; 4096 is the FXSAVE area, 0
+ * what has no fixed size.
+ */
+export type OperandBits = 0 | 8 | 16 | 32 | 64 | 80 | 128 | 256 | 112 | 224 | 752 | 864 | 4096;
+
+export type RegisterKind = 'general' | 'segment' | 'control' | 'debug' | 'xmm' | 'ymm' | 'mmx' | 'other';
 
 /**
  * What a system instruction's TypeScript function sees of the decoded instruction. The decoded record implements it.
@@ -21,7 +26,7 @@ export interface Instruction {
   /** Number of the register as encoded: a GPR, a segment, control or debug register, by what the operand is. */
   register(operand: number): number;
   /** What kind of register a register operand is: tells MOV to CR0 from MOV from CR0. */
-  registerKind(operand: number): 'general' | 'segment' | 'control' | 'debug' | 'other';
+  registerKind(operand: number): RegisterKind;
   /** Whether an 8-bit register operand is AH, CH, DH or BH (then `register` gives 0 to 3). */
   isHighByte(operand: number): boolean;
   /** The immediate (or branch or far offset), sign-extended to 64 bits. */

@@ -2,6 +2,7 @@
  * WebAssembly functions that interpreter handlers (and, as imports, translations) call: slow memory accesses, general
  * addressing, flags out of lazy state, 128-bit products.
  */
+import type { VectorState } from '../isa/ir.ts';
 import { CONDITIONS } from '../isa/ir.ts';
 import { RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
@@ -9,6 +10,7 @@ import { OFFSET } from '../state/layout.ts';
 import { AR, FLAG, FS, SS } from '../state/registers.ts';
 import { writeCrc32, writeDepositBits, writeExtractBits } from './bitFunctions.ts';
 import { pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
+import { writeVectorFault } from './vectorFunctions.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { ModuleBuilder } from './wasm/moduleBuilder.ts';
 import type { ValueType } from './wasm/opcodes.ts';
@@ -19,6 +21,10 @@ export const HOST_IMPORTS = {
   load: { parameters: ['i32'], results: ['i32'] },
   /** Stores ACCESS_VALUE: 0 done, 1 fault, 2 done and cut. */
   store: { parameters: [], results: ['i32'] },
+  /** Loads so many bytes at ACCESS_ADDRESS into ACCESS_VECTOR: 0 done, 1 fault, 2 done and cut. */
+  loadVector: { parameters: ['i32'], results: ['i32'] },
+  /** Stores them from there. */
+  storeVector: { parameters: ['i32'], results: ['i32'] },
   /** Checks a segmented access (segment, bytes, write; offset in ACCESS_ADDRESS): 0 fine, 1 fault. */
   checkSegment: { parameters: ['i32', 'i32', 'i32'], results: ['i32'] },
 } as const satisfies Record<string, { parameters: readonly ValueType[]; results: readonly ValueType[] }>;
@@ -47,6 +53,11 @@ export interface CoreIndexes {
   readonly depositBits: number;
   readonly extractBits: number;
   readonly crc32: number;
+  /** (record, budget, ipBase, linear, bytes) -> 1 when it faulted; the bytes are in ACCESS_VECTOR. */
+  readonly slowLoadVector: number;
+  readonly slowStoreVector: number;
+  /** () -> vector of the exception that an instruction on this state is now, or 0. */
+  readonly vectorFault: Readonly<Record<VectorState, number>>;
 }
 
 export function addCoreFunctions(module: ModuleBuilder): CoreIndexes {
@@ -87,6 +98,15 @@ export function addCoreFunctions(module: ModuleBuilder): CoreIndexes {
     fn.code.call(host.store);
     endAccess(fn, 1);
   });
+  const slowVector = (name: string, access: number) =>
+    add(name, ['i32', 'i32', 'i64', 'i64', 'i32'], ['i32'], (fn) => {
+      spill(fn, 0, 1, 2);
+      storeField64(fn, OFFSET.ACCESS_ADDRESS, () => fn.code.localGet(3));
+      fn.code.localGet(4).call(access);
+      endAccess(fn, 1);
+    });
+  const slowLoadVector = slowVector('slowLoadVector', host.loadVector);
+  const slowStoreVector = slowVector('slowStoreVector', host.storeVector);
   const addressMask = add('addressMask', ['i32'], ['i64'], (fn) => {
     pushFlag(fn, 0, RECORD_FLAG.ADDRESS_16);
     fn.if('i64');
@@ -147,6 +167,13 @@ export function addCoreFunctions(module: ModuleBuilder): CoreIndexes {
     depositBits: add('depositBits', ['i64', 'i64'], ['i64'], writeDepositBits),
     extractBits: add('extractBits', ['i64', 'i64'], ['i64'], writeExtractBits),
     crc32: add('crc32', ['i64', 'i64', 'i64'], ['i64'], writeCrc32),
+    slowLoadVector,
+    slowStoreVector,
+    vectorFault: {
+      mmx: add('mmxFault', [], ['i32'], (fn) => writeVectorFault(fn, 'mmx')),
+      sse: add('sseFault', [], ['i32'], (fn) => writeVectorFault(fn, 'sse')),
+      avx: add('avxFault', [], ['i32'], (fn) => writeVectorFault(fn, 'avx')),
+    },
   };
 }
 

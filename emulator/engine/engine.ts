@@ -26,6 +26,7 @@ import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR, VMX_OPERATION } from '../state/
 import { CodeCache, handlerOf } from './codeCache.ts';
 import { LEAVE } from './leave.ts';
 import { Translations } from './translations.ts';
+import { VectorAccess } from './vectorFunctions.ts';
 
 /** No activation of generated code is longer: V8 does not replace a running activation by faster code. */
 const ACTIVATION = 100_000;
@@ -106,11 +107,14 @@ export class Engine {
     };
     this.code.flush();
     this.#breakpoints = new HardwareBreakpoints(cpu);
+    const vectors = new VectorAccess(cpu);
     const instance = new WebAssembly.Instance(options.interpreter, {
       env: {
         memory: cpu.state.memory,
         load: (write: number) => this.#noteCut(cpu.mmu.readSlow(cpu.state.ACCESS_SIZE, write !== 0)),
         store: () => this.#noteCut(cpu.mmu.writeSlow(cpu.state.ACCESS_SIZE)),
+        loadVector: (bytes: number) => this.#noteCut(vectors.load(bytes)),
+        storeVector: (bytes: number) => this.#noteCut(vectors.store(bytes)),
         checkSegment: (segment: number, bytes: number, write: number) =>
           this.#checkSegment(segment, bytes, write !== 0),
       },

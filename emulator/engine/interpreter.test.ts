@@ -12,6 +12,8 @@ describe('the generated interpreter', () => {
     expect(WebAssembly.Module.imports(module).map(({ name }) => name)).toEqual([
       'load',
       'store',
+      'loadVector',
+      'storeVector',
       'checkSegment',
       'memory',
     ]);

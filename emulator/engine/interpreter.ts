@@ -5,7 +5,7 @@
  */
 import { Emitter } from '../isa/emitter.ts';
 import type { HandlerSpec } from '../isa/forms.ts';
-import type { Bits, Effect, Value, Where } from '../isa/ir.ts';
+import type { Bits, Effect, Value, VectorState, Where } from '../isa/ir.ts';
 import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { HANDLERS, HOT_HANDLER_COUNT } from '../isa/rows.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
@@ -13,6 +13,7 @@ import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE } from '../state/la
 import type { CoreIndexes } from './coreFunctions.ts';
 import { addCoreFunctions, pushGpr, pushKnownCondition } from './coreFunctions.ts';
 import { LEAVE } from './leave.ts';
+import type { AccessBits } from './lowering.ts';
 import { Lowering, pushField32, pushField64, storeField32 } from './lowering.ts';
 import type { Label } from './wasm/functionBuilder.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
@@ -107,7 +108,7 @@ class InterpreterLowering extends Lowering {
     code.localGet(RECORD_LOCAL).memory('i64_load32_s', RECORD.DISPLACEMENT).op('i64_add');
   }
 
-  protected pushLinear(where: Where, bits: Bits, write: boolean): void {
+  protected pushLinear(where: Where, bits: AccessBits, write: boolean): void {
     const { code } = this.fn;
     if (where.kind === 'linear') {
       this.push(where.address);
@@ -235,6 +236,35 @@ class InterpreterLowering extends Lowering {
     value();
     this.fn.code.i32Const(bits / 8).call(this.#core.slowStore);
     this.#endSlowAccess();
+  }
+
+  protected pushVectorPlace(operand: number, shift: number): void {
+    const { code } = this.fn;
+    code.localGet(RECORD_LOCAL).memory('i32_load8_u', REGISTER_BYTES[operand] as number);
+    if (shift > 0) code.i32Const(shift).op('i32_shl');
+  }
+
+  protected slowLoadVector(linear: number, bytes: number): void {
+    this.#slowVector(linear, bytes, this.#core.slowLoadVector);
+  }
+
+  protected slowStoreVector(linear: number, bytes: number): void {
+    this.#slowVector(linear, bytes, this.#core.slowStoreVector);
+  }
+
+  #slowVector(linear: number, bytes: number, callee: number): void {
+    this.#pushPlace();
+    this.fn.code.localGet(linear).i32Const(bytes).call(callee);
+    this.#endSlowAccess();
+  }
+
+  protected require(state: VectorState): void {
+    const vector = this.temporary('i32');
+    this.fn.code.call(this.#core.vectorFault[state]).localTee(vector);
+    this.fn.if();
+    storeField32(this.fn, OFFSET.ACCESS_SIZE, () => this.fn.code.localGet(vector));
+    this.#continue.leave(LEAVE.RAISE);
+    this.fn.end();
   }
 
   #pushPlace(): void {

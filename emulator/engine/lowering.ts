@@ -4,15 +4,21 @@
  */
 import { EmulatorBug } from '../base/errors.ts';
 import type { Emitter } from '../isa/emitter.ts';
-import type { Access, Bits, Block, Cell, Effect, Value, Where } from '../isa/ir.ts';
+import type { Access, Bits, Block, Cell, Effect, Value, ValueType, VectorState, Where } from '../isa/ir.ts';
 import { cellOf, countUses, operandsOf, partsOf } from '../isa/ir.ts';
 import { OFFSET, TLB_ENTRIES, TLB_READ, TLB_WRITE } from '../state/layout.ts';
+import { VECTOR } from '../state/registers.ts';
 import type { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { OpName } from './wasm/opcodes.ts';
 
-type OperandValue = Extract<Value, { kind: 'register' | 'immediate' | 'address' | 'condition' | 'call' }>;
+type OperandValue = Extract<
+  Value,
+  { kind: 'register' | 'immediate' | 'address' | 'condition' | 'call' | 'vector-register' }
+>;
 type SetRegister = Extract<Effect, { kind: 'set-register' }>;
 type SetFlags = Extract<Effect, { kind: 'set-flags' }>;
+
+export type AccessBits = Bits | 128 | 256;
 
 const LOAD: Record<Bits, OpName> = {
   8: 'i64_load8_u',
@@ -27,6 +33,8 @@ const STORE: Record<Bits, OpName> = {
   64: 'i64_store',
 };
 
+const ZERO_BYTES: readonly number[] = Array.from({ length: 16 }, () => 0);
+
 export abstract class Lowering {
   readonly fn: FunctionBuilder;
   protected emitter!: Emitter;
@@ -39,7 +47,7 @@ export abstract class Lowering {
 
   #depth = 0;
   #number = 0;
-  #temporaries: { type: 'i32' | 'i64'; local: number }[] = [];
+  #temporaries: { type: ValueType; local: number }[] = [];
   readonly #variables = new Map<number, number>();
 
   constructor(fn: FunctionBuilder) {
@@ -75,12 +83,19 @@ export abstract class Lowering {
   protected abstract setFlags(effect: SetFlags): void;
   protected abstract setSystemFlag(mask: number, on: boolean): void;
   /** Pushes the checked linear address; may leave with a fault. */
-  protected abstract pushLinear(where: Where, bits: Bits, write: boolean): void;
+  protected abstract pushLinear(where: Where, bits: AccessBits, write: boolean): void;
   /** Pushes the translation context (i64). */
   protected abstract pushContext(): void;
   /** The linear address is in the local: loads slowly and pushes the value, or leaves. */
   protected abstract slowLoad(linear: number, bits: Bits, write: boolean): void;
   protected abstract slowStore(linear: number, bits: Bits, value: () => void): void;
+  /** Pushes the address of a vector register in the state. */
+  protected abstract pushVectorPlace(operand: number, shift: number): void;
+  /** The linear address is in the local: loads into ACCESS_VECTOR, or leaves. */
+  protected abstract slowLoadVector(linear: number, bytes: number): void;
+  /** Stores from ACCESS_VECTOR, or leaves. */
+  protected abstract slowStoreVector(linear: number, bytes: number): void;
+  protected abstract require(state: VectorState): void;
   protected abstract raise(vector: number): void;
   protected abstract jump(): void;
   protected abstract jumpTo(pushRip: () => void): void;
@@ -111,7 +126,7 @@ export abstract class Lowering {
     }
   }
 
-  protected temporary(type: 'i32' | 'i64'): number {
+  protected temporary(type: ValueType): number {
     const local = this.fn.allocate(type);
     this.#temporaries.push({ type, local });
     return local;
@@ -137,6 +152,13 @@ export abstract class Lowering {
         return;
       case 'variable':
         fn.code.localGet(this.#variable(value.variable));
+        return;
+      case 'field':
+        fn.code.i32Const(0).memory(LOAD[value.bits], value.offset);
+        return;
+      case 'simd':
+        for (const argument of value.args) this.push(argument);
+        fn.code.simd(value.op, value.bytes);
         return;
       case 'next-rip':
         this.pushNextRip();
@@ -180,7 +202,37 @@ export abstract class Lowering {
         return;
       case 'call':
         this.pushCall(value);
+        return;
+      case 'vector-register':
+        this.#vectorRegister(value);
     }
+  }
+
+  #vectorRegister({ operand, file, half }: Extract<Value, { kind: 'vector-register' }>): void {
+    const { code } = this.fn;
+    if (file === 'ymm') {
+      this.pushVectorPlace(operand, 2);
+      code.simdMemory('v128_load', OFFSET.YMM + 16 * half);
+      return;
+    }
+    code.simd('v128_const', ZERO_BYTES);
+    this.pushVectorPlace(operand, 0);
+    code.memory('i64_load', OFFSET.X87_SIGNIFICAND).simd('i64x2_replace_lane', [0]);
+  }
+
+  #setVector({ operand, file, half, value }: Extract<Effect, { kind: 'set-vector' }>): void {
+    const { code } = this.fn;
+    if (file === 'ymm') {
+      this.pushVectorPlace(operand, 2);
+      this.push(value);
+      code.simdMemory('v128_store', OFFSET.YMM + 16 * half);
+      return;
+    }
+    this.pushVectorPlace(operand, 0);
+    this.push(value);
+    code.simd('i64x2_extract_lane', [0]).memory('i64_store', OFFSET.X87_SIGNIFICAND);
+    this.pushVectorPlace(operand, 0);
+    code.i32Const(1).op('i32_shr_u').i32Const(0xffff).memory('i32_store', OFFSET.X87_EXPONENT);
   }
 
   #variable(variable: number): number {
@@ -265,6 +317,23 @@ export abstract class Lowering {
         return;
       case 'set-register':
         this.setRegister(effect);
+        return;
+      case 'load-vector':
+        this.#loadVector(effect);
+        return;
+      case 'store-vector':
+        this.#storeVector(effect);
+        return;
+      case 'set-vector':
+        this.#setVector(effect);
+        return;
+      case 'set-field':
+        fn.code.i32Const(0);
+        this.push(effect.value);
+        fn.code.memory(STORE[effect.bits], effect.offset);
+        return;
+      case 'require':
+        this.require(effect.state);
         return;
       case 'set-flags':
         this.setFlags(effect);
@@ -385,6 +454,76 @@ export abstract class Lowering {
     fn.end();
   }
 
+  #vectorLinear(where: Where, bits: 128 | 256, write: boolean, aligned: boolean): number {
+    const { fn } = this;
+    const linear = this.temporary('i64');
+    this.pushLinear(where, bits, write);
+    fn.code.localSet(linear);
+    if (aligned) {
+      fn.code
+        .localGet(linear)
+        .op('i32_wrap_i64')
+        .i32Const(bits / 8 - 1)
+        .op('i32_and');
+      fn.if();
+      this.raise(VECTOR.GP);
+      fn.end();
+    }
+    return linear;
+  }
+
+  #loadVector({ low, high, where, aligned }: Extract<Effect, { kind: 'load-vector' }>): void {
+    const { fn } = this;
+    const { code } = fn;
+    const bits = high ? 256 : 128;
+    const linear = this.#vectorLinear(where, bits, false, aligned);
+    const offset = this.temporary('i32');
+    this.#lookUp(linear, bits, false);
+    fn.if('i32');
+    this.#pushOffset(linear, false);
+    fn.else();
+    this.slowLoadVector(linear, bits / 8);
+    code.i32Const(OFFSET.ACCESS_VECTOR);
+    fn.end();
+    code.localSet(offset);
+    for (const [i, half] of [low, high].entries()) {
+      if (half === undefined) continue;
+      half.local = this.temporary('v128');
+      code
+        .localGet(offset)
+        .simdMemory('v128_load', 16 * i)
+        .localSet(half.local);
+    }
+  }
+
+  #storeVector({ low, high, where, aligned }: Extract<Effect, { kind: 'store-vector' }>): void {
+    const { fn } = this;
+    const { code } = fn;
+    const bits = high ? 256 : 128;
+    const linear = this.#vectorLinear(where, bits, true, aligned);
+    const store = (pushPlace: () => void, offset: number) => {
+      for (const [i, half] of [low, high].entries()) {
+        if (half === undefined) continue;
+        pushPlace();
+        this.push(half);
+        code.simdMemory('v128_store', offset + 16 * i);
+      }
+    };
+    for (const half of [low, high]) {
+      if (half !== undefined && half.local < 0) this.#materialize(half);
+    }
+    const offset = this.temporary('i32');
+    this.#lookUp(linear, bits, true);
+    fn.if();
+    this.#pushOffset(linear, true);
+    code.localSet(offset);
+    store(() => code.localGet(offset), 0);
+    fn.else();
+    store(() => code.i32Const(0), OFFSET.ACCESS_VECTOR);
+    this.slowStoreVector(linear, bits / 8);
+    fn.end();
+  }
+
   /** A value that two paths push: in a local unless it is cheap. */
   #stored(value: Value): () => void {
     if (value.kind !== 'constant' && value.kind !== 'immediate' && value.local < 0) this.#materialize(value);
@@ -397,7 +536,7 @@ export abstract class Lowering {
    * Pushes whether the TLB has the page for this access. An access that leaves the page never hits: the page of its
    * last byte is compared with the entry of its first.
    */
-  #lookUp(linear: number, bits: Bits, write: boolean): void {
+  #lookUp(linear: number, bits: AccessBits, write: boolean): void {
     const { code } = this.fn;
     this.#entry = this.temporary('i32');
     code.localGet(linear).i64Const(12n).op('i64_shr_u').op('i32_wrap_i64');
@@ -456,6 +595,8 @@ function cellWritten(effect: Effect): Cell | undefined {
       return 'system-flags';
     case 'set-variable':
       return `variable-${effect.variable}`;
+    case 'set-vector':
+      return effect.file === 'mmx' ? 'mmx' : `vectors-${effect.half}`;
     default:
       return undefined;
   }

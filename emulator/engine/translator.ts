@@ -7,7 +7,7 @@
  */
 import { Emitter } from '../isa/emitter.ts';
 import type { HandlerSpec } from '../isa/forms.ts';
-import type { Bits, Effect, Value, Where } from '../isa/ir.ts';
+import type { Bits, Effect, Value, VectorState, Where } from '../isa/ir.ts';
 import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { CC_ADD, CC_SUB } from '../state/flags.ts';
 import { GPR_ZERO, OFFSET, RECORD_SIZE } from '../state/layout.ts';
@@ -161,7 +161,12 @@ export const TRANSLATION_IMPORTS = {
   extractBits: { parameters: ['i64', 'i64'], results: ['i64'] },
   crc32: { parameters: ['i64', 'i64', 'i64'], results: ['i64'] },
   flags: { parameters: [], results: ['i64'] },
+  mmxFault: { parameters: [], results: ['i32'] },
+  sseFault: { parameters: [], results: ['i32'] },
+  avxFault: { parameters: [], results: ['i32'] },
 } as const;
+
+const VECTOR_FAULT = { mmx: 'mmxFault', sse: 'sseFault', avx: 'avxFault' } as const;
 
 class TranslatorLowering extends Lowering {
   readonly #locals: Locals;
@@ -175,6 +180,8 @@ class TranslatorLowering extends Lowering {
   /** Kind of the flags' last source, where the block has set them. */
   #flagKind: number | undefined = undefined;
   #deadFlags = false;
+  /** Vector state that the block has found enabled. */
+  readonly #enabled = new Set<VectorState>();
 
   constructor(
     fn: FunctionBuilder,
@@ -200,6 +207,7 @@ class TranslatorLowering extends Lowering {
     fn.end();
     fn.code.localGet(BUDGET_LOCAL).i32Const(count).op('i32_sub').localSet(BUDGET_LOCAL);
     this.#flagKind = undefined;
+    this.#enabled.clear();
     const dead = deadFlags(block);
     for (const [i, instruction] of block.instructions.entries()) {
       this.#instruction = instruction;
@@ -429,6 +437,28 @@ class TranslatorLowering extends Lowering {
     this.fn.if();
     this.#leaveToInterpreter();
     this.fn.end();
+  }
+
+  protected pushVectorPlace(operand: number, shift: number): void {
+    this.fn.code.i32Const(((this.#instruction.registers[operand] as { number: number }).number * 8) << shift);
+  }
+
+  protected slowLoadVector(): void {
+    this.#leaveToInterpreter();
+  }
+
+  protected slowStoreVector(): void {
+    this.#leaveToInterpreter();
+  }
+
+  /** The state stays enabled or disabled to the end of the block. */
+  protected require(state: VectorState): void {
+    if (this.#enabled.has(state)) return;
+    this.fn.code.call(this.#imports[VECTOR_FAULT[state]]);
+    this.fn.if();
+    this.#leaveToInterpreter();
+    this.fn.end();
+    if (!this.insideBranch) this.#enabled.add(state);
   }
 
   protected raise(): void {

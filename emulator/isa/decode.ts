@@ -2,8 +2,10 @@
  * Turns iced-x86's result into what the engine executes: the handler's key and the operand fields of a record, or a
  * system instruction.
  */
+
+import type { RegisterKind } from '../core/instruction.ts';
 import { AR, DS, FS, RBP, RSP, SS } from '../state/registers.ts';
-import type { HandlerOperand } from './forms.ts';
+import type { HandlerOperand, OperandBits } from './forms.ts';
 import { handlerKey } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
 import { Code, CodeSize, EncodingKind, MemorySizeExt, Mnemonic, OpKind, Register } from './iced.ts';
@@ -18,9 +20,9 @@ export function codeBits(longMode: boolean, codeAccessRights: number): CodeBits 
 }
 
 export interface RegisterOperand {
-  readonly kind: 'general' | 'segment' | 'control' | 'debug' | 'other';
+  readonly kind: RegisterKind;
   readonly number: number;
-  readonly bits: 8 | 16 | 32 | 64 | 80 | 128;
+  readonly bits: 8 | 16 | 32 | 64 | 80 | 128 | 256;
   readonly high: boolean;
 }
 
@@ -31,7 +33,7 @@ function describeRegisters(): (RegisterOperand | undefined)[] {
   const define = (
     names: string,
     bits: RegisterOperand['bits'],
-    kind: RegisterOperand['kind'] = 'general',
+    kind: RegisterKind = 'general',
     high = false,
   ) => {
     names.split(' ').forEach((name, number) => {
@@ -50,7 +52,9 @@ function describeRegisters(): (RegisterOperand | undefined)[] {
   define(numbered('CR', 16), 64, 'control');
   define(numbered('DR', 16), 64, 'debug');
   define(numbered('ST', 8), 80, 'other');
-  define(numbered('XMM', 16), 128, 'other');
+  define(numbered('XMM', 16), 128, 'xmm');
+  define(numbered('YMM', 16), 256, 'ymm');
+  define(numbered('MM', 8), 64, 'mmx');
   return all;
 }
 
@@ -84,6 +88,9 @@ const RENAMED: Readonly<Record<string, string>> = {
 /** The manual's mnemonic, without operands. */
 export function mnemonicOf(instruction: IcedInstruction): string {
   const name = MNEMONIC_NAMES[instruction.mnemonic] as string;
+  // Two instructions have the names of string instructions.
+  if (name === 'MOVSD' || name === 'CMPSD')
+    return codeNameOf(instruction).includes('xmm') ? `${name} XMM` : name;
   return RENAMED[name] ?? name;
 }
 
@@ -189,6 +196,13 @@ const COUNTER = /^(LOOP|LOOPE|LOOPNE|JCXZ)$/;
 const SIZE_SUFFIX: Readonly<Record<string, Bits>> = { B: 8, W: 16, D: 32, Q: 64 };
 const FIXED_BITS: Readonly<Record<string, Bits>> = { CBW: 16, CWDE: 32, CDQE: 64, CWD: 16, CDQ: 32, CQO: 64 };
 
+const VECTOR_OPERANDS: Readonly<Partial<Record<RegisterKind, 'v' | 'q'>>> = { xmm: 'v', ymm: 'v', mmx: 'q' };
+
+/** Encodings that no processor here has: EVEX, XOP, 3DNow! are #UD. */
+export function isOffered(instruction: IcedInstruction): boolean {
+  return instruction.encoding === EncodingKind.Legacy || instruction.encoding === EncodingKind.VEX;
+}
+
 /**
  * The emitted handler that an instruction may have; undefined when an operand is none of ours (then it is a system
  * instruction or not implemented). Whether the handler exists is the caller's look-up.
@@ -196,7 +210,7 @@ const FIXED_BITS: Readonly<Record<string, Bits>> = { CBW: 16, CWDE: 32, CDQE: 64
 export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedForm | undefined {
   const mnemonic = mnemonicOf(instruction);
   const operands: HandlerOperand[] = [];
-  const bits: Bits[] = [];
+  const bits: OperandBits[] = [];
   const registers: number[] = [];
   let memory: MemoryOperand | undefined;
   let string: 16 | 32 | 64 | undefined;
@@ -204,11 +218,22 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
   let immediate = 0n;
   let branchTarget: number | undefined;
   let branch16 = false;
+  let vectors = false;
+  if (!isOffered(instruction)) return undefined;
   for (let i = 0; i < instruction.opCount; i++) {
     const kind = instruction.opKind(i);
     if (kind === OpKind.Register) {
       const register = REGISTERS[instruction.opRegister(i)];
-      if (register === undefined || register.kind !== 'general') return undefined;
+      if (register === undefined) return undefined;
+      const vector = VECTOR_OPERANDS[register.kind];
+      if (vector !== undefined) {
+        vectors = true;
+        operands.push(vector);
+        bits.push(register.bits as OperandBits);
+        registers.push(register.number * 8);
+        continue;
+      }
+      if (register.kind !== 'general') return undefined;
       if (register.number === 1 && register.bits === 8 && i > 0 && COUNTED.test(mnemonic)) {
         operands.push('c');
         bits.push(8);
@@ -216,7 +241,7 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
         continue;
       }
       operands.push(register.high ? 'h' : 'r');
-      bits.push(register.bits as Bits);
+      bits.push(register.bits as OperandBits);
       registers.push(register.number * 8 + (register.high ? 1 : 0));
       continue;
     }
@@ -237,7 +262,7 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
         return undefined;
       operands.push(memoryForm(memory, code));
       // LEA accesses nothing: its operand has the destination's size.
-      bits.push((MemorySizeExt.size(instruction.memorySize) * 8 || bits[0]) as Bits);
+      bits.push((MemorySizeExt.size(instruction.memorySize) * 8 || bits[0]) as OperandBits);
       continue;
     }
     const size = IMMEDIATE_BITS.get(kind);
@@ -262,7 +287,7 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
   }
   const op = stringOperation(instruction, mnemonic, string);
   const segment = segmentOf(instruction);
-  let size: Bits;
+  let size: OperandBits;
   let variant: 'flat' | 'legacy' | undefined;
   let addressBits: 16 | 32 | 64 = memory?.addressBits ?? code;
   if (string !== undefined) {
@@ -283,7 +308,7 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
     variant = code === 64 && addressBits === 64 ? 'flat' : 'legacy';
     size = bits[0] as Bits;
   } else {
-    if (BY_MODE.test(mnemonic) || instruction.encoding === EncodingKind.VEX)
+    if (BY_MODE.test(mnemonic) || (instruction.encoding === EncodingKind.VEX && !vectors))
       variant = code === 64 ? 'flat' : 'legacy';
     size = bits[0] ?? FIXED_BITS[op] ?? 8;
   }

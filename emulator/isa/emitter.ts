@@ -18,8 +18,10 @@ import type {
   Logic32,
   Unary,
   Value,
+  VectorState,
   Where,
 } from './ir.ts';
+import type { SimdOperation } from './vector/simd.ts';
 
 type NewValue = Value extends infer V
   ? V extends Value
@@ -42,7 +44,7 @@ export class Emitter {
 
   constructor(spec: HandlerSpec) {
     this.spec = spec;
-    this.bits = spec.bits;
+    this.bits = spec.bits as Bits;
   }
 
   // Operands
@@ -168,6 +170,58 @@ export class Emitter {
 
   storeAfter(access: Access, where: Where, bits: Bits, value: Value): void {
     this.#effect({ kind: 'store', where, bits, value, after: access });
+  }
+
+  // Vectors
+
+  /** The instruction is an exception unless instructions on this state are enabled. */
+  require(state: VectorState): void {
+    this.#effect({ kind: 'require', state });
+  }
+
+  /** Bits 127:0 (half 0) or 255:128 of vector register operand `n`; an MMX register with zeros above it. */
+  vector(n: number, half: 0 | 1 = 0): Value {
+    const file = this.spec.operands[n] === 'q' ? 'mmx' : 'ymm';
+    return this.#leaf({ kind: 'vector-register', type: 'v128', width: 128, operand: n, file, half });
+  }
+
+  /** Writes 16 bytes of vector register operand `n`, or the 8 of an MMX register, which becomes a valid x87 NaN. */
+  setVector(n: number, half: 0 | 1, value: Value): void {
+    const file = this.spec.operands[n] === 'q' ? 'mmx' : 'ymm';
+    this.#effect({ kind: 'set-vector', operand: n, file, half, value });
+  }
+
+  /** Memory operand `n`, 16 bytes or 32; `aligned`: #GP(0) unless the address is a multiple of the size. */
+  loadVector(n: number, aligned: boolean): readonly [Value, Value | undefined] {
+    const result = () => this.#value({ kind: 'result', type: 'v128', width: 128 });
+    const low = result();
+    const high = this.spec.operandBits[n] === 256 ? result() : undefined;
+    this.#effect({ kind: 'load-vector', low, high, where: { kind: 'operand', operand: n }, aligned });
+    return [low, high];
+  }
+
+  storeVector(n: number, low: Value, high: Value | undefined, aligned: boolean): void {
+    this.#effect({ kind: 'store-vector', low, high, where: { kind: 'operand', operand: n }, aligned });
+  }
+
+  /** An operation on vectors. What takes or gives a lane does so as WebAssembly has it. */
+  simd(op: SimdOperation, args: readonly Value[], bytes: readonly number[] = []): Value {
+    const type =
+      op.endsWith('_bitmask') || op === 'v128_any_true' || /^i(8|16|32)x\d+_extract/.test(op)
+        ? 'i32'
+        : op === 'i64x2_extract_lane'
+          ? 'i64'
+          : 'v128';
+    return this.#value({ kind: 'simd', type, width: type === 'v128' ? 128 : 64, op, args, bytes });
+  }
+
+  /** A field of the CPU state, as an i64 with zeros above. */
+  field(offset: number, bits: 32 | 64): Value {
+    return this.#leaf({ kind: 'field', type: 'i64', width: bits, offset, bits });
+  }
+
+  setField(offset: number, bits: 32 | 64, value: Value): void {
+    this.#effect({ kind: 'set-field', offset, bits, value });
   }
 
   // Arithmetic

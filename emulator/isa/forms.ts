@@ -12,20 +12,29 @@ import type { Bits } from './ir.ts';
 
 /**
  * Operand kinds of a row: `r` a general register, `m` memory, `rm` either, `i` an immediate, `c` the register CL,
- * `j` a direct near branch.
+ * `j` a direct near branch, `v` an XMM or YMM register, `q` an MMX register; `vm` and `qm` the register or memory.
  */
-export type RowOperand = 'r' | 'm' | 'rm' | 'i' | 'c' | 'j';
+export type RowOperand = 'r' | 'm' | 'rm' | 'i' | 'c' | 'j' | 'v' | 'vm' | 'q' | 'qm';
+
+/** Sizes of operands, vectors included. */
+export type OperandBits = Bits | 128 | 256;
 
 export interface Form {
   readonly operands: readonly RowOperand[];
   /** Operand sizes the form comes in. */
-  readonly bits: readonly Bits[];
+  readonly bits: readonly OperandBits[];
   /** Those of the handler for 64-bit mode where the row has one of its own; `bits` is then the rest. */
   readonly in64?: readonly Bits[];
   /** Sizes of the second operand where they differ from the first's. */
-  readonly sourceBits?: readonly Bits[];
+  readonly sourceBits?: readonly OperandBits[];
   /** Size of the immediate where it is not the operand size: counts and bit offsets. */
   readonly immediateBits?: Bits;
+  /** Of every operand, where the rules above do not say. */
+  readonly operandBits?: readonly OperandBits[];
+  /** The feature of this form, where the row's others need less. */
+  readonly feature?: FeatureKey;
+  /** Memory in the general form alone: what is not executed often enough for handlers of its own. */
+  readonly general?: true;
 }
 
 export type StatusFlag = 'CF' | 'PF' | 'AF' | 'ZF' | 'SF' | 'OF';
@@ -79,14 +88,15 @@ export interface SystemRow {
  * Operand kinds of a handler. Memory comes as `b` [base + disp], `x` [base + index × scale + disp] and `p`
  * [RIP + disp], all flat with 64-bit addressing, and as `s`, the general form with segment and address size.
  */
-export type HandlerOperand = 'r' | 'h' | 'b' | 'x' | 'p' | 's' | 'i' | 'c' | 'j';
+export type HandlerOperand = 'r' | 'h' | 'b' | 'x' | 'p' | 's' | 'i' | 'c' | 'j' | 'v' | 'q';
 
 export interface HandlerSpec {
   readonly key: string;
   readonly row: SemanticRow;
-  readonly bits: Bits;
+  readonly bits: OperandBits;
   readonly operands: readonly HandlerOperand[];
-  readonly operandBits: readonly Bits[];
+  readonly operandBits: readonly OperandBits[];
+  readonly feature: FeatureKey | undefined;
   /** 64-bit mode (stack rows), flat 64-bit addressing (string rows). */
   readonly flat: boolean;
 }
@@ -94,9 +104,9 @@ export interface HandlerSpec {
 /** Key of a handler: `ADD.32.r32,b32`, `PUSH.64.r64:flat`. */
 export function handlerKey(
   op: string,
-  bits: Bits,
+  bits: OperandBits,
   operands: readonly HandlerOperand[],
-  operandBits: readonly Bits[],
+  operandBits: readonly OperandBits[],
   variant: 'flat' | 'legacy' | undefined,
 ): string {
   let key = `${op}.${bits}.`;
@@ -124,36 +134,41 @@ function addSpecs(
   specs: Map<string, HandlerSpec>,
   row: SemanticRow,
   form: Form,
-  bits: Bits,
-  source: Bits,
+  bits: OperandBits,
+  source: OperandBits,
   variant: 'flat' | 'legacy' | undefined,
 ): void {
-  const operandBits = form.operands.map((kind, i): Bits => {
+  const nominalBits = form.operands.map((kind, i): OperandBits => {
+    if (form.operandBits) return form.operandBits[i] as OperandBits;
     if (kind === 'c') return 8;
     if (kind === 'i') return form.immediateBits ?? bits;
     return i === 0 ? bits : source;
   });
   // Legacy modes have the general memory operand alone.
   const outside64 = variant === 'legacy' && row.variants !== 'string';
-  for (const operands of expandOperands(form.operands, operandBits)) {
+  for (const operands of expandOperands(form.operands, nominalBits)) {
+    if (form.general && operands.some((kind) => kind === 'b' || kind === 'x' || kind === 'p')) continue;
     // 64-bit operands need a REX prefix, and beside one there is no AH, CH, DH or BH.
-    if (operands.includes('h') && operandBits.includes(64)) continue;
+    if (operands.includes('h') && nominalBits.includes(64)) continue;
     if (outside64 && operands.some((kind) => kind === 'b' || kind === 'x' || kind === 'p')) continue;
+    // Only memory is narrower than an XMM register.
+    const operandBits = nominalBits.map((size, i) => (operands[i] === 'v' && size < 128 ? 128 : size));
     const key = handlerKey(row.op, bits, operands, operandBits, variant);
-    specs.set(key, { key, row, bits, operands, operandBits, flat: variant === 'flat' });
+    const feature = form.feature ?? row.feature;
+    specs.set(key, { key, row, bits, operands, operandBits, feature, flat: variant === 'flat' });
   }
 }
 
-function expandOperands(kinds: readonly RowOperand[], bits: readonly Bits[]): HandlerOperand[][] {
+function expandOperands(kinds: readonly RowOperand[], bits: readonly OperandBits[]): HandlerOperand[][] {
   let all: HandlerOperand[][] = [[]];
   kinds.forEach((kind, i) => {
-    const choices = choicesFor(kind, bits[i] as Bits);
+    const choices = choicesFor(kind, bits[i] as OperandBits);
     all = all.flatMap((head) => choices.map((choice) => [...head, choice]));
   });
   return all;
 }
 
-function choicesFor(kind: RowOperand, bits: Bits): readonly HandlerOperand[] {
+function choicesFor(kind: RowOperand, bits: OperandBits): readonly HandlerOperand[] {
   // A high-byte register matters to the translator alone, the interpreter sees a byte offset; it is its own form all
   // the same, so that both are generated from one list.
   const registers: readonly HandlerOperand[] = bits === 8 ? ['r', 'h'] : ['r'];
@@ -164,6 +179,10 @@ function choicesFor(kind: RowOperand, bits: Bits): readonly HandlerOperand[] {
       return MEMORY_FORMS;
     case 'rm':
       return [...registers, ...MEMORY_FORMS];
+    case 'vm':
+      return ['v', ...MEMORY_FORMS];
+    case 'qm':
+      return ['q', ...MEMORY_FORMS];
     default:
       return [kind];
   }

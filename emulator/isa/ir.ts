@@ -8,9 +8,14 @@
  *   before the first effect that changes it);
  * - every effect that can fault comes before the first effect that changes architectural state.
  */
+import type { SimdOperation } from './vector/simd.ts';
 
 export type Bits = 8 | 16 | 32 | 64;
-export type ValueType = 'i32' | 'i64';
+export type ValueType = 'i32' | 'i64' | 'v128';
+/** A register file of vectors: XMM and YMM registers, or MMX registers. */
+export type VectorFile = 'ymm' | 'mmx';
+/** What has to be enabled for an instruction: else it is #UD, #NM or #MF. */
+export type VectorState = 'mmx' | 'sse' | 'avx';
 
 /** Condition codes as encoded in Jcc, SETcc, CMOVcc. @see SDM "EFLAGS Condition Codes", appendix B of volume 1 */
 export const CONDITIONS = [
@@ -65,7 +70,14 @@ export type Unary =
   | 'i64_extend32_s';
 
 /** State that a value may read and an effect may change. `registers` in a write means: any of them. */
-export type Cell = 'flags' | 'system-flags' | `register-${number}` | 'registers' | `variable-${number}`;
+export type Cell =
+  | 'flags'
+  | 'system-flags'
+  | `register-${number}`
+  | 'registers'
+  | `variable-${number}`
+  | `vectors-${number}`
+  | 'mmx';
 
 /** Functions of the core module that semantics may call: pure, on 64-bit values. */
 export type CoreFunction =
@@ -128,6 +140,22 @@ export type Value = ValueBase &
     /** No emitted effect changes it. */
     | { readonly kind: 'cr0' }
     | { readonly kind: 'variable'; readonly variable: number }
+    /** A field of the CPU state that no emitted effect changes after it was read. */
+    | { readonly kind: 'field'; readonly offset: number; readonly bits: 32 | 64 }
+    /** An operation on vectors, with its lane numbers or constant bytes. */
+    | {
+        readonly kind: 'simd';
+        readonly op: SimdOperation;
+        readonly args: readonly Value[];
+        readonly bytes: readonly number[];
+      }
+    /** Bits 127:0 (half 0) or 255:128 of a vector register operand; an MMX register with zeros above. */
+    | {
+        readonly kind: 'vector-register';
+        readonly operand: number;
+        readonly file: VectorFile;
+        readonly half: 0 | 1;
+      }
     /** Result of an effect (a load, a checked address): always in a local. */
     | { readonly kind: 'result' }
   );
@@ -173,6 +201,31 @@ export type Effect =
       readonly a: Value;
       readonly b: Value;
     }
+  /** 16 or 32 bytes; `aligned`: #GP(0) unless the address is a multiple of the size. */
+  | {
+      readonly kind: 'load-vector';
+      readonly low: Value;
+      readonly high: Value | undefined;
+      readonly where: Where;
+      readonly aligned: boolean;
+    }
+  | {
+      readonly kind: 'store-vector';
+      readonly low: Value;
+      readonly high: Value | undefined;
+      readonly where: Where;
+      readonly aligned: boolean;
+    }
+  | {
+      readonly kind: 'set-vector';
+      readonly operand: number;
+      readonly file: VectorFile;
+      readonly half: 0 | 1;
+      readonly value: Value;
+    }
+  | { readonly kind: 'set-field'; readonly offset: number; readonly bits: 32 | 64; readonly value: Value }
+  /** Leaves with an exception unless instructions on this state are enabled. */
+  | { readonly kind: 'require'; readonly state: VectorState }
   | { readonly kind: 'set-system-flag'; readonly mask: number; readonly value: boolean }
   | { readonly kind: 'set-variable'; readonly variable: number; readonly value: Value }
   | {
@@ -212,8 +265,14 @@ export function operandsOf(effect: Effect): readonly Value[] {
       return valuesOf(effect.where);
     case 'store':
       return effect.after ? [effect.value] : [...valuesOf(effect.where), effect.value];
+    case 'load-vector':
+      return valuesOf(effect.where);
+    case 'store-vector':
+      return [...valuesOf(effect.where), effect.low, ...(effect.high ? [effect.high] : [])];
     case 'set-register':
     case 'set-variable':
+    case 'set-vector':
+    case 'set-field':
       return [effect.value];
     case 'set-flags':
       return [effect.a, effect.b];
@@ -243,6 +302,7 @@ export function partsOf(value: Value): readonly Value[] {
     case 'select':
       return [value.a, value.b, value.condition];
     case 'call':
+    case 'simd':
       return value.args;
     default:
       return [];
@@ -287,6 +347,8 @@ export function cellOf(value: Value): Cell | undefined {
       return 'system-flags';
     case 'variable':
       return `variable-${value.variable}`;
+    case 'vector-register':
+      return value.file === 'mmx' ? 'mmx' : `vectors-${value.half}`;
     default:
       return undefined;
   }

@@ -17,6 +17,9 @@ function rootOf(spec: HandlerSpec): Block {
 function canFault(effect: Effect): boolean {
   switch (effect.kind) {
     case 'load':
+    case 'load-vector':
+    case 'store-vector':
+    case 'require':
     case 'raise':
     case 'system':
       return true;
@@ -30,6 +33,9 @@ function canFault(effect: Effect): boolean {
 function changesState(effect: Effect): boolean {
   switch (effect.kind) {
     case 'store':
+    case 'store-vector':
+    case 'set-vector':
+    case 'set-field':
     case 'set-register':
     case 'set-flags':
     case 'set-system-flag':

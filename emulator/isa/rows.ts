@@ -10,6 +10,9 @@ import { MOVE_ROWS } from './semantics/moves.ts';
 import { MULTIPLY_ROWS } from './semantics/multiply.ts';
 import { SHIFT_ROWS } from './semantics/shifts.ts';
 import { STRING_ROWS } from './semantics/strings.ts';
+import { VECTOR_INTEGER_ROWS } from './vector/integer.ts';
+import { VECTOR_MOVE_ROWS } from './vector/moves.ts';
+import { VECTOR_SHUFFLE_ROWS } from './vector/shuffles.ts';
 
 export const SEMANTIC_ROWS: readonly SemanticRow[] = [
   ...ARITHMETIC_ROWS,
@@ -21,6 +24,9 @@ export const SEMANTIC_ROWS: readonly SemanticRow[] = [
   ...CONTROL_ROWS,
   ...STRING_ROWS,
   ...FLAG_ROWS,
+  ...VECTOR_MOVE_ROWS,
+  ...VECTOR_INTEGER_ROWS,
+  ...VECTOR_SHUFFLE_ROWS,
 ];
 
 /**

@@ -1,10 +1,10 @@
 /** A decoded instruction as TypeScript functions see it (core/instruction.ts), made from iced-x86's result. */
-import type { Instruction, OperandBits } from '../core/instruction.ts';
+import type { Instruction, OperandBits, RegisterKind } from '../core/instruction.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CS, DS } from '../state/registers.ts';
 import type { MemoryOperand, RegisterOperand } from './decode.ts';
-import { codeNameOf, memoryOperandOf, mnemonicOf, REGISTERS, segmentOf } from './decode.ts';
+import { codeNameOf, isOffered, memoryOperandOf, mnemonicOf, REGISTERS, segmentOf } from './decode.ts';
 import type { SystemRow } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
 import { IcedEncoder, MemorySizeExt, OpKind } from './iced.ts';
@@ -105,7 +105,7 @@ export class SystemInstruction implements Instruction {
     return found.kind === 'register' ? found.register.number : -1;
   }
 
-  registerKind(operand: number): 'general' | 'segment' | 'control' | 'debug' | 'other' {
+  registerKind(operand: number): RegisterKind {
     const found = this.#operand(operand);
     return found.kind === 'register' ? found.register.kind : 'other';
   }
@@ -217,7 +217,7 @@ const UNKNOWN_REGISTER: RegisterOperand = { kind: 'other', number: 0, bits: 64, 
 const BY_REGISTER: Readonly<Record<string, string>> = { segment: 'SREG', control: 'CR', debug: 'DR' };
 
 function systemName(instruction: IcedInstruction, operands: readonly Operand[]): string {
-  if (instruction.isInvalid) return 'INVALID';
+  if (instruction.isInvalid || !isOffered(instruction)) return 'INVALID';
   const mnemonic = mnemonicOf(instruction);
   if (mnemonic === 'CALL' || mnemonic === 'JMP') return `${mnemonic} FAR`;
   if (mnemonic === 'MOV' || mnemonic === 'PUSH' || mnemonic === 'POP') {

@@ -27,6 +27,10 @@ const TOO_LONG: SystemRow = {
 
 /** Emitted rows that a processor may lack: what is not decoded to a handler then is #UD. */
 const FEATURES = new Map(SEMANTIC_ROWS.flatMap(({ op, feature }) => (feature ? [[op, feature]] : [])));
+/** Rows of which single forms may be lacking. */
+const PARTIAL = new Set(
+  SEMANTIC_ROWS.filter(({ forms }) => forms.some(({ feature }) => feature)).map(({ op }) => op),
+);
 
 const BY_NAME = new Map([INVALID, ...SYSTEM_ROWS].map((row) => [row.op, row]));
 
@@ -36,6 +40,7 @@ export function findSystemRow(cpu: Cpu, instruction: Instruction): SystemRow | u
   if (row?.feature !== undefined && isFeatureKey(row.feature) && !cpu.has(row.feature)) return INVALID;
   const feature = FEATURES.get(instruction.name);
   if (row === undefined && feature !== undefined && !cpu.has(feature)) return INVALID;
+  if (row === undefined && PARTIAL.has(instruction.name)) return INVALID;
   if (row === INVALID && instruction.length === LONGEST) return TOO_LONG;
   return row;
 }

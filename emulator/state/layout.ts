@@ -15,6 +15,8 @@ interface CpuFieldRow {
 }
 
 const CPU_FIELD_ROWS = [
+  // YMM0–YMM15, four elements each, the lowest first; bits 127:0 are XMM0–XMM15. First, so that they are aligned.
+  { key: 'YMM', width: 8, count: 64, kind: 'arch' },
   // RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8–R15, then a slot that is always zero (an absent base or index).
   { key: 'GPR', width: 8, count: 17, kind: 'arch' },
   { key: 'RIP', width: 8, kind: 'arch' },
@@ -105,6 +107,9 @@ const CPU_FIELD_ROWS = [
   { key: 'X87_INSTRUCTION_SELECTOR', width: 4, kind: 'arch' },
   { key: 'X87_DATA_SELECTOR', width: 4, kind: 'arch' },
 
+  { key: 'MXCSR', width: 4, kind: 'arch' },
+  { key: 'IA32_XSS', width: 8, kind: 'arch' },
+
   // Instructions of the current activation still allowed, as generated code spilled them last.
   { key: 'REMAINING', width: 4, kind: 'engine' },
   // Instructions taken back from the budget by a helper, so that the activation ends after the current instruction.
@@ -122,6 +127,8 @@ const CPU_FIELD_ROWS = [
   // Linear address and value of a slow memory access.
   { key: 'ACCESS_ADDRESS', width: 8, kind: 'engine' },
   { key: 'ACCESS_VALUE', width: 8, kind: 'engine' },
+  // The 16 or 32 bytes of a slow access by a vector instruction.
+  { key: 'ACCESS_VECTOR', width: 8, count: 4, kind: 'engine' },
   // Page base that turns a page offset into RIP: linear page address minus CS.base.
   { key: 'IP_BASE', width: 8, kind: 'engine' },
 ] as const satisfies readonly CpuFieldRow[];

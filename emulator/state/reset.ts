@@ -17,6 +17,8 @@ const APIC_BASE_RESET = 0xfee0_0900n;
 /** All exceptions unmasked, 24-bit precision, round to nearest; eight registers that hold +0.0. */
 const X87_CONTROL_RESET = 0x40;
 const X87_TAG_RESET = 0x5555;
+/** All exceptions masked, round to nearest. */
+const MXCSR_RESET = 0x1f80;
 /** No VMCS is current. */
 const NO_VMCS = 0xffff_ffff_ffff_ffffn;
 
@@ -45,6 +47,7 @@ export function resetProcessor(state: CpuState, signature = 0): void {
   state.XCR0 = 1n;
   state.X87_CONTROL = X87_CONTROL_RESET;
   state.X87_TAG = X87_TAG_RESET;
+  state.MXCSR = MXCSR_RESET;
   state.CURRENT_VMCS = NO_VMCS;
   state.IA32_APIC_BASE = APIC_BASE_RESET;
 }

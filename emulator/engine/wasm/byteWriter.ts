@@ -1,4 +1,6 @@
 /** An append-only byte buffer with LEB128 and instruction helpers. Knows bytes, not x86. */
+import type { SimdName } from '../../isa/vector/simd.ts';
+import { SIMD } from '../../isa/vector/simd.ts';
 import type { OpName } from './opcodes.ts';
 import { OP } from './opcodes.ts';
 
@@ -103,6 +105,15 @@ export class ByteWriter {
   /** A load or store with its static offset; alignment hints are left at 1 byte. */
   memory(name: OpName, offset: number): this {
     return this.u8(OP[name]).u8(0).u32(offset);
+  }
+
+  /** An instruction on vectors with its lane numbers, shuffle or constant bytes. */
+  simd(name: SimdName, bytes: readonly number[] = []): this {
+    return this.u8(0xfd).u32(SIMD[name]).raw(bytes);
+  }
+
+  simdMemory(name: 'v128_load' | 'v128_store', offset: number): this {
+    return this.simd(name).u8(0).u32(offset);
   }
 
   call(functionIndex: number): this {

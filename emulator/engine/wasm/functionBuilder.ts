@@ -17,7 +17,7 @@ export class FunctionBuilder {
   readonly parameters: readonly ValueType[];
   readonly results: readonly ValueType[];
   readonly #locals: ValueType[] = [];
-  readonly #free: Record<ValueType, number[]> = { i32: [], i64: [] };
+  readonly #free: Record<ValueType, number[]> = { i32: [], i64: [], v128: [] };
   #level = 0;
 
   constructor(parameters: readonly ValueType[], results: readonly ValueType[]) {

@@ -88,5 +88,5 @@ export const OP = {
 
 export type OpName = keyof typeof OP;
 
-export const TYPE = { i32: 0x7f, i64: 0x7e, void: 0x40 } as const;
-export type ValueType = 'i32' | 'i64';
+export const TYPE = { i32: 0x7f, i64: 0x7e, v128: 0x7b, void: 0x40 } as const;
+export type ValueType = 'i32' | 'i64' | 'v128';

@@ -28,7 +28,8 @@ export interface Shape {
 }
 
 export function shapeOf(spec: HandlerSpec): Shape {
-  const { key, row, bits, operands, operandBits, flat } = spec;
+  const { key, row, operands, flat } = spec;
+  const [bits, operandBits] = [spec.bits as Bits, spec.operandBits as readonly Bits[]];
   const variant = row.variants === undefined ? undefined : flat ? 'flat' : 'legacy';
   const byMode = row.variants === 'mode' || row.variants === 'stack';
   const modes: readonly Mode[] = !byMode ? MODES : flat ? [64] : [32];
