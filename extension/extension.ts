@@ -4,6 +4,7 @@ import { registerCommands } from './commands/commands.ts';
 import { ConfigurationProvider, DynamicConfigurations } from './configuration/configurationProvider.ts';
 import type { ExtensionHost } from './host/extensionHost.ts';
 import { DEBUG_TYPE, Sessions } from './session/sessions.ts';
+import { registerVmcsView } from './vmcs/register.ts';
 
 export function startExtension(context: vscode.ExtensionContext, host: ExtensionHost): void {
   const { extensionUri } = context;
@@ -20,5 +21,6 @@ export function startExtension(context: vscode.ExtensionContext, host: Extension
       vscode.DebugConfigurationProviderTriggerKind.Dynamic,
     ),
     registerCommands(extensionUri, host),
+    registerVmcsView(context, sessions),
   );
 }

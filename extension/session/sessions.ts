@@ -45,6 +45,10 @@ export class Sessions implements vscode.Disposable {
     return this.#active;
   }
 
+  get all(): readonly HvmSession[] {
+    return [...this.#sessions.values()];
+  }
+
   get(debugSession: vscode.DebugSession): HvmSession | undefined {
     return this.#sessions.get(debugSession.id);
   }
@@ -92,5 +96,7 @@ function hear(session: HvmSession, message: P.ProtocolMessage): void {
     return;
   }
   const response = message as P.Response;
-  if (message.type === 'response' && response.success && RESUMING.has(response.command)) session.resumed();
+  if (message.type !== 'response' || !response.success) return;
+  if (response.command === 'restart') session.restarted();
+  if (RESUMING.has(response.command)) session.resumed();
 }

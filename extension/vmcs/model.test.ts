@@ -1,0 +1,273 @@
+import { describe, expect, it } from 'vitest';
+import type { VmcsGroup, VmcsRow } from '../../debug-adapter/protocol/vmcs.ts';
+import { problemWith } from './editing.ts';
+import { messageFor } from './messages.ts';
+import {
+  buildTree,
+  comparedWith,
+  type FieldNode,
+  type GroupNode,
+  parentsOf,
+  type TreeOptions,
+  type VmcsNode,
+} from './model.ts';
+import { hoverOf, present } from './presentation.ts';
+
+function row(key: string, fields: Partial<VmcsRow> = {}): VmcsRow {
+  return {
+    key,
+    title: `Title of ${key}`,
+    encoding: '0x681e',
+    bits: 64,
+    stored: '0x1000',
+    parts: [],
+    reference: 'SDM "Guest Register State", 26.4.1',
+    ...fields,
+  };
+}
+
+const RIP = row('GUEST_RIP', {
+  title: 'Guest RIP',
+  stored: '0x100002',
+  live: '0x100004',
+  meaning: '_start+0x4',
+  previous: { stored: '0x100002', live: '0x100002' },
+});
+const CR0 = row('GUEST_CR0', {
+  title: 'Guest CR0',
+  encoding: '0x6800',
+  stored: '0x80000011',
+  meaning: 'PE, ET, PG',
+  previous: { stored: '0x11' },
+  parts: [
+    { name: 'PE: Protection enable', value: '0x1', meaning: '1', bit: 0, width: 1 },
+    { name: 'PG: Paging', value: '0x1', meaning: '1', bit: 31, width: 1 },
+  ],
+});
+const { stored: _, ...ABSENT } = row('TSC_MULTIPLIER', {
+  title: 'TSC multiplier',
+  missing: 'Use TSC scaling',
+});
+const UNUSED = row('VMX_PREEMPTION_TIMER_VALUE', {
+  title: 'VMX-preemption timer value',
+  stored: '0x0',
+  unused: 'Activate VMX-preemption timer',
+});
+const REASON = row('VM_EXIT_REASON', { title: 'Exit reason', stored: '0xa', meaning: 'CPUID' });
+
+const GROUPS: VmcsGroup[] = [
+  { title: 'Guest register state', rows: [RIP, CR0] },
+  { title: 'Controls', rows: [ABSENT, UNUSED] },
+  { title: 'VM-exit information', rows: [REASON] },
+];
+
+function build(options: Partial<TreeOptions> = {}) {
+  return buildTree(GROUPS, {
+    filter: '',
+    hideAbsent: false,
+    breakpoints: new Map(),
+    isEditable: true,
+    ...options,
+  });
+}
+
+const keys = (roots: readonly VmcsNode[]): string[] =>
+  roots.flatMap((node) => (node.kind === 'group' ? node.children.map((field) => field.row.key) : []));
+
+function field(key: string, options: Partial<TreeOptions> = {}): FieldNode {
+  const groups = build(options).roots.filter((node): node is GroupNode => node.kind === 'group');
+  return groups.flatMap(({ children }) => children).find((node) => node.row.key === key) as FieldNode;
+}
+
+describe('the tree of the VMCS view', () => {
+  it('has a group for each of the adapter’s, with the number of changes', () => {
+    const { roots, shown, total } = build();
+    expect(roots.map((node) => present(node).label)).toEqual([
+      'Guest register state',
+      'Controls',
+      'VM-exit information',
+    ]);
+    expect(present(roots[0]).description).toBe('Δ 2 changed');
+    expect([shown, total]).toEqual([5, 5]);
+  });
+
+  it('keeps ids when values change, so that what is open stays open', () => {
+    const idsOf = (roots: readonly VmcsNode[]): string[] => [...parentsOf(roots).keys()];
+    const other = buildTree([{ title: 'Guest register state', rows: [{ ...CR0, stored: '0x1' }] }], {
+      filter: '',
+      hideAbsent: false,
+      breakpoints: new Map(),
+      isEditable: true,
+    });
+    expect(idsOf(build().roots)).toEqual(expect.arrayContaining(idsOf(other.roots)));
+    const ids = idsOf(build().roots);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('leaves out what is absent when it is told to, and groups that are empty then', () => {
+    expect(keys(build({ hideAbsent: true }).roots)).toEqual(['GUEST_RIP', 'GUEST_CR0', 'VM_EXIT_REASON']);
+    expect(build({ hideAbsent: true }).roots.length).toBe(2);
+  });
+
+  it.each([
+    ['rip', ['GUEST_RIP']],
+    ['guest CR', ['GUEST_CR0']],
+    ['0x6800', ['GUEST_CR0']],
+    ['tsc scaling', ['TSC_MULTIPLIER']],
+    ['paging', ['GUEST_CR0']],
+    ['cpuid', ['VM_EXIT_REASON']],
+    ['@changed', ['GUEST_RIP', 'GUEST_CR0']],
+    ['@changed cr0', ['GUEST_CR0']],
+    ['no such thing', []],
+  ])('the filter %j finds %j', (filter, found) => {
+    expect(keys(build({ filter }).roots)).toEqual(found);
+  });
+
+  it('opens the groups while a filter is on', () => {
+    const [group] = build({ filter: 'rip' }).roots;
+    expect(present(group).isExpanded).toBe(true);
+    expect(group.id).not.toBe(build().roots[0].id);
+  });
+
+  it('lists the breakpoints first, and finds their fields by @watched', () => {
+    const breakpoints = new Map([['GUEST_RIP', 'Guest RIP']]);
+    const [first] = build({ breakpoints }).roots;
+    expect(present(first)).toMatchObject({ label: 'Stops when changed', description: '1 field' });
+    expect(keys(build({ breakpoints, filter: '@watched' }).roots)).toEqual(['GUEST_RIP']);
+  });
+});
+
+describe('a field', () => {
+  it('shows stored and live where they differ, and what it was', () => {
+    expect(present(field('GUEST_RIP')).description).toBe(
+      'Δ stored 0x100002 · live 0x100004 (_start+0x4) · was 0x100002',
+    );
+    expect(field('GUEST_RIP').children.map((child) => present(child).label)).toEqual(['Stored', 'Live']);
+  });
+
+  it('says in words what signs and colours show', () => {
+    const breakpoints = new Map([['GUEST_RIP', 'Guest RIP']]);
+    expect(present(field('GUEST_RIP', { breakpoints })).spoken).toBe(
+      'Guest RIP, stored 0x100002 · live 0x100004 (_start+0x4), changed, was 0x100002, the machine stops when it changes',
+    );
+    expect(present(field('VMX_PREEMPTION_TIMER_VALUE')).spoken).toContain(
+      'not in use: "Activate VMX-preemption timer" is 0',
+    );
+  });
+
+  it('tells a stored value that changed under an equal live one', () => {
+    const changed = { ...REASON, live: '0x5', previous: { stored: '0x1', live: '0x5' } };
+    const [group] = buildTree([{ title: 'G', rows: [changed] }], {
+      filter: '',
+      hideAbsent: false,
+      breakpoints: new Map(),
+      isEditable: true,
+    }).roots as GroupNode[];
+    expect(present(group.children[0]).description).toContain('stored was 0x1');
+  });
+
+  it('marks the bits that have changed', () => {
+    const [enable, paging] = field('GUEST_CR0').children;
+    expect(present(enable).description).toBe('1');
+    expect(present(paging)).toMatchObject({ description: 'Δ 1 · was 0', icon: 'circle-filled' });
+    expect(present(paging).spoken).toBe('PG: Paging: 1, changed, was 0');
+  });
+
+  it('is grey with its control when it is absent', () => {
+    expect(present(field('TSC_MULTIPLIER'))).toMatchObject({
+      description: 'the processor does not have it: needs "Use TSC scaling"',
+      isGrey: true,
+      icon: 'circle-slash',
+      context: 'field',
+    });
+    expect(present(field('VMX_PREEMPTION_TIMER_VALUE')).description).toBe(
+      '0x0 · not in use: "Activate VMX-preemption timer" is 0',
+    );
+  });
+
+  it('offers what can be done with it', () => {
+    const breakpoints = new Map([['GUEST_RIP', 'Guest RIP']]);
+    expect(present(field('VM_EXIT_REASON')).context).toBe('field copyable editable watchable');
+    expect(present(field('GUEST_RIP', { breakpoints })).context).toBe('field copyable editable watched');
+    expect(present(field('VM_EXIT_REASON', { isEditable: false })).context).toBe('field copyable watchable');
+    const [group] = buildTree([{ title: 'G', rows: [{ ...REASON, watched: true }] }], {
+      filter: '',
+      hideAbsent: false,
+      breakpoints: new Map(),
+      isEditable: true,
+    }).roots as GroupNode[];
+    expect(present(group.children[0])).toMatchObject({
+      context: 'field copyable editable',
+      icon: 'debug-breakpoint-data',
+    });
+  });
+
+  it('has its encoding, its values and the manual in the hover', () => {
+    expect(hoverOf(field('GUEST_RIP'))).toEqual({
+      title: 'Guest RIP',
+      lines: [
+        ['Encoding', '0x681e, 64 bits'],
+        ['Stored', '0x100002 (1048578)'],
+        ['Live', '0x100004 (1048580)'],
+        ['Meaning', '_start+0x4'],
+        ['At the last stop', 'stored 0x100002, live 0x100002'],
+        ['Manual', 'SDM "Guest Register State", 26.4.1'],
+      ],
+    });
+    expect(hoverOf(field('GUEST_CR0').children[1])?.lines).toContainEqual(['Of', 'Guest CR0, bit 31']);
+    expect(hoverOf(build().roots[0])).toBeUndefined();
+  });
+});
+
+describe('the fields of two VM exits', () => {
+  it('are compared by key', () => {
+    const before = [{ title: 'G', rows: [{ ...REASON, stored: '0x1' }, RIP] }];
+    const after = [{ title: 'G', rows: [REASON, { ...RIP, previous: { stored: '0x9' } }, CR0] }];
+    const [{ rows }] = comparedWith(after, before);
+    expect(rows.map(({ previous }) => previous)).toEqual([{ stored: '0x1' }, undefined, undefined]);
+  });
+});
+
+describe('what stands above the fields', () => {
+  it('is nothing when they are all there', () => {
+    expect(messageFor({ kind: 'shown', shown: 5, total: 5, filter: '' })).toBeUndefined();
+  });
+
+  it('counts what a filter has found', () => {
+    expect(messageFor({ kind: 'shown', shown: 1, total: 5, filter: 'rip' })).toBe(
+      '1 of 5 fields match "rip".',
+    );
+    expect(messageFor({ kind: 'shown', shown: 0, total: 5, filter: 'x' })).toBe('No field matches "x".');
+  });
+
+  it('says why there are none, and what to do', () => {
+    expect(messageFor({ kind: 'noSession' })).toContain('Start debugging');
+    expect(messageFor({ kind: 'running', hasFields: false })).toContain('Pause');
+    expect(messageFor({ kind: 'running', hasFields: true })).toContain('last stop');
+    expect(messageFor({ kind: 'noVmx' })).toContain('no VT-x');
+    expect(messageFor({ kind: 'noCurrentVmcs' })).toContain('VMPTRLD');
+    expect(messageFor({ kind: 'failed', reason: 'gone' })).toContain('gone');
+  });
+});
+
+describe('what is typed for a value', () => {
+  it.each([
+    ['', 64, 'Type a number'],
+    ['0x10000', 16, '0x10000 does not fit 16 bits.'],
+    ['2', 1, '2 does not fit 1 bit.'],
+    ['-0x8001', 16, 'does not fit'],
+  ])('%j is refused for %i bits', (text, bits, problem) => {
+    expect(problemWith(text, bits)).toContain(problem);
+  });
+
+  it.each([
+    ['0xffff', 16],
+    ['-1', 16],
+    ['0b1', 1],
+    ['1_000', 16],
+    ['rip + 2', 64],
+    ['_start', 64],
+  ])('%j can be tried for %i bits', (text, bits) => {
+    expect(problemWith(text, bits)).toBeUndefined();
+  });
+});

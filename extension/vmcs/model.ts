@@ -1,0 +1,191 @@
+/** The nodes of the VMCS view, made from the rows that the adapter gives. */
+import type { DecodedPart, VmcsGroup, VmcsRow } from '../../debug-adapter/protocol/vmcs.ts';
+import { matchesFilter } from './filter.ts';
+
+export interface GroupNode {
+  readonly kind: 'group';
+  readonly id: string;
+  readonly title: string;
+  readonly changes: number;
+  readonly isFiltered: boolean;
+  readonly children: readonly FieldNode[];
+}
+
+/** The fields whose change stops the machine. */
+export interface BreakpointsNode {
+  readonly kind: 'breakpoints';
+  readonly id: string;
+  readonly children: readonly BreakpointNode[];
+}
+
+export interface BreakpointNode {
+  readonly kind: 'breakpoint';
+  readonly id: string;
+  readonly key: string;
+  readonly title: string;
+}
+
+export interface FieldNode {
+  readonly kind: 'field';
+  readonly id: string;
+  readonly row: VmcsRow;
+  /** The value that counts now: live where there is one. */
+  readonly value: string | undefined;
+  /** What `value` was at the last stop, when it has changed. */
+  readonly was: string | undefined;
+  readonly isChanged: boolean;
+  /** `here`: set in this view; `elsewhere`: a data breakpoint of VS Code. */
+  readonly watched: 'here' | 'elsewhere' | undefined;
+  readonly isEditable: boolean;
+  readonly children: readonly (ValueNode | PartNode)[];
+}
+
+export interface ValueNode {
+  readonly kind: 'value';
+  readonly id: string;
+  readonly field: VmcsRow;
+  readonly which: 'Stored' | 'Live';
+  readonly value: string;
+}
+
+export interface PartNode {
+  readonly kind: 'part';
+  readonly id: string;
+  readonly field: VmcsRow;
+  readonly part: DecodedPart;
+  /** What it was at the last stop, when it has changed. */
+  readonly was: string | undefined;
+  readonly isEditable: boolean;
+}
+
+export type VmcsNode = GroupNode | FieldNode | ValueNode | PartNode | BreakpointsNode | BreakpointNode;
+
+export interface TreeOptions {
+  readonly filter: string;
+  /** Leaves out what the processor does not have or does not look at. */
+  readonly hideAbsent: boolean;
+  /** Titles of the fields with breakpoints of this view, by key. */
+  readonly breakpoints: ReadonlyMap<string, string>;
+  /** False for what was recorded in the past. */
+  readonly isEditable: boolean;
+}
+
+export interface VmcsTree {
+  readonly roots: readonly VmcsNode[];
+  /** Fields that are shown, and that there are. */
+  readonly shown: number;
+  readonly total: number;
+}
+
+export function buildTree(groups: readonly VmcsGroup[], options: TreeOptions): VmcsTree {
+  const total = groups.reduce((sum, { rows }) => sum + rows.length, 0);
+  const shown = groups
+    .map((group) => groupNode(group, options))
+    .filter(({ children }) => children.length > 0);
+  return {
+    roots: [...breakpointsNode(options), ...shown],
+    shown: shown.reduce((sum, { children }) => sum + children.length, 0),
+    total,
+  };
+}
+
+function breakpointsNode({ breakpoints }: TreeOptions): BreakpointsNode[] {
+  if (breakpoints.size === 0) return [];
+  const children = [...breakpoints].map(
+    ([key, title]): BreakpointNode => ({ kind: 'breakpoint', id: `breakpoint ${key}`, key, title }),
+  );
+  return [{ kind: 'breakpoints', id: 'breakpoints', children }];
+}
+
+function groupNode({ title, rows }: VmcsGroup, options: TreeOptions): GroupNode {
+  const isFiltered = options.filter.trim() !== '';
+  const children = rows
+    .map((row) => fieldNode(row, options))
+    .filter((field) => !(options.hideAbsent && isAbsent(field.row)) && matchesFilter(field, options.filter));
+  return {
+    kind: 'group',
+    // Another id opens the groups while a filter is on and leaves them as they were without it.
+    id: `group ${title}${isFiltered ? ' filtered' : ''}`,
+    title,
+    changes: children.filter(({ isChanged }) => isChanged).length,
+    isFiltered,
+    children,
+  };
+}
+
+export function isAbsent({ missing, unused }: VmcsRow): boolean {
+  return missing !== undefined || unused !== undefined;
+}
+
+function fieldNode(row: VmcsRow, { breakpoints, isEditable }: TreeOptions): FieldNode {
+  const { key, stored, live, previous, parts } = row;
+  const value = live ?? stored;
+  const before = previous?.live ?? previous?.stored;
+  const mayEdit = isEditable && value !== undefined;
+  const values: ValueNode[] =
+    stored === undefined || live === undefined
+      ? []
+      : [
+          { kind: 'value', id: `stored ${key}`, field: row, which: 'Stored', value: stored },
+          { kind: 'value', id: `live ${key}`, field: row, which: 'Live', value: live },
+        ];
+  return {
+    kind: 'field',
+    id: `field ${key}`,
+    row,
+    value,
+    was: before === value ? undefined : before,
+    isChanged: previous !== undefined,
+    watched: breakpoints.has(key) ? 'here' : row.watched ? 'elsewhere' : undefined,
+    isEditable: mayEdit,
+    children: [
+      ...values,
+      ...parts.map((part): PartNode => {
+        const was = before === undefined ? undefined : bitsOf(before, part);
+        return {
+          kind: 'part',
+          id: `part ${key} ${part.bit}`,
+          field: row,
+          part,
+          was: was === part.value ? undefined : was,
+          isEditable: mayEdit,
+        };
+      }),
+    ],
+  };
+}
+
+function bitsOf(value: string, { bit, width }: DecodedPart): string {
+  return `0x${((BigInt(value) >> BigInt(bit)) & ((1n << BigInt(width)) - 1n)).toString(16)}`;
+}
+
+/** The rows with what they were before, for fields recorded at two VM exits. */
+export function comparedWith(groups: readonly VmcsGroup[], before: readonly VmcsGroup[]): VmcsGroup[] {
+  const earlier = new Map(before.flatMap(({ rows }) => rows.map((row) => [row.key, row] as const)));
+  return groups.map(({ title, rows }) => ({
+    title,
+    rows: rows.map((row) => {
+      const { previous: _, ...now } = row;
+      const was = earlier.get(row.key);
+      if (was?.stored === undefined || (was.stored === row.stored && was.live === row.live)) return now;
+      return { ...now, previous: { stored: was.stored, ...(was.live !== undefined && { live: was.live }) } };
+    }),
+  }));
+}
+
+/** Every node with the one it is under. */
+export function parentsOf(roots: readonly VmcsNode[]): ReadonlyMap<string, VmcsNode> {
+  const parents = new Map<string, VmcsNode>();
+  const visit = (node: VmcsNode): void => {
+    for (const child of childrenOf(node)) {
+      parents.set(child.id, node);
+      visit(child);
+    }
+  };
+  for (const root of roots) visit(root);
+  return parents;
+}
+
+export function childrenOf(node: VmcsNode): readonly VmcsNode[] {
+  return 'children' in node ? node.children : [];
+}

@@ -1,0 +1,208 @@
+/**
+ * How a node of the VMCS view looks and sounds. What has changed has a sign and words, not only a colour; what is not
+ * in use is grey and says which control it needs.
+ */
+import type { FieldNode, PartNode, VmcsNode } from './model.ts';
+
+/** Stands before what has changed since the last stop. */
+const CHANGED = 'Δ';
+
+export interface Presentation {
+  readonly label: string;
+  readonly description: string;
+  /** Name of a codicon. */
+  readonly icon: string;
+  readonly iconColor?: string;
+  /** What a screen reader says. */
+  readonly spoken: string;
+  /** Words that menus look for. */
+  readonly context: string;
+  readonly isGrey: boolean;
+  readonly isExpanded: boolean;
+}
+
+const PLAIN = { icon: 'blank', context: '', isGrey: false, isExpanded: false };
+const CHANGED_COLOR = 'gitDecoration.modifiedResourceForeground';
+const BREAKPOINT_COLOR = 'debugIcon.breakpointForeground';
+
+export function present(node: VmcsNode): Presentation {
+  switch (node.kind) {
+    case 'breakpoints':
+      return {
+        ...PLAIN,
+        label: 'Stops when changed',
+        description: countOf(node.children.length, 'field'),
+        icon: 'debug-breakpoint-data',
+        iconColor: BREAKPOINT_COLOR,
+        spoken: `Stops when changed, ${countOf(node.children.length, 'field')}`,
+        context: 'breakpoints',
+        isExpanded: true,
+      };
+    case 'breakpoint':
+      return {
+        ...PLAIN,
+        label: node.title,
+        description: 'when the stored value changes',
+        spoken: `The machine stops when ${node.title} changes`,
+        context: 'watched',
+      };
+    case 'group':
+      return {
+        ...PLAIN,
+        label: node.title,
+        description: node.changes === 0 ? '' : `${CHANGED} ${node.changes} changed`,
+        icon: 'symbol-structure',
+        spoken: node.changes === 0 ? node.title : `${node.title}, ${countOf(node.changes, 'field')} changed`,
+        context: 'group',
+        isExpanded: node.isFiltered,
+      };
+    case 'value': {
+      const what = node.which === 'Stored' ? 'what VMREAD gives' : 'what the processor holds';
+      return {
+        ...PLAIN,
+        label: node.which,
+        description: `${node.value} (${what})`,
+        spoken: `${node.which}: ${node.value}, ${what}`,
+        context: 'copyable',
+      };
+    }
+    case 'part':
+      return presentPart(node);
+    case 'field':
+      return presentField(node);
+  }
+}
+
+function presentPart({ part, was, isEditable }: PartNode): Presentation {
+  const { name, meaning, width } = part;
+  const value = plainNumber(part.value);
+  const isNamed = meaning !== part.value && meaning !== value;
+  const shown = isNamed ? `${value} (${meaning})` : value;
+  const before = was === undefined ? '' : plainNumber(was);
+  return {
+    ...PLAIN,
+    label: name,
+    description: was === undefined ? shown : `${CHANGED} ${shown} · was ${before}`,
+    icon: width > 1 ? 'symbol-numeric' : part.value === '0x0' ? 'circle-outline' : 'circle-filled',
+    ...(was !== undefined && { iconColor: CHANGED_COLOR }),
+    spoken: `${name}: ${shown}${was === undefined ? '' : `, changed, was ${before}`}`,
+    context: isEditable ? 'copyable editable' : 'copyable',
+  };
+}
+
+function presentField(node: FieldNode): Presentation {
+  const { row, was, isChanged, watched } = node;
+  const absent = absence(node);
+  const value = valueText(node);
+  const change = !isChanged
+    ? undefined
+    : was === undefined
+      ? `stored was ${row.previous?.stored}`
+      : `was ${was}`;
+  const parts = [value, absent, change].filter((text) => text !== undefined);
+  const spoken = [
+    row.title,
+    value,
+    absent,
+    isChanged ? `changed, ${change}` : undefined,
+    watched && 'the machine stops when it changes',
+  ].filter((text) => text !== undefined);
+  return {
+    ...PLAIN,
+    label: row.title,
+    description: `${isChanged ? `${CHANGED} ` : ''}${parts.join(' · ')}`,
+    ...iconOf(node),
+    spoken: spoken.join(', '),
+    context: contextOf(node),
+    isGrey: absent !== undefined,
+  };
+}
+
+function valueText({ row, value }: FieldNode): string | undefined {
+  if (value === undefined) return undefined;
+  const meaning = row.meaning === undefined ? '' : ` (${row.meaning})`;
+  return row.live === undefined ? `${value}${meaning}` : `stored ${row.stored} · live ${value}${meaning}`;
+}
+
+/** Why a field has no value or one that does not matter. */
+function absence({ row }: FieldNode): string | undefined {
+  if (row.missing !== undefined) return `the processor does not have it: needs "${row.missing}"`;
+  return row.unused === undefined ? undefined : `not in use: "${row.unused}" is 0`;
+}
+
+function iconOf({ watched, isChanged, row }: FieldNode): { icon: string; iconColor?: string } {
+  if (watched) return { icon: 'debug-breakpoint-data', iconColor: BREAKPOINT_COLOR };
+  if (isChanged) return { icon: 'diff-modified', iconColor: CHANGED_COLOR };
+  if (row.missing !== undefined || row.unused !== undefined)
+    return { icon: 'circle-slash', iconColor: 'disabledForeground' };
+  return { icon: 'blank' };
+}
+
+function contextOf({ row, isEditable, watched }: FieldNode): string {
+  const words = ['field'];
+  if (row.missing === undefined) words.push('copyable');
+  if (isEditable) words.push('editable');
+  if (watched === 'here') words.push('watched');
+  else if (watched === undefined && row.missing === undefined) words.push('watchable');
+  return words.join(' ');
+}
+
+/** Small numbers in decimal: bits and short fields. */
+function plainNumber(value: string): string {
+  const number = BigInt(value);
+  return number < 10n ? number.toString() : value;
+}
+
+function countOf(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+/** Lines of the hover over a node: what, and its text. */
+export interface Hover {
+  readonly title: string;
+  readonly lines: readonly (readonly [what: string, text: string])[];
+}
+
+export function hoverOf(node: VmcsNode): Hover | undefined {
+  switch (node.kind) {
+    case 'field':
+      return fieldHover(node);
+    case 'part': {
+      const { bit, width, name, meaning, value } = node.part;
+      const bits = width === 1 ? `bit ${bit}` : `bits ${bit + width - 1}:${bit}`;
+      return {
+        title: name,
+        lines: [
+          ['Of', `${node.field.title}, ${bits}`],
+          ['Value', meaning === value ? value : `${value} (${meaning})`],
+          ...(node.was === undefined ? [] : ([['At the last stop', node.was]] as const)),
+          ['Manual', node.field.reference],
+        ],
+      };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function fieldHover(node: FieldNode): Hover {
+  const { row, isChanged } = node;
+  const lines: (readonly [string, string])[] = [['Encoding', `${row.encoding}, ${row.bits} bits`]];
+  if (row.stored !== undefined) lines.push(['Stored', both(row.stored)]);
+  if (row.live !== undefined) lines.push(['Live', both(row.live)]);
+  if (row.meaning !== undefined) lines.push(['Meaning', row.meaning]);
+  const absent = absence(node);
+  if (absent !== undefined) lines.push(['Existence', absent]);
+  if (isChanged && row.previous) {
+    const { stored, live } = row.previous;
+    lines.push(['At the last stop', live === undefined ? stored : `stored ${stored}, live ${live}`]);
+  }
+  if (node.watched) lines.push(['Breakpoint', 'the machine stops when the stored value changes']);
+  lines.push(['Manual', row.reference]);
+  return { title: row.title, lines };
+}
+
+function both(value: string): string {
+  const number = BigInt(value);
+  return number < 10n ? value : `${value} (${number})`;
+}

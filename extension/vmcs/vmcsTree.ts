@@ -1,0 +1,68 @@
+/** The nodes of the VMCS view as VS Code's tree takes them. */
+import * as vscode from 'vscode';
+import { childrenOf, parentsOf, type VmcsNode } from './model.ts';
+import { hoverOf, present } from './presentation.ts';
+
+/** Grey is a decoration of these URIs: items have no colour of their own. */
+const SCHEME = 'hvm-vmcs';
+
+export class VmcsTreeProvider implements vscode.TreeDataProvider<VmcsNode>, vscode.FileDecorationProvider {
+  readonly #changed = new vscode.EventEmitter<undefined>();
+  #roots: readonly VmcsNode[] = [];
+  #parents: ReadonlyMap<string, VmcsNode> = new Map();
+
+  readonly onDidChangeTreeData = this.#changed.event;
+
+  get isEmpty(): boolean {
+    return this.#roots.length === 0;
+  }
+
+  show(roots: readonly VmcsNode[]): void {
+    this.#roots = roots;
+    this.#parents = parentsOf(roots);
+    this.#changed.fire(undefined);
+  }
+
+  getChildren(node?: VmcsNode): VmcsNode[] {
+    return [...(node === undefined ? this.#roots : childrenOf(node))];
+  }
+
+  getParent(node: VmcsNode): VmcsNode | undefined {
+    return this.#parents.get(node.id);
+  }
+
+  getTreeItem(node: VmcsNode): vscode.TreeItem {
+    const { label, description, icon, iconColor, spoken, context, isGrey, isExpanded } = present(node);
+    const item = new vscode.TreeItem(label, collapsibleState(node, isExpanded));
+    item.id = node.id;
+    item.description = description;
+    item.iconPath = new vscode.ThemeIcon(
+      icon,
+      iconColor === undefined ? undefined : new vscode.ThemeColor(iconColor),
+    );
+    item.accessibilityInformation = { label: spoken };
+    item.contextValue = context;
+    if (isGrey) item.resourceUri = vscode.Uri.from({ scheme: SCHEME, path: `/${node.id}` });
+    return item;
+  }
+
+  /** Hovers are made when they are asked for. Names of symbols are nobody's Markdown. */
+  resolveTreeItem(item: vscode.TreeItem, node: VmcsNode): vscode.TreeItem {
+    const hover = hoverOf(node);
+    if (hover === undefined) return item;
+    const text = new vscode.MarkdownString('**').appendText(hover.title).appendMarkdown('**');
+    for (const [what, value] of hover.lines) text.appendMarkdown(`\n\n${what}: `).appendText(value);
+    item.tooltip = text;
+    return item;
+  }
+
+  provideFileDecoration(uri: vscode.Uri): vscode.FileDecoration | undefined {
+    if (uri.scheme !== SCHEME) return undefined;
+    return new vscode.FileDecoration(undefined, undefined, new vscode.ThemeColor('disabledForeground'));
+  }
+}
+
+function collapsibleState(node: VmcsNode, isExpanded: boolean): vscode.TreeItemCollapsibleState {
+  if (childrenOf(node).length === 0) return vscode.TreeItemCollapsibleState.None;
+  return isExpanded ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.Collapsed;
+}
