@@ -3,14 +3,22 @@ import * as vscode from 'vscode';
 import { registerCommands } from './commands/commands.ts';
 import { ConfigurationProvider, DynamicConfigurations } from './configuration/configurationProvider.ts';
 import type { ExtensionHost } from './host/extensionHost.ts';
+import { MemoryDocuments } from './memory/memoryDocuments.ts';
 import { DEBUG_TYPE, Sessions } from './session/sessions.ts';
+import { StatusBar } from './statusBar/statusBar.ts';
+import { SerialTerminals } from './terminal/serialTerminals.ts';
 import { registerVmcsView } from './vmcs/register.ts';
 
 export function startExtension(context: vscode.ExtensionContext, host: ExtensionHost): void {
   const { extensionUri } = context;
   const sessions = new Sessions();
+  const terminals = new SerialTerminals(sessions);
+  const documents = new MemoryDocuments(sessions);
   context.subscriptions.push(
     sessions,
+    terminals,
+    documents,
+    new StatusBar(sessions),
     vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, {
       createDebugAdapterDescriptor: () => host.adapterDescriptor(extensionUri),
     }),
@@ -20,7 +28,7 @@ export function startExtension(context: vscode.ExtensionContext, host: Extension
       new DynamicConfigurations(host),
       vscode.DebugConfigurationProviderTriggerKind.Dynamic,
     ),
-    registerCommands(extensionUri, host),
+    registerCommands({ extension: extensionUri, host, sessions, terminals, documents }),
     registerVmcsView(context, sessions),
   );
 }
