@@ -18,6 +18,7 @@ import {
 } from './requests/dataBreakpoints.ts';
 import { disassemble } from './requests/disassemble.ts';
 import { disconnect, terminate } from './requests/end.ts';
+import { entryReport } from './requests/entryReport.ts';
 import { evaluate, setExpression, setVariable } from './requests/evaluate.ts';
 import { exceptionInfo } from './requests/exceptionInfo.ts';
 import { exits } from './requests/exits.ts';
@@ -87,6 +88,7 @@ export class DebugSession {
       'hvm/exits': (args) => exits(this.#context, args),
       'hvm/vmcs': (args) => vmcs(this.#context, args),
       'hvm/setVmcsFieldBreakpoints': (args) => setVmcsFieldBreakpoints(this.#context, args),
+      'hvm/entryReport': (args) => entryReport(this.#context, args),
       'hvm/setVmcsField': (args) => setVmcsField(this.#context, args),
       'hvm/statistics': () => hvm.statistics(this.#context),
       'hvm/serialInput': (args) => hvm.serialInput(this.#context, args),

@@ -5,3 +5,4 @@ export { createDebugTarget } from './debug/debugTarget.ts';
 export type { DebugTargetHost } from './debug/host.ts';
 export type * from './debug/target.ts';
 export type { MachineConfig, NamedBytes } from './machine/config.ts';
+export { entryReportLines } from './vmx/entryReport.ts';

@@ -38,6 +38,7 @@ export const TARGET_CALLS = [
   'currentVmcs',
   'vmcs',
   'setVmcsField',
+  'entryReport',
   'readMemory',
   'writeMemory',
   'disassemble',

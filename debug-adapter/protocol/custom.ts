@@ -2,6 +2,7 @@
  * What this debugger adds to the Debug Adapter Protocol, declared once for both sides. A request's entry is its
  * arguments and its response's body, an event's entry is its body. Numbers that need 64 bits are hexadecimal text.
  */
+import type { EntryReportRequests } from './entryReport.ts';
 import type { ExitEvents, ExitRequests } from './exits.ts';
 import type { VmcsRequests } from './vmcs.ts';
 
@@ -18,7 +19,7 @@ export interface StatisticsBody {
   }[];
 }
 
-export interface CustomRequests extends ExitRequests, VmcsRequests {
+export interface CustomRequests extends EntryReportRequests, ExitRequests, VmcsRequests {
   'hvm/statistics': [undefined, StatisticsBody];
   /** Text typed into the serial terminal. */
   'hvm/serialInput': [{ readonly text: string }, undefined];

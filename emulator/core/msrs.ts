@@ -257,6 +257,14 @@ export function writeMsr(cpu: Cpu, msr: number, value: bigint): boolean {
   return true;
 }
 
+/** Whether WRMSR would take the value, as far as that can be told without writing it. */
+export function acceptsMsr(cpu: Cpu, msr: number, value: bigint): boolean {
+  const row = isX2apic(cpu, msr) ? undefined : offeredRow(cpu, msr);
+  if (!row) return isX2apic(cpu, msr);
+  if (!('field' in row)) return row.write !== undefined;
+  return (value & ~row.allowed) === 0n && row.check?.(cpu, value) !== false;
+}
+
 /** The manual's name of an MSR, or undefined when the processor does not have it. */
 export function msrName(cpu: Cpu, msr: number): string | undefined {
   if (isX2apic(cpu, msr)) return `x2APIC MSR ${msr.toString(16).toUpperCase()}H`;

@@ -3,6 +3,7 @@ import { UserError } from '../base/errors.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { VMX_OPERATION } from '../state/registers.ts';
 import { EXIT_REASONS } from '../vmx/exitReasons.ts';
+import { lastEntryReport, nextEntryReport } from '../vmx/failedEntry.ts';
 import { fieldByEncoding, fieldExists } from '../vmx/vmcsLayout.ts';
 import { BreakpointTable } from './breakpointTable.ts';
 import { DataBreakpoints } from './dataBreakpoints.ts';
@@ -20,6 +21,7 @@ import type {
   DebugAddress,
   DebugTarget,
   DisassembledLine,
+  EntryReport,
   ExitBreakpoint,
   ExitRecord,
   MachineStatistics,
@@ -143,6 +145,12 @@ class MachineTarget implements DebugTarget {
       machine.mmu.updateContext();
       return true;
     });
+  }
+
+  entryReport(vcpu: number, which: 'current' | 'lastFailure'): EntryReport | undefined {
+    const { vmx } = this.#processor(vcpu);
+    if (vmx === undefined) return undefined;
+    return which === 'current' ? nextEntryReport(vmx.processor) : lastEntryReport(vmx.processor);
   }
 
   // Memory

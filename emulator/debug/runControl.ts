@@ -3,8 +3,7 @@
  * the debugger are served.
  */
 import { Unimplemented, UserError } from '../base/errors.ts';
-import { describeAllFailures, describeFailedCheck, entryFailureTitle } from '../vmx/describeEntryFailure.ts';
-import type { FailedEntryCheck } from '../vmx/entryChecks/evaluate.ts';
+import { describeFailedEntry } from '../vmx/describeEntryFailure.ts';
 import { type ExitReasonKey, exitReasonRow } from '../vmx/exitReasons.ts';
 import type { BreakpointTable } from './breakpointTable.ts';
 import type { DataBreakpoints, DataChange } from './dataBreakpoints.ts';
@@ -365,22 +364,17 @@ export class RunControl {
     };
     // The built-in VMM tells its own failures; those of a hypervisor that is debugged are for it to see first.
     if (this.#machine.processor.hasBuiltInVmm) return;
-    vmx.onEntryFailure = (failure) => this.#entryFailed(failure);
+    vmx.onEntryFailure = () => this.#entryFailed();
   }
 
-  #entryFailed(failure: FailedEntryCheck): void {
+  #entryFailed(): void {
     const { processor, system } = this.#machine;
     const ids = this.#exitBreakpoints
       .filter(({ reasons }) => reasons.includes(ENTRY_FAILURE))
       .map(({ id }) => id);
     if (ids.length === 0 || processor.vmx === undefined) return;
-    const { view } = processor.vmx.processor;
-    const rip = `0x${processor.linearRip.toString(16)}`;
     this.#stoppingExits = ids;
-    this.#entryFailure = {
-      description: `VM entry at RIP ${rip} failed: ${entryFailureTitle(failure)}: ${describeFailedCheck(failure, view)}`,
-      details: describeAllFailures(view),
-    };
+    this.#entryFailure = describeFailedEntry(processor.vmx.processor);
     system.machine.stop();
   }
 

@@ -6,6 +6,8 @@
  * promises. While the machine runs, methods are served between batches of instructions (every few milliseconds).
  */
 
+import type { EntryReport } from '../vmx/entryReport.ts';
+
 /** An address in one of the address spaces. `level` is the virtualization level; the running one when absent. */
 export interface DebugAddress {
   readonly space: 'linear' | 'guest-physical' | 'host-physical' | 'io' | 'msr' | 'vmcs';
@@ -146,6 +148,8 @@ export interface CurrentVmcs {
   readonly launched: boolean;
 }
 
+export type { BrokenRule, EntryReport, RuleField } from '../vmx/entryReport.ts';
+
 /** One VM exit, as recorded. */
 export interface ExitRecord {
   readonly number: number;
@@ -213,6 +217,12 @@ export interface DebugTarget {
   currentVmcs(vcpu: number): CurrentVmcs;
   vmcs(vcpu: number): readonly VmcsFieldValue[];
   setVmcsField(vcpu: number, key: string, value: bigint): boolean;
+
+  /**
+   * Would the current VMCS enter, or why did the last VM entry fail: every rule that does not hold. Undefined without
+   * VT-x, and for `lastFailure` while no entry has failed.
+   */
+  entryReport(vcpu: number, which: 'current' | 'lastFailure'): EntryReport | undefined;
 
   /** Bytes from `address` on, stopping at the first unmapped one. Never has side effects. */
   readMemory(vcpu: number, address: DebugAddress, count: number): Uint8Array;

@@ -13,8 +13,9 @@ import { Cpu } from '../core/cpu.ts';
 import { OUTCOME } from '../core/outcome.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import { VMX_OPERATION } from '../state/registers.ts';
-import { allFailures } from '../vmx/entryChecks/evaluate.ts';
+import { entryReportLines } from '../vmx/entryReport.ts';
 import { EXIT_REASON_NUMBER, exitReasonRow } from '../vmx/exitReasons.ts';
+import { lastEntryReport } from '../vmx/failedEntry.ts';
 import { SLOT } from '../vmx/vmcs.ts';
 import { describeVmInstructionError } from '../vmx/vmInstructionErrors.ts';
 import type { Vmx } from '../vmx/vmx.ts';
@@ -204,22 +205,18 @@ export class Vmm {
 
   #entryFailed(vcpu: Vcpu, reason: number): VmmStop {
     const name = exitReasonRow(reason)?.name ?? `exit reason ${reason}`;
-    if (reason !== EXIT_REASON_NUMBER.entryFailureMsrLoading) return this.#entryFailure(vcpu, name);
-    const entry = vcpu.vmx.vmread('EXIT_QUALIFICATION');
-    return { reason: 'entry-failure', description: `${name}: entry ${entry}`, details: [] };
+    return this.#entryFailure(vcpu, name);
   }
 
-  /** Every check that fails, with the field and the bits that are at fault. */
+  /** Every rule that is broken, with the field and the bits that are at fault. */
   #entryFailure({ vmx }: Vcpu, what: string): VmmStop {
-    const details = allFailures(vmx.processor.view).map(({ row, violation }) => {
-      const { field, offendingBits, allowed } = violation;
-      const bits = offendingBits === undefined ? '' : `, bits ${hex(offendingBits)}`;
-      const may = allowed === undefined ? '' : `; allowed: ${allowed}`;
-      return `${row.text}: ${field} is ${hex(vmx.vmread(field))}${bits}${may}`;
-    });
+    const report = lastEntryReport(vmx.processor);
+    const details = report === undefined ? [] : entryReportLines(report);
+    const first = report?.rules[0];
+    const value = first?.field && `: ${first.field.key} is ${hex(first.field.value)}`;
     return {
       reason: 'entry-failure',
-      description: `${what} at RIP ${hex(vmx.vmread('GUEST_RIP'))}: ${details[0] ?? 'no check fails any more'}`,
+      description: `${what} at RIP ${hex(vmx.vmread('GUEST_RIP'))}: ${first?.text ?? 'no rule is broken'}${value ?? ''}`,
       details,
     };
   }

@@ -165,7 +165,9 @@ describe('a VM entry that fails', () => {
     expect(test.field('VM_EXIT_REASON')).toBe(ENTRY_FAILURE | 33n);
     expect(test.field('EXIT_QUALIFICATION')).toBe(0n);
     expect(test.state.RIP).toBe(test.field('HOST_RIP'));
-    expect(test.vmx.processor.lastEntryFailure?.row.id).toBe('guest.rflags.reserved');
+    expect(test.vmx.processor.failedEntry?.problem).toMatchObject({
+      failure: { row: { id: 'guest.rflags.reserved' } },
+    });
   });
 
   it('leaves launch state, guest state and VM-entry interruption information as they are', () => {

@@ -17,7 +17,8 @@ import type { EntryFailure } from './entryChecks/evaluate.ts';
 import { injectedEvent, isValid } from './eventInformation.ts';
 import { entryFailureExit } from './exit.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
-import { loadMsrs } from './msrAreas.ts';
+import { noteFailedEntry } from './failedEntry.ts';
+import { loadMsrs, refusedMsr } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
 import {
   DEBUG_ROWS,
@@ -48,7 +49,7 @@ const DR7_ZEROS = 0xd000;
 const DR7_ONES = 0x400;
 
 /** @see SDM "VM Entries", chapter 28 */
-export function vmEnter(processor: VmxProcessor): EntryResult {
+export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
   const { vmcs, marks, view, state } = processor;
   if (marks === undefined) throw new TypeError('VM entry without a current VMCS');
   if (marks.controlsChanged) {
@@ -57,9 +58,8 @@ export function vmEnter(processor: VmxProcessor): EntryResult {
   }
   // 1. Checks on the controls, the host-state area and the guest-state area.
   const failure = marks.firstFailure(view);
-  processor.lastEntryFailure = failure;
   if (failure !== undefined) {
-    processor.onEntryFailure(failure);
+    noteFailedEntry(processor, { kind: 'check', failure }, launch);
     const { outcome } = failure;
     if (outcome.kind === 'VMfailValid') return outcome;
     processor.announceVmcsWrite();
@@ -73,8 +73,11 @@ export function vmEnter(processor: VmxProcessor): EntryResult {
   // 3. Loading MSRs.
   const count = vmcs.low(SLOT.VM_ENTRY_MSR_LOAD_COUNT) >>> 0;
   if (count !== 0) {
-    const failing = loadMsrs(processor, vmcs.physicalAddress(SLOT.VM_ENTRY_MSR_LOAD_ADDRESS), count);
+    const area = vmcs.physicalAddress(SLOT.VM_ENTRY_MSR_LOAD_ADDRESS);
+    const failing = loadMsrs(processor, area, count);
     if (failing !== 0) {
+      const refused = refusedMsr(processor, area, count, failing);
+      if (refused !== undefined) noteFailedEntry(processor, { kind: 'msr', refused }, launch);
       processor.announceVmcsWrite();
       entryFailureExit(processor, EXIT_REASON_NUMBER.entryFailureMsrLoading, failing);
       return 'failed';

@@ -46,6 +46,8 @@ export class VmcsMarks {
   controlsChanged = true;
   /** Virtualization level of the guest; 0 while it has never been entered. */
   level = 0;
+  /** RIP of the VMWRITE that wrote each field last, by ordinal; 0 is unknown. */
+  writers: BigUint64Array | undefined = undefined;
   /** Rows that read something that has changed since they passed. */
   readonly #pending = ALL.slice();
 
@@ -64,6 +66,12 @@ export class VmcsMarks {
       this.controlsChanged = true;
     }
     for (const row of ROWS_OF_FIELD[ordinal]) this.#pending[row >> 5] |= 1 << (row & 31);
+  }
+
+  /** A VMWRITE of the running program wrote a field. */
+  written(ordinal: number, rip: bigint): void {
+    this.writers ??= new BigUint64Array(VMCS_FIELD_LIST.length);
+    this.writers[ordinal] = rip;
   }
 
   /** Runs the rows that have to run, in the manual's order, up to the first that fails. */

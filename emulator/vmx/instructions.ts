@@ -12,6 +12,7 @@ import { setArithmeticFlags } from '../state/flags.ts';
 import { AR, BLOCKING, CR4, CS, EFER, FLAG, VMX_OPERATION } from '../state/registers.ts';
 import { vmEnter } from './entry.ts';
 import { fixedBitsViolated } from './entryChecks/check.ts';
+import { noteFailedEntry } from './failedEntry.ts';
 import { interceptInstruction } from './intercepts.ts';
 import { invept, invvpid } from './invalidate.ts';
 import { NO_VMCS, type VmxProcessor } from './processor.ts';
@@ -211,6 +212,7 @@ function vmwrite(processor: VmxProcessor, instruction: Instruction): Outcome {
   if (!fieldIsWritable(field, capabilities.vmwriteToAnyField))
     return vmFail(processor, 'vmwriteReadOnlyComponent');
   writeField(processor, field, value, Number(encoding) & HIGH_ACCESS);
+  processor.marks?.written(field.ordinal, processor.state.RIP);
   return vmSucceed(processor);
 }
 
@@ -229,11 +231,18 @@ export function writeField(processor: VmxProcessor, field: VmcsField, value: big
 /** @see SDM "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine" */
 export function vmlaunchOrVmresume(processor: VmxProcessor, launch: boolean): Outcome {
   const { vmcs, state } = processor;
-  if (!vmcs.isValid) return vmFailInvalid(processor);
-  if (state.INTERRUPTIBILITY & BLOCKING.MOV_SS) return vmFail(processor, 'entryEventsBlockedByMovSs');
-  if (launch && vmcs.launched) return vmFail(processor, 'vmlaunchNonClearVmcs');
-  if (!launch && !vmcs.launched) return vmFail(processor, 'vmresumeNonLaunchedVmcs');
-  const result = vmEnter(processor);
+  if (!vmcs.isValid) {
+    noteFailedEntry(processor, { kind: 'noVmcs' }, launch);
+    return vmFailInvalid(processor);
+  }
+  const refuse = (error: VmInstructionErrorKey): Outcome => {
+    noteFailedEntry(processor, { kind: 'basic', error }, launch);
+    return vmFail(processor, error);
+  };
+  if (state.INTERRUPTIBILITY & BLOCKING.MOV_SS) return refuse('entryEventsBlockedByMovSs');
+  if (launch && vmcs.launched) return refuse('vmlaunchNonClearVmcs');
+  if (!launch && !vmcs.launched) return refuse('vmresumeNonLaunchedVmcs');
+  const result = vmEnter(processor, launch);
   return typeof result === 'string' ? OUTCOME.JUMPED : vmFailValid(processor, result.error);
 }
 

@@ -3,7 +3,7 @@
  *
  * Intel SDM Vol. 3C, "Loading MSRs", 28.4; "Saving MSRs", 29.4; "Loading MSRs", 29.6.
  */
-import { readMsr, writeMsr } from '../core/msrs.ts';
+import { acceptsMsr, msrName, readMsr, writeMsr } from '../core/msrs.ts';
 import { timeStampCounter } from '../core/timeStampCounter.ts';
 import type { VmxProcessor } from './processor.ts';
 
@@ -37,6 +37,55 @@ function isX2apicRange({ state }: VmxProcessor, msr: number): boolean {
   return msr >>> 8 === 8 && (state.IA32_APIC_BASE & APIC_BASE_EXTD) !== 0n;
 }
 
+/** The first entry of an area that VM entry cannot load. */
+export interface RefusedMsr {
+  /** From 1. */
+  readonly number: number;
+  readonly address: number;
+  readonly msr: number;
+  readonly name: string | undefined;
+  readonly value: bigint;
+  readonly why: string;
+}
+
+/** Why an entry of an MSR-load area cannot be loaded whatever its value is. */
+function whyNotLoadable(processor: VmxProcessor, msr: number, reserved: number): string | undefined {
+  if (reserved !== 0) return 'bits 63:32 of the entry are not 0';
+  if (NOT_LOADED.has(msr)) return 'this MSR may not be in the area';
+  if (isX2apicRange(processor, msr)) return 'x2APIC registers may not be in the area in x2APIC mode';
+  return undefined;
+}
+
+/**
+ * The first entry that cannot be loaded, without loading anything.
+ *
+ * @param failed the number of the entry that is known not to load
+ */
+export function refusedMsr(
+  processor: VmxProcessor,
+  area: number,
+  count: number,
+  failed?: number,
+): RefusedMsr | undefined {
+  const { physical, cpu } = processor;
+  for (let number = failed ?? 1; number <= count; number++) {
+    const address = area + (number - 1) * ENTRY_SIZE;
+    const msr = physical.read32(address);
+    const value = physical.read64(address + DATA_OFFSET);
+    const name = msrName(cpu, msr);
+    const refused = failed === number || !acceptsMsr(cpu, msr, value);
+    const why =
+      whyNotLoadable(processor, msr, physical.read32(address + RESERVED_OFFSET)) ??
+      (name === undefined
+        ? 'the processor has no such MSR'
+        : refused
+          ? 'WRMSR refuses the value'
+          : undefined);
+    if (why !== undefined) return { number, address, msr, name, value, why };
+  }
+  return undefined;
+}
+
 /**
  * Loads the MSRs of an area in order. Gives the number (from 1) of the entry that cannot be loaded, or 0.
  *
@@ -48,7 +97,7 @@ export function loadMsrs(processor: VmxProcessor, area: number, count: number): 
     const entry = area + (number - 1) * ENTRY_SIZE;
     const msr = physical.read32(entry);
     const reserved = physical.read32(entry + RESERVED_OFFSET);
-    if (reserved !== 0 || NOT_LOADED.has(msr) || isX2apicRange(processor, msr)) return number;
+    if (whyNotLoadable(processor, msr, reserved) !== undefined) return number;
     if (!writeMsr(cpu, msr, physical.read64(entry + DATA_OFFSET))) return number;
   }
   return 0;

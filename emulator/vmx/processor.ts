@@ -14,9 +14,9 @@ import { EFER, VMX_OPERATION } from '../state/registers.ts';
 import type { VmxCapabilities } from './capabilities.ts';
 import { CONTROL_SLOTS, type ControlBit, type ControlWords } from './controls.ts';
 import { type EntryContext, type VmcsView, vmcsView } from './entryChecks/check.ts';
-import type { FailedEntryCheck } from './entryChecks/evaluate.ts';
 import { type VmcsMarks, VmcsRegions } from './entryMarks.ts';
 import { ExitLog } from './exitLog.ts';
+import type { FailedEntry } from './failedEntry.ts';
 import { capabilitiesOf } from './model.ts';
 import { MonitorTrapFlag } from './monitorTrapFlag.ts';
 import { CurrentVmcs } from './vmcs.ts';
@@ -65,10 +65,10 @@ export class VmxProcessor {
   injected: GuestEvent | undefined = undefined;
   /** The VMM runs one instruction of the guest: I/O instructions are not intercepted, nothing pends. */
   stepping = false;
-  /** Why the last VM entry failed. */
-  lastEntryFailure: FailedEntryCheck | undefined = undefined;
-  /** Called when the checks of a VM entry have failed, before anything follows from it. */
-  onEntryFailure: (failure: FailedEntryCheck) => void = () => undefined;
+  /** The last VM entry that failed, as it was then. */
+  failedEntry: FailedEntry | undefined = undefined;
+  /** Called when a VM entry has failed, before anything follows from it. */
+  onEntryFailure: (failed: FailedEntry) => void = () => undefined;
   /** Called after each VM exit was recorded and the host state is loaded, with the basic exit reason. */
   onExit: (basicReason: number) => void = () => undefined;
   /** Called when another VMCS, or none, has become current. */

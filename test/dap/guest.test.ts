@@ -209,14 +209,43 @@ describe('a hypervisor whose VM entry fails', () => {
     const info = await talk.request('exceptionInfo', { threadId: 1 });
     expect(info.exceptionId).toBe('VM entry failed');
     expect(info.description).toMatch(
-      /^VM entry at RIP 0x[0-9a-f]+ failed: VM entry with invalid control fields: /,
+      /^VMLAUNCH at RIP 0x[0-9a-f]+ failed: VMfailValid\(7\): VM entry with invalid control fields: Reserved bits /,
     );
-    const rules = (info.details?.stackTrace ?? '').split('\n');
-    expect(rules.length).toBeGreaterThan(5);
-    for (const rule of rules) expect(rule).toMatch(/ is 0x[0-9a-f]+.* \(SDM .*\)$/);
+    const lines = (info.details?.stackTrace ?? '').split('\n');
+    expect(lines[0]).toBe('1. Reserved bits in the pin-based VM-execution controls must be set properly');
+    expect(lines[1]).toBe('   PIN_BASED_VM_EXECUTION_CONTROLS (0x4000) is 0x0; at fault: bits 2:1, bit 4');
+    expect(lines.filter((line) => /^\d+\. /.test(line)).length).toBeGreaterThan(5);
     expect((await talk.stack())[0]).toMatch(/^_start launch\.S:/);
     const end = await talk.runs('continue');
     expect(end.event).toBe('terminated');
+  });
+
+  it('has a report on the entry that failed and on the next one', async () => {
+    const talk = await Conversation.start();
+    await talk.launch({ program: 'launch.elf', stopOnEntry: true }, async () => {
+      await talk.request('setExceptionBreakpoints', { filters: ['entry-failure'] });
+    });
+    const before = await talk.request('hvm/entryReport', { threadId: 1, which: 'lastFailure' });
+    expect(before.report).toBeUndefined();
+    const { report: early } = await talk.request('hvm/entryReport', { threadId: 1 });
+    expect(early).toMatchObject({
+      enters: false,
+      outcome: 'VMfailInvalid: there is no current VMCS',
+      rules: [{ id: 'basic.noVmcs' }],
+    });
+    await talk.runs('continue');
+    const { report: last } = await talk.request('hvm/entryReport', { threadId: 1, which: 'lastFailure' });
+    expect(last).toMatchObject({
+      instruction: 'VMLAUNCH',
+      enters: false,
+      failedAt: { location: expect.stringMatching(/^_start\+0x[0-9a-f]+ launch\.S:23$/) },
+    });
+    const { report: next } = await talk.request('hvm/entryReport', { threadId: 1, which: 'current' });
+    expect(next?.rules).toEqual(last?.rules);
+    expect(next?.rules[0]).toMatchObject({
+      id: 'controls.pinBased.reserved',
+      field: { value: '0x0', offendingBits: '0x16', passing: '0x16' },
+    });
   });
 
   it('without the filter goes on and sees the error number itself', async () => {

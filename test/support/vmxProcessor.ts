@@ -148,10 +148,7 @@ export function processorInGuest(contents: TestVmcs = guestVmcs()): TestVmx {
   const test = processorInRoot(contents);
   test.vmx.enterGuest();
   if (!test.vmx.processor.inGuest) {
-    const failure = test.vmx.processor.lastEntryFailure;
-    throw new Error(
-      `VM entry failed: ${failure?.row.text ?? 'no check'} (${JSON.stringify(failure?.violation, text)})`,
-    );
+    throw new Error(`VM entry failed: ${JSON.stringify(test.vmx.processor.failedEntry?.problem, text)}`);
   }
   return test;
 }

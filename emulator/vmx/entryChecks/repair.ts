@@ -1,0 +1,93 @@
+/**
+ * For a rule that a VMCS breaks, a value of the field with which the rule holds: found by trying, near to what stands
+ * there, and checked against every other rule.
+ */
+import { bitFieldMask } from '../../base/bitFields.ts';
+import type { VmcsFieldKey } from '../fields.ts';
+import { VMCS_FIELD } from '../vmcsLayout.ts';
+import {
+  type EntryCheckRow,
+  type EntryContext,
+  type ReadVmcsField,
+  type Violation,
+  vmcsView,
+} from './check.ts';
+import { ENTRY_CHECKS } from './evaluate.ts';
+
+interface Source {
+  readonly read: ReadVmcsField;
+  readonly context: EntryContext;
+}
+
+const NO_LINK = 0xffff_ffff_ffff_ffffn;
+/** Values of a part of a field that are worth trying. */
+const MOST_PART_VALUES = 16n;
+
+/** Values that pass for many fields of this kind, the better ones first. */
+const USUAL: Readonly<Partial<Record<VmcsFieldKey, readonly bigint[]>>> = {
+  VMCS_LINK_POINTER: [NO_LINK],
+  VIRTUAL_PROCESSOR_IDENTIFIER: [1n],
+  TSC_MULTIPLIER: [1n << 48n],
+  HOST_CS_SELECTOR: [8n],
+  HOST_SS_SELECTOR: [0x10n],
+  HOST_TR_SELECTOR: [0x18n],
+  CR3_TARGET_COUNT: [0n],
+  VM_ENTRY_INSTRUCTION_LENGTH: [1n],
+};
+
+/**
+ * @param known ids of the rules that are broken anyway
+ * @returns undefined when no single value of the field does it
+ */
+export function passingValue(
+  row: EntryCheckRow,
+  violation: Violation,
+  source: Source,
+  known: ReadonlySet<string>,
+): bigint | undefined {
+  const { ordinal, mask, key } = VMCS_FIELD[violation.field];
+  const tried = new Set<bigint>();
+  const value = source.read(ordinal);
+  for (const candidate of candidates(key, value, violation, source.context)) {
+    const next = candidate & mask;
+    if (next === value || tried.has(next)) continue;
+    tried.add(next);
+    const view = vmcsView((at) => (at === ordinal ? next : source.read(at)), source.context);
+    // Another field of the same sentence may still break it.
+    if (row.check(view)?.field === violation.field) continue;
+    const breaksNothing = ENTRY_CHECKS.every(
+      (other) => known.has(other.id) || other.check(view) === undefined,
+    );
+    if (breaksNothing) return next;
+  }
+  return undefined;
+}
+
+function* candidates(
+  key: VmcsFieldKey,
+  value: bigint,
+  { offendingBits }: Violation,
+  { linearAddressWidth, physicalAddressWidth }: EntryContext,
+): Generator<bigint> {
+  if (offendingBits !== undefined) {
+    yield value ^ offendingBits;
+    yield value & ~offendingBits;
+    yield value | offendingBits;
+  }
+  yield* USUAL[key] ?? [];
+  const field = VMCS_FIELD[key];
+  for (const part of field.bits ?? []) {
+    if ((part.width ?? 1) === 1) continue;
+    const cleared = value & ~bitFieldMask(part);
+    for (let n = 0n; n < MOST_PART_VALUES; n++)
+      yield cleared | ((n << BigInt(part.bit)) & bitFieldMask(part));
+  }
+  const bits = field.width === 'natural' ? 64 : field.width;
+  for (let bit = 0n; bit < bits; bit++) yield value ^ (1n << bit);
+  yield BigInt.asUintN(64, BigInt.asIntN(linearAddressWidth, value));
+  yield value & ((1n << BigInt(physicalAddressWidth)) - 1n) & ~0xfffn;
+  // Limits: the granularity wants all ones, or few.
+  yield value | 0xfffn;
+  yield value & 0xf_ffffn;
+  yield 0n;
+}
