@@ -151,8 +151,10 @@ function addSpecs(
     // 64-bit operands need a REX prefix, and beside one there is no AH, CH, DH or BH.
     if (operands.includes('h') && nominalBits.includes(64)) continue;
     if (outside64 && operands.some((kind) => kind === 'b' || kind === 'x' || kind === 'p')) continue;
-    // Only memory is narrower than an XMM register.
-    const operandBits = nominalBits.map((size, i) => (operands[i] === 'v' && size < 128 ? 128 : size));
+    // Only memory is narrower than a vector register.
+    const operandBits = nominalBits.map((size, i) =>
+      operands[i] === 'v' && size < 128 ? 128 : operands[i] === 'q' ? 64 : size,
+    );
     const key = handlerKey(row.op, bits, operands, operandBits, variant);
     const feature = form.feature ?? row.feature;
     specs.set(key, { key, row, bits, operands, operandBits, feature, flat: variant === 'flat' });

@@ -146,7 +146,13 @@ export function rowsOf(
 }
 
 /** An instruction with two sources that does the same in every lane. */
-export function binary(op: string, features: Features, lane: Lane2, ref: Reference): SemanticRow[] {
+export function binary(
+  op: string,
+  features: Features,
+  lane: Lane2,
+  ref: Reference,
+  narrow: (bits: number) => OperandBits = (bits) => bits as OperandBits,
+): SemanticRow[] {
   const emit = (e: Emitter): void => {
     begin(e);
     const [left, right] = isVex(e) ? [1, 2] : [0, 1];
@@ -155,7 +161,7 @@ export function binary(op: string, features: Features, lane: Lane2, ref: Referen
     const mmx = isMmx(e);
     result(e, lane(e, a0, b0, mmx), a1 && b1 && lane(e, a1, b1, mmx));
   };
-  return rowsOf(op, features, { sources: 2 }, emit, ref);
+  return rowsOf(op, features, { sources: 2, narrow }, emit, ref);
 }
 
 /** An instruction with one source that does the same in every lane. */

@@ -152,6 +152,9 @@ function interleave(size: number, high: boolean): Lane2 {
   };
 }
 
+/** The MMX forms of PUNPCKL read four bytes of memory. */
+const halfMmx = (bits: number) => (bits === 64 ? 32 : bits) as 32;
+
 /** The elements of `a` negated, kept or cleared by the sign of `b`'s. */
 function applySign(size: 8 | 16 | 32): Lane2 {
   const shape = `i${size}x${128 / size}` as 'i8x16' | 'i16x8' | 'i32x4';
@@ -443,9 +446,9 @@ export const VECTOR_INTEGER_ROWS: readonly SemanticRow[] = [
   ...binary('PACKSSDW', MMX_SSE2, pack('i16x8_narrow_i32x4_s'), P('PACKSSWB/PACKSSDW—Pack With Signed Saturation')),
   ...binary('PACKUSWB', MMX_SSE2, pack('i8x16_narrow_i16x8_u'), P('PACKUSWB—Pack With Unsigned Saturation')),
   ...binary('PACKUSDW', SSE4_1, pack('i16x8_narrow_i32x4_u'), P('PACKUSDW—Pack With Unsigned Saturation')),
-  ...binary('PUNPCKLBW', MMX_SSE2, interleave(1, false), UNPACKL),
-  ...binary('PUNPCKLWD', MMX_SSE2, interleave(2, false), UNPACKL),
-  ...binary('PUNPCKLDQ', MMX_SSE2, interleave(4, false), UNPACKL),
+  ...binary('PUNPCKLBW', MMX_SSE2, interleave(1, false), UNPACKL, halfMmx),
+  ...binary('PUNPCKLWD', MMX_SSE2, interleave(2, false), UNPACKL, halfMmx),
+  ...binary('PUNPCKLDQ', MMX_SSE2, interleave(4, false), UNPACKL, halfMmx),
   ...binary('PUNPCKLQDQ', SSE2, interleave(8, false), UNPACKL),
   ...binary('PUNPCKHBW', MMX_SSE2, interleave(1, true), UNPACKH),
   ...binary('PUNPCKHWD', MMX_SSE2, interleave(2, true), UNPACKH),

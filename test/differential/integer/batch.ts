@@ -1,10 +1,12 @@
 /**
  * Cases and their results, and the files in which native.c reads and writes them: numbers are 64 bits, little-endian.
  *
- * Batch: counts of mappings and cases, GS.base; mappings (address, size, writable, executable, accessible, position of
- * the content in the file); cases (RIP, RFLAGS, mode, 16 registers, two pokes of address, length and 16 bytes).
+ * Batch: counts of mappings and cases, GS.base, whether there is vector state; mappings (address, size, writable, executable, accessible, position of
+ * the content in the file); cases (RIP, RFLAGS, mode, 16 registers, two pokes of address, length and 16 bytes);
+ * the cases' vector state (16 × 32 bytes of YMM registers, MXCSR, x87 control, status and abridged tag words, 8 × 16 bytes of ST
+ * registers).
  * Results: for each case vector, error code, CR2, RIP, RFLAGS, registers, count of changes; then the changes (address,
- * length, bytes).
+ * length, bytes), then the vector state.
  */
 import { CODE, CODE_SIZE, contentOf, GS_BASE, PAGE, PAGES } from './layout.ts';
 
@@ -22,6 +24,8 @@ export interface Case {
   /** Registers by number. */
   readonly gpr: readonly bigint[];
   readonly pokes: readonly Poke[];
+  /** {@link VECTOR_BYTES} bytes, in all cases or none. */
+  readonly vectors?: Uint8Array;
 }
 
 /** What came of it. */
@@ -36,12 +40,15 @@ export interface Result {
   readonly gpr: readonly bigint[];
   /** Bytes of memory that differ from before the pokes. */
   readonly changes: readonly Poke[];
+  readonly vectors?: Uint8Array;
 }
+
+export const VECTOR_BYTES = 16 * 32 + 4 * 8 + 8 * 16;
 
 /** Status flags and DF. */
 export const FLAGS = 0xcd5;
 
-const HEADER = 3 * 8;
+const HEADER = 4 * 8;
 const MAPPING = 6 * 8;
 const POKE = 2 * 8 + 16;
 const CASE = (3 + 16) * 8 + 2 * POKE;
@@ -52,7 +59,9 @@ export function writeBatch(code: Uint8Array, cases: readonly Case[]): Uint8Array
     { address: CODE, access: 'read', content: code, executable: true },
     ...pages.map((page) => ({ ...page, executable: false })),
   ];
-  const contents = HEADER + mappings.length * MAPPING + cases.length * CASE;
+  const hasVectors = cases[0]?.vectors !== undefined;
+  const perCase = CASE + (hasVectors ? VECTOR_BYTES : 0);
+  const contents = HEADER + mappings.length * MAPPING + cases.length * perCase;
   const file = new Uint8Array(contents + CODE_SIZE + pages.length * PAGE);
   const view = new DataView(file.buffer);
   let at = 0;
@@ -62,7 +71,7 @@ export function writeBatch(code: Uint8Array, cases: readonly Case[]): Uint8Array
       at += 8;
     }
   };
-  put(mappings.length, cases.length, GS_BASE);
+  put(mappings.length, cases.length, GS_BASE, hasVectors);
   let position = contents;
   for (const { address, access, executable, content } of mappings) {
     put(address, content.length, access === 'write', executable, access !== 'none', position);
@@ -78,10 +87,14 @@ export function writeBatch(code: Uint8Array, cases: readonly Case[]): Uint8Array
       at += 16;
     }
   }
+  for (const { vectors } of hasVectors ? cases : []) {
+    file.set(vectors as Uint8Array, at);
+    at += VECTOR_BYTES;
+  }
   return file;
 }
 
-export function readResults(file: Uint8Array, count: number): Result[] {
+export function readResults(file: Uint8Array, count: number, withVectors: boolean): Result[] {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   let at = 0;
   const take = () => {
@@ -97,6 +110,9 @@ export function readResults(file: Uint8Array, count: number): Result[] {
       at += length;
       return { address, bytes: file.slice(at - length, at) };
     });
-    return { vector: Number(vector), errorCode, cr2, rip, rflags: Number(rflags), gpr, changes };
+    const result = { vector: Number(vector), errorCode, cr2, rip, rflags: Number(rflags), gpr, changes };
+    if (!withVectors) return result;
+    at += VECTOR_BYTES;
+    return { ...result, vectors: file.slice(at - VECTOR_BYTES, at) };
   });
 }

@@ -2,12 +2,13 @@
 import { FEATURES } from '../../../emulator/core/features.ts';
 import { writeRflags } from '../../../emulator/state/flags.ts';
 import { CPU_FIELDS, RAM_OFFSET } from '../../../emulator/state/layout.ts';
-import { ACTIVITY, CS, FLAG, GS, RSP, SS, TR } from '../../../emulator/state/registers.ts';
+import { ACTIVITY, CR4, CS, FLAG, GS, RSP, SS, TR } from '../../../emulator/state/registers.ts';
 import type { BareProcessor } from '../../support/bareProcessor.ts';
 import { bareProcessor } from '../../support/bareProcessor.ts';
 import type { Case, Poke, Result } from './batch.ts';
 import { FLAGS } from './batch.ts';
 import { CODE, CODE_SIZE, contentOf, GS_BASE, PAGE, PAGES } from './layout.ts';
+import { loadVectors, storedVectors } from './vectors.ts';
 
 /** Physical addresses. The program's pages lie at their linear addresses; the rest is mapped at {@link SYSTEM} alone. */
 const PML4 = 0x1000;
@@ -56,20 +57,21 @@ export class EmulatedProcessor {
     return this.processor.engine.translations;
   }
 
-  run({ mode, rip, rflags, gpr, pokes }: Case): Result {
+  run({ mode, rip, rflags, gpr, pokes, vectors }: Case): Result {
     const { state, physical, cpu, engine } = this.processor;
     state.u8.set(this.#initial, STATE_START);
     state.setSegmentSelector(CS, mode === 64 ? 0x33 : 0x23);
     state.setSegmentAccessRights(CS, mode === 64 ? 0xa0fb : 0xc0fb);
     for (let r = 0; r < 16; r++) state.setGpr(r, gpr[r] as bigint);
     writeRflags(state, rflags | FLAG.IF);
+    if (vectors) loadVectors(state, vectors);
     state.RIP = rip;
     cpu.mmu.updateContext();
     for (const { address, bytes } of pokes) physical.copyIn(Number(address), bytes);
     for (let activations = 0; engine.run(100_000) !== 'inactive'; activations++) {
       if (activations === 10) throw new Error('the instruction does not end');
     }
-    return this.#result();
+    return vectors ? { ...this.#result(), vectors: storedVectors(state) } : this.#result();
   }
 
   #result(): Result {
@@ -147,6 +149,9 @@ export class EmulatedProcessor {
     }
     physical.write64(GDT + 0x10, 0x00af_9b00_0000_ffffn);
     physical.write64(TSS + 4, SYSTEM + BigInt(STACK));
+    state.CR4 |= BigInt(CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.OSXSAVE);
+    state.CR0 |= 0x20n;
+    state.XCR0 = 7n;
     state.IA32_EFER = 0xd01n;
     state.GDTR_BASE = SYSTEM + BigInt(GDT);
     state.GDTR_LIMIT = 0xff;

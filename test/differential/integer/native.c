@@ -4,6 +4,9 @@
  * instruction is surrounded by INT3, so that its own end is one too. The signal handler records the state that the kernel
  * saved and puts the next case in its place, so a case costs one signal.
  *
+ * A batch may have vector state too: YMM0 to YMM15, MXCSR, the x87 control, status and (abridged) tag words and ST0 to ST7 are
+ * then loaded from and recorded in the state that the signal frame has.
+ *
  * native BATCH RESULTS; the formats are those of batch.ts.
  */
 #define _GNU_SOURCE
@@ -23,7 +26,7 @@
 typedef uint64_t u64;
 
 struct header {
-  u64 mappings, cases, gs_base;
+  u64 mappings, cases, gs_base, vectors;
 };
 
 struct mapping {
@@ -44,6 +47,12 @@ struct result {
   u64 vector, error_code, cr2, rip, rflags, gpr[16], changes;
 };
 
+struct vectors {
+  uint8_t ymm[16][32];
+  u64 mxcsr, control, status, tag;
+  uint8_t st[8][16];
+};
+
 /* Index in the saved context by register number. */
 static const int GREG[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                              REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
@@ -57,6 +66,7 @@ static const int GREG[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RB
 static const struct header *header;
 static const struct mapping *mappings;
 static const struct test_case *cases;
+static const struct vectors *vectors;
 static uint8_t **pristine;
 static FILE *results;
 static u64 current;
@@ -108,6 +118,45 @@ static void load(gregset_t registers) {
   registers[REG_CSGSFS] = (greg_t)(((u64)start[REG_CSGSFS] & ~CS_MASK) | cs);
 }
 
+/* Places in the signal frame's XSAVE area. */
+#define XSTATE_BV 512
+#define YMM_HIGH 576
+#define X87_SSE_AVX 7
+
+static void load_vectors(fpregset_t state) {
+  const struct vectors *v = &vectors[current];
+  uint8_t *area = (uint8_t *)state;
+  u64 in_use = X87_SSE_AVX;
+  memcpy(area + XSTATE_BV, &in_use, sizeof in_use);
+  for (int i = 0; i < 16; i++) {
+    memcpy(area + 160 + 16 * i, v->ymm[i], 16);
+    memcpy(area + YMM_HIGH + 16 * i, v->ymm[i] + 16, 16);
+  }
+  state->mxcsr = (uint32_t)v->mxcsr;
+  state->cwd = (uint16_t)v->control;
+  state->swd = (uint16_t)v->status;
+  state->ftw = (uint16_t)v->tag;
+  memcpy(area + 32, v->st, sizeof v->st);
+}
+
+static void record_vectors(const fpregset_t state) {
+  const uint8_t *area = (const uint8_t *)state;
+  u64 in_use;
+  memcpy(&in_use, area + XSTATE_BV, sizeof in_use);
+  struct vectors v = {.mxcsr = state->mxcsr, .control = 0x37f};
+  if (in_use & 1) {
+    v.control = state->cwd;
+    v.status = state->swd;
+    v.tag = state->ftw;
+    memcpy(v.st, area + 32, sizeof v.st);
+  }
+  for (int i = 0; i < 16; i++) {
+    if (in_use & 2) memcpy(v.ymm[i], area + 160 + 16 * i, 16);
+    if (in_use & 4) memcpy(v.ymm[i] + 16, area + YMM_HIGH + 16 * i, 16);
+  }
+  put(&v, sizeof v);
+}
+
 static void record(const gregset_t registers) {
   struct result r = {
       .vector = (u64)registers[REG_TRAPNO],
@@ -133,9 +182,13 @@ static void handle(int signal, siginfo_t *info, void *context) {
     running = 1;
   } else {
     record(registers);
+    if (header->vectors) record_vectors(((ucontext_t *)context)->uc_mcontext.fpregs);
     current++;
   }
-  if (current < header->cases) load(registers);
+  if (current < header->cases) {
+    load(registers);
+    if (header->vectors) load_vectors(((ucontext_t *)context)->uc_mcontext.fpregs);
+  }
   else memcpy(registers, start, sizeof start);
 }
 
@@ -159,6 +212,7 @@ int main(int argc, char **argv) {
   header = (const struct header *)batch;
   mappings = (const struct mapping *)(header + 1);
   cases = (const struct test_case *)(mappings + header->mappings);
+  vectors = (const struct vectors *)(cases + header->cases);
 
   pristine = calloc(header->mappings, sizeof *pristine);
   for (u64 m = 0; m < header->mappings; m++) {

@@ -16,7 +16,7 @@ export function runNatively(code: Uint8Array, cases: readonly Case[]): Result[] 
     execFileSync('gcc', [...options, '-o', path('native'), source], { stdio: ['ignore', 'ignore', 'pipe'] });
     writeFileSync(path('batch'), writeBatch(code, cases));
     execFileSync(path('native'), [path('batch'), path('results')], { stdio: ['ignore', 'ignore', 'pipe'] });
-    return readResults(readFileSync(path('results')), cases.length);
+    return readResults(readFileSync(path('results')), cases.length, cases[0]?.vectors !== undefined);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
