@@ -65,7 +65,8 @@ export class RunControl {
       throw dapError('notStepping', { reason: this.#lastStop.description });
     this.#running = true;
     this.#pauseWanted = false;
-    let isFirst = true;
+    // Before the first stop there is nothing that could have changed since the last one.
+    let isFirst = this.#lastStop !== undefined;
     const runOnce = (request: RunRequest): Promise<StopEvent> => {
       const stop = this.#runOnce(isFirst ? request : { ...request, continues: true });
       isFirst = false;

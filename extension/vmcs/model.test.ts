@@ -115,6 +115,8 @@ describe('the tree of the VMCS view', () => {
     ['0x6800', ['GUEST_CR0']],
     ['tsc scaling', ['TSC_MULTIPLIER']],
     ['paging', ['GUEST_CR0']],
+    ['aging', []],
+    ['uest_cr', ['GUEST_CR0']],
     ['cpuid', ['VM_EXIT_REASON']],
     ['@changed', ['GUEST_RIP', 'GUEST_CR0']],
     ['@changed cr0', ['GUEST_CR0']],
@@ -140,7 +142,7 @@ describe('the tree of the VMCS view', () => {
 describe('a field', () => {
   it('shows stored and live where they differ, and what it was', () => {
     expect(present(field('GUEST_RIP')).description).toBe(
-      'Δ stored 0x100002 · live 0x100004 (_start+0x4) · was 0x100002',
+      'Δ live 0x100004 (_start+0x4) · stored 0x100002 · was 0x100002',
     );
     expect(field('GUEST_RIP').children.map((child) => present(child).label)).toEqual(['Stored', 'Live']);
   });
@@ -148,7 +150,7 @@ describe('a field', () => {
   it('says in words what signs and colours show', () => {
     const breakpoints = new Map([['GUEST_RIP', 'Guest RIP']]);
     expect(present(field('GUEST_RIP', { breakpoints })).spoken).toBe(
-      'Guest RIP, stored 0x100002 · live 0x100004 (_start+0x4), changed, was 0x100002, the machine stops when it changes',
+      'Guest RIP, live 0x100004 (_start+0x4) · stored 0x100002, changed, was 0x100002, the machine stops when it changes',
     );
     expect(present(field('VMX_PREEMPTION_TIMER_VALUE')).spoken).toContain(
       'not in use: "Activate VMX-preemption timer" is 0',
@@ -175,7 +177,8 @@ describe('a field', () => {
 
   it('is grey with its control when it is absent', () => {
     expect(present(field('TSC_MULTIPLIER'))).toMatchObject({
-      description: 'the processor does not have it: needs "Use TSC scaling"',
+      description: 'needs "Use TSC scaling"',
+      spoken: 'TSC multiplier, the processor does not have it: needs "Use TSC scaling"',
       isGrey: true,
       icon: 'circle-slash',
       context: 'field',

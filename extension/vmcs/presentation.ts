@@ -94,12 +94,13 @@ function presentField(node: FieldNode): Presentation {
   const { row, was, isChanged, watched } = node;
   const absent = absence(node);
   const value = valueText(node);
+  const needs = row.missing === undefined ? absent : `needs "${row.missing}"`;
   const change = !isChanged
     ? undefined
     : was === undefined
       ? `stored was ${row.previous?.stored}`
       : `was ${was}`;
-  const parts = [value, absent, change].filter((text) => text !== undefined);
+  const parts = [value, needs, change].filter((text) => text !== undefined);
   const spoken = [
     row.title,
     value,
@@ -121,7 +122,7 @@ function presentField(node: FieldNode): Presentation {
 function valueText({ row, value }: FieldNode): string | undefined {
   if (value === undefined) return undefined;
   const meaning = row.meaning === undefined ? '' : ` (${row.meaning})`;
-  return row.live === undefined ? `${value}${meaning}` : `stored ${row.stored} · live ${value}${meaning}`;
+  return row.live === undefined ? `${value}${meaning}` : `live ${value}${meaning} · stored ${row.stored}`;
 }
 
 /** Why a field has no value or one that does not matter. */

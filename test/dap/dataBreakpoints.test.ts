@@ -142,6 +142,17 @@ describe('the rows of the VMCS view', () => {
     expect((await row(talk, 'GUEST_CR0')).meaning).toContain('PE');
   });
 
+  it('have not changed at the first stop', async () => {
+    const talk = await Conversation.start();
+    await talk.launch({ program: 'exits.elf', mode: 'guest' }, async () => {
+      await talk.request('hvm/setVmcsFieldBreakpoints', { keys: ['VM_EXIT_REASON'] });
+    });
+    const { groups } = await talk.request('hvm/vmcs', { threadId: 1 });
+    expect(groups.flatMap(({ rows }) => rows).filter(({ previous }) => previous)).toEqual([]);
+    await talk.runs('continue');
+    expect((await row(talk, 'VM_EXIT_REASON')).previous).toEqual({ stored: '0xa' });
+  });
+
   it('name the control of a field that does not exist or is not in use', async () => {
     const talk = await guestAtEntry();
     expect(await row(talk, 'TSC_MULTIPLIER')).toMatchObject({ missing: 'Use TSC scaling', parts: [] });
