@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FileError, readMachineConfig, splitModule } from './launch/image.ts';
 import { render } from './launch/reference.ts';
-import { launchSchema } from './launch/schema.ts';
+import { initialConfigurations, launchSchema, launchSnippets } from './launch/schema.ts';
 import { checkLaunchArguments } from './launch/validate.ts';
 import { LAUNCH_OPTIONS } from './launchConfig.ts';
 
@@ -94,6 +94,12 @@ describe('what is generated from the table', () => {
       expect(schema.properties).not.toHaveProperty(absent);
     for (const property of Object.values(schema.properties))
       expect(property.markdownDescription).not.toBe('');
+  });
+
+  it('what a launch.json begins with has no attribute that does not exist', () => {
+    const snippets = launchSnippets().map(({ body }) => body as Record<string, unknown>);
+    for (const configuration of [...initialConfigurations(), ...snippets])
+      expect(check(configuration).warnings).toEqual([]);
   });
 
   it('every default passes its own check', () => {

@@ -1,6 +1,7 @@
 /** Every file that is generated from a table, and what renders it. `npm run gen` writes them, a test compares them. */
 import { render as renderLaunchReference } from '../debug-adapter/launch/reference.ts';
-import { launchSchema } from '../debug-adapter/launch/schema.ts';
+import { initialConfigurations, launchSchema, launchSnippets } from '../debug-adapter/launch/schema.ts';
+import { BREAKPOINT_LANGUAGES } from '../extension/manifest/languages.ts';
 
 export interface Generator {
   /** Path from the top of the repository. */
@@ -11,16 +12,22 @@ export interface Generator {
 
 export const GENERATORS: readonly Generator[] = [
   { file: 'docs/generated/launch.md', render: renderLaunchReference },
-  { file: 'package.json', render: withLaunchSchema },
+  { file: 'package.json', render: renderManifest },
 ];
 
-/** package.json with the attributes of a launch configuration. */
-function withLaunchSchema(current: string): string {
+/** package.json with what it says about launch configurations and about languages. */
+function renderManifest(current: string): string {
   const manifest = JSON.parse(current) as {
-    contributes: { debuggers: { type: string; configurationAttributes: unknown }[] };
+    contributes: { breakpoints: unknown; debuggers: Record<string, unknown>[] };
   };
-  for (const contributed of manifest.contributes.debuggers) {
-    if (contributed.type === 'hvm') contributed.configurationAttributes = { launch: launchSchema() };
+  const { contributes } = manifest;
+  contributes.breakpoints = BREAKPOINT_LANGUAGES.map(({ id }) => ({ language: id }));
+  const hvm = contributes.debuggers.find(({ type }) => type === 'hvm');
+  if (hvm) {
+    hvm.languages = BREAKPOINT_LANGUAGES.filter(({ startsHere }) => startsHere).map(({ id }) => id);
+    hvm.configurationAttributes = { launch: launchSchema() };
+    hvm.initialConfigurations = initialConfigurations();
+    hvm.configurationSnippets = launchSnippets();
   }
   return `${JSON.stringify(manifest, undefined, 2)}\n`;
 }
