@@ -219,6 +219,8 @@ describe('the exit information', () => {
     expect(field(bench, 'VM_EXIT_REASON').meaning).toBe('I/O instruction');
     const port = field(bench, 'EXIT_QUALIFICATION').fields.find(({ key }) => key === 'PORT');
     expect(port?.value).toBe(0x80n);
+    expect(field(bench, 'EXIT_QUALIFICATION').meaning).toBe('I/O instruction: OUT 0x80, 1 byte');
+    expect(field(bench, 'VM_EXIT_INSTRUCTION_INFORMATION').fields).toEqual([]);
     expect(field(bench, 'IDT_VECTORING_INFORMATION').meaning).toBe('not valid');
   });
 });

@@ -16,6 +16,7 @@ import {
   controlsView,
   loadControlWords,
 } from '../vmx/controls.ts';
+import { describeExit } from '../vmx/describeExit.ts';
 import { isValid } from '../vmx/eventInformation.ts';
 import { INSTRUCTION_INFORMATION, QUALIFICATION } from '../vmx/exitLayouts.ts';
 import { exitReasonRow } from '../vmx/exitReasons.ts';
@@ -92,7 +93,7 @@ function describe(
     missing: exists ? undefined : needs,
     unused: exists && needed.length > 0 && !needed.some((key) => controls[key]) ? needs : undefined,
     previous: exists && !isSame ? previous : undefined,
-    meaning: live === undefined ? undefined : meaningOf(field.key, live),
+    meaning: live === undefined ? undefined : meaningOf(field.key, live, vmx),
     bits: field.width === 'natural' ? 64 : field.width,
     fields: live === undefined ? [] : decodedFields(live, bitsOf(field, vmx)),
     reference: formatReference(field.ref),
@@ -105,12 +106,29 @@ function bitsOf({ key, bits }: VmcsField, { processor }: Vmx): readonly BitField
     return bits ?? controlBits.get(key);
   const reason = exitReasonRow(processor.vmcs.low(SLOT.VM_EXIT_REASON) & BASIC_REASON);
   if (reason === undefined) return undefined;
-  if (key === 'VM_EXIT_INSTRUCTION_INFORMATION')
-    return reason.information && INSTRUCTION_INFORMATION[reason.information].bits;
+  if (key === 'VM_EXIT_INSTRUCTION_INFORMATION') {
+    const isDefined =
+      reason.key !== 'ioInstruction' || isStringIo(processor.vmcs.low(SLOT.EXIT_QUALIFICATION));
+    return isDefined && reason.information ? INSTRUCTION_INFORMATION[reason.information].bits : undefined;
+  }
   if (reason.qualification) return QUALIFICATION[reason.qualification].bits;
   const event = BigInt(processor.vmcs.low(SLOT.VM_EXIT_INTERRUPTION_INFORMATION) & 0xff);
   if (reason.key !== 'exceptionOrNmi') return undefined;
   return EXCEPTIONS_WITH_QUALIFICATION.find(({ vector }) => vector === event)?.layout.bits;
+}
+
+/** Of I/O instructions only INS and OUTS give instruction information. */
+const isStringIo = (qualification: number): boolean => (qualification & (1 << 4)) !== 0;
+
+function describeLastExit(vmx: Vmx): string {
+  return describeExit(vmx.processor.vmcs.low(SLOT.VM_EXIT_REASON) & BASIC_REASON, {
+    qualification: vmx.vmread('EXIT_QUALIFICATION'),
+    instructionInformation: vmx.vmread('VM_EXIT_INSTRUCTION_INFORMATION'),
+    interruptionInformation: vmx.vmread('VM_EXIT_INTERRUPTION_INFORMATION'),
+    interruptionErrorCode: vmx.vmread('VM_EXIT_INTERRUPTION_ERROR_CODE'),
+    guestLinearAddress: vmx.vmread('GUEST_LINEAR_ADDRESS'),
+    guestPhysicalAddress: vmx.vmread('GUEST_PHYSICAL_ADDRESS'),
+  });
 }
 
 const BASIC_REASON = 0xffff;
@@ -119,10 +137,12 @@ const EXCEPTIONS_WITH_QUALIFICATION = [
   { vector: 14n, layout: QUALIFICATION.pageFault },
 ] as const;
 
-function meaningOf(key: VmcsFieldKey, value: bigint): string | undefined {
+function meaningOf(key: VmcsFieldKey, value: bigint, vmx: Vmx): string | undefined {
   switch (key) {
     case 'VM_EXIT_REASON':
       return exitReasonRow(Number(value) & BASIC_REASON)?.name;
+    case 'EXIT_QUALIFICATION':
+      return bitsOf(VMCS_FIELD.EXIT_QUALIFICATION, vmx) && describeLastExit(vmx);
     case 'VM_INSTRUCTION_ERROR':
       return value === 0n ? undefined : describeVmInstructionError(Number(value));
     case 'VM_ENTRY_INTERRUPTION_INFORMATION':
