@@ -13,6 +13,10 @@ async function main(args: readonly string[]): Promise<number | undefined> {
       const { run } = await import('./run.ts');
       return run(rest);
     }
+    case 'explain': {
+      const { explain } = await import('./explain.ts');
+      return explain(rest);
+    }
     case 'dap':
       return serveDap(rest);
     case '--version':
@@ -28,7 +32,7 @@ async function main(args: readonly string[]): Promise<number | undefined> {
       process.stderr.write(
         command === undefined
           ? MAIN_HELP
-          : `hvm: "${command}" is not a command: there are "run" and "dap", see "hvm --help".\n`,
+          : `hvm: "${command}" is not a command: there are "run", "explain" and "dap", see "hvm --help".\n`,
       );
       return USAGE_STATUS;
   }

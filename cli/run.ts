@@ -10,19 +10,24 @@ import {
   createDebugTarget,
   type DebugTarget,
   type MachineConfig,
+  type RunRequest,
   type StopEvent,
   UserError,
 } from '../emulator/index.ts';
 import { parseRunArguments, UsageError } from './arguments.ts';
 import { exitTable, LiveTable } from './exitTable.ts';
 import { runHelp } from './help.ts';
-import { type Outcome, outcomeOf, STATUS } from './runStatus.ts';
+import { type Outcome, outcomeOf, outcomeText, STATUS } from './runStatus.ts';
 import { connectInput, serialOutput } from './serialConsole.ts';
 import { TextMatcher } from './textMatcher.ts';
 
 /** Exits fetched at a time for the trace. */
 const TRACE_CHUNK = 1000;
 const TABLE_INTERVAL = 250;
+/** Failed VM entries of the program that are told. */
+const MOST_ENTRY_FAILURES = 20;
+/** Exit breakpoints on this reason stop at every VM entry that fails. */
+const ENTRY_FAILURE = 'entryFailureInvalidGuestState';
 
 /** Runs and gives the exit status. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -62,6 +67,9 @@ class Run {
   readonly #table: LiveTable | undefined;
   #traced = 0;
   #tableShown = 0;
+  /** In guest mode a failed entry ends the run: the built-in VMM made it. */
+  readonly #tellsEntryFailures: boolean;
+  #entryFailures = 0;
   /** Why the machine was paused from here. */
   #ending: Outcome | undefined;
   #done: (outcome: Outcome) => void = () => undefined;
@@ -69,6 +77,7 @@ class Run {
 
   constructor(options: LaunchOptions, config: MachineConfig) {
     this.#options = options;
+    this.#tellsEntryFailures = config.mode === 'bare-metal';
     const { exitOn, traceExits, watchExits } = options;
     const serialFile =
       typeof options.serial === 'object' ? this.#open(options.serial.file as string) : undefined;
@@ -93,7 +102,7 @@ class Run {
 
   /** Runs to the end. */
   async finish(): Promise<Outcome> {
-    const { timeout, maxInstructions } = this.#options;
+    const { timeout } = this.#options;
     const end = new Promise<Outcome>((done, failed) => {
       this.#done = done;
       this.#failed = failed;
@@ -115,7 +124,8 @@ class Run {
       interrupted,
       () => undefined,
     );
-    this.#target.run(maxInstructions === undefined ? {} : { limit: maxInstructions });
+    if (this.#tellsEntryFailures) this.#target.setExitBreakpoints([{ id: 1, reasons: [ENTRY_FAILURE] }]);
+    this.#target.run(this.#request);
     const outcome = await end;
     process.off('beforeExit', halted);
     disconnect();
@@ -180,7 +190,26 @@ class Run {
   }
 
   #stopped(stop: StopEvent): void {
+    if (stop.reason === 'entry-failure' && this.#tellsEntryFailures) {
+      this.#entryFailed(stop);
+      return;
+    }
     this.#done(stop.reason === 'pause' && this.#ending ? this.#ending : outcomeOf(stop));
+  }
+
+  /** A VM entry of the program that runs has failed, which is for the program to handle: it is told and goes on. */
+  #entryFailed(stop: StopEvent): void {
+    process.stderr.write(`${outcomeText(stop)}\n`);
+    if (++this.#entryFailures === MOST_ENTRY_FAILURES) {
+      process.stderr.write(`hvm: ${MOST_ENTRY_FAILURES} VM entries have failed; further ones are not told\n`);
+      this.#target.setExitBreakpoints([]);
+    }
+    this.#target.run(this.#request);
+  }
+
+  get #request(): RunRequest {
+    const { maxInstructions } = this.#options;
+    return maxInstructions === undefined ? {} : { limit: maxInstructions };
   }
 
   #takeExits(): void {

@@ -23,6 +23,10 @@ export function outcomeOf(stop: StopEvent): Outcome {
   const status = exitStatus(stop);
   if (status === undefined)
     return { status: STATUS.INTERNAL, message: `hvm: the machine stopped for no reason (${stop.reason})` };
-  const message = [`hvm: ${stop.description}`, ...stop.details.map((line) => `  ${line}`)].join('\n');
-  return { status, message: isFailure(stop) ? message : '' };
+  return { status, message: isFailure(stop) ? outcomeText(stop) : '' };
+}
+
+/** A stop with its details, as standard error has it. */
+export function outcomeText(stop: StopEvent): string {
+  return [`hvm: ${stop.description}`, ...stop.details.map((line) => `  ${line}`)].join('\n');
 }

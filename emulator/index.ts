@@ -5,4 +5,5 @@ export { createDebugTarget } from './debug/debugTarget.ts';
 export type { DebugTargetHost } from './debug/host.ts';
 export type * from './debug/target.ts';
 export type { MachineConfig, NamedBytes } from './machine/config.ts';
-export { entryReportLines } from './vmx/entryReport.ts';
+export { type DumpExplanation, explainVmcsDumps } from './vmx/dump/explainDump.ts';
+export { entryReportLines, entryRuleLines } from './vmx/entryReport.ts';

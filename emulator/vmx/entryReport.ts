@@ -90,15 +90,23 @@ export function brokenRules(source: VmcsSource, rows: readonly EntryCheckRow[] =
   const view = vmcsView(source.read, source.context);
   const failing = allFailures(view, rows).map(({ row }) => row);
   const known = new Set(failing.map(({ id }) => id));
-  return failing.flatMap((row) => violationsOf(row, source, view, known));
+  return failing.flatMap((row) => violationsOf(row, { source, view, known, rows }));
 }
 
 /** A sentence about several fields names the first that breaks it: the others are found with that one mended. */
 function violationsOf(
   row: EntryCheckRow,
-  source: VmcsSource,
-  view: VmcsView,
-  known: ReadonlySet<string>,
+  {
+    source,
+    view,
+    known,
+    rows,
+  }: {
+    readonly source: VmcsSource;
+    readonly view: VmcsView;
+    readonly known: ReadonlySet<string>;
+    readonly rows: readonly EntryCheckRow[];
+  },
 ): BrokenRule[] {
   const mended = new Map<number, bigint>();
   const found: BrokenRule[] = [];
@@ -109,7 +117,7 @@ function violationsOf(
     if (violation === undefined) break;
     const { ordinal } = VMCS_FIELD[violation.field];
     if (mended.has(ordinal)) break;
-    const passing = passingValue(row, violation, { read, context: source.context }, known);
+    const passing = passingValue(row, violation, { read, context: source.context }, known, rows);
     found.push(describe(row, violation, source, view, passing));
     if (passing === undefined) break;
     mended.set(ordinal, passing);
@@ -216,16 +224,16 @@ export function copyFields(read: ReadVmcsField): BigUint64Array {
 /** The report as text, a paragraph for each rule. */
 export function entryReportLines(
   report: EntryReport,
-  source: (address: bigint) => string | undefined = () => undefined,
+  source?: (address: bigint) => string | undefined,
 ): string[] {
-  return report.rules.flatMap((rule, index) => ruleLines(rule, index + 1, source));
+  return report.rules.flatMap((rule, index) => entryRuleLines(rule, index + 1, source));
 }
 
-/** One rule in lines; the first can stand alone. */
-function ruleLines(
+/** One rule in lines; `source` tells where in the program's source an address is. */
+export function entryRuleLines(
   { text, reference, field, outcome, others }: BrokenRule,
   number: number,
-  source: (address: bigint) => string | undefined,
+  source: (address: bigint) => string | undefined = () => undefined,
 ): string[] {
   const lines = [`${number}. ${text}`];
   if (field !== undefined) {

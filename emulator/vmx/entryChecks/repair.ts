@@ -12,7 +12,6 @@ import {
   type Violation,
   vmcsView,
 } from './check.ts';
-import { ENTRY_CHECKS } from './evaluate.ts';
 
 interface Source {
   readonly read: ReadVmcsField;
@@ -36,7 +35,7 @@ const USUAL: Readonly<Partial<Record<VmcsFieldKey, readonly bigint[]>>> = {
 };
 
 /**
- * @param known ids of the rules that are broken anyway
+ * @param known ids of the rules that are broken anyway, of those in `rows`
  * @returns undefined when no single value of the field does it
  */
 export function passingValue(
@@ -44,6 +43,7 @@ export function passingValue(
   violation: Violation,
   source: Source,
   known: ReadonlySet<string>,
+  rows: readonly EntryCheckRow[],
 ): bigint | undefined {
   const { ordinal, mask, key } = VMCS_FIELD[violation.field];
   const tried = new Set<bigint>();
@@ -55,9 +55,7 @@ export function passingValue(
     const view = vmcsView((at) => (at === ordinal ? next : source.read(at)), source.context);
     // Another field of the same sentence may still break it.
     if (row.check(view)?.field === violation.field) continue;
-    const breaksNothing = ENTRY_CHECKS.every(
-      (other) => known.has(other.id) || other.check(view) === undefined,
-    );
+    const breaksNothing = rows.every((other) => known.has(other.id) || other.check(view) === undefined);
     if (breaksNothing) return next;
   }
   return undefined;
