@@ -14,6 +14,7 @@ import { type Frame, walkStack } from './inspect/stack.ts';
 import type { LaunchArguments } from './launch/start.ts';
 import type { MachineConnection } from './machine/client.ts';
 import type { Connection } from './protocol/connection.ts';
+import type { NumberFormat } from './protocol/custom.ts';
 
 /** What the client said about itself in `initialize`. */
 export interface Client {
@@ -61,6 +62,7 @@ export class SessionContext {
     memoryEvents: false,
     invalidatedEvents: false,
   };
+  numberFormat: NumberFormat = 'hexadecimal';
   debuggee: Debuggee | undefined;
   machineConnection: MachineConnection | undefined;
   /** As the client sent them, for a restart without new ones. */

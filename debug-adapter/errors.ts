@@ -56,6 +56,7 @@ export const ERRORS = {
   unknownSource: { code: 1304, text: 'Source {reference} is not known.', showUser: false },
 
   notStopped: { code: 1401, text: 'The machine has not stopped because of an error.', showUser: false },
+  numberFormat: { code: 1403, text: '"format" must be "hexadecimal" or "decimal".', showUser: false },
   exitsRange: { code: 1402, text: '"start" and "count" must be whole numbers from 0 on.', showUser: false },
 
   cancelled: { code: 1901, text: 'cancelled', showUser: false },

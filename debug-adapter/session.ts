@@ -91,6 +91,7 @@ export class DebugSession {
       'hvm/entryReport': (args) => entryReport(this.#context, args),
       'hvm/setVmcsField': (args) => setVmcsField(this.#context, args),
       'hvm/statistics': () => hvm.statistics(this.#context),
+      'hvm/setNumberFormat': (args) => hvm.setNumberFormat(this.#context, args),
       'hvm/serialInput': (args) => hvm.serialInput(this.#context, args),
     };
     const traced: Trace = (direction, message) => this.#trace?.(direction, message);

@@ -4,6 +4,7 @@ import { registerCommands } from './commands/commands.ts';
 import { ConfigurationProvider, DynamicConfigurations } from './configuration/configurationProvider.ts';
 import type { ExtensionHost } from './host/extensionHost.ts';
 import { MemoryDocuments } from './memory/memoryDocuments.ts';
+import { followNumberFormat } from './numbers/numberFormat.ts';
 import { DEBUG_TYPE, Sessions } from './session/sessions.ts';
 import { StatusBar } from './statusBar/statusBar.ts';
 import { SerialTerminals } from './terminal/serialTerminals.ts';
@@ -19,6 +20,7 @@ export function startExtension(context: vscode.ExtensionContext, host: Extension
     terminals,
     documents,
     new StatusBar(sessions),
+    followNumberFormat(sessions),
     vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, {
       createDebugAdapterDescriptor: () => host.adapterDescriptor(extensionUri),
     }),

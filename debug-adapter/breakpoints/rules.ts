@@ -60,7 +60,7 @@ export class BreakpointRules {
       if (hitCondition !== undefined && !stopsAtHit(hitCondition, entry.hits)) return false;
       if (message === undefined) return true;
       const parts = message.map((part) =>
-        typeof part === 'string' ? part : formatValue(evaluate(part, scope())),
+        typeof part === 'string' ? part : formatValue(evaluate(part, scope()), 'hexadecimal'),
       );
       this.#output.message(id, parts.join(''), false);
       return false;

@@ -6,8 +6,9 @@ import { isFailure } from './exceptions.ts';
 import { exitStatus } from './exitStatus.ts';
 
 export async function reportStop(context: SessionContext, stop: StopEvent): Promise<void> {
-  const { exits, machine, noDebug } = context.requireDebuggee();
+  const { exits, machine, noDebug, serial } = context.requireDebuggee();
   exits.stop();
+  serial.flush();
   if (context.breakpoints.hasTemporary && stop.breakpoints.includes(TEMPORARY)) {
     context.breakpoints.setTemporary(undefined);
     await context.breakpoints.apply(machine);

@@ -2,7 +2,8 @@
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
 import type { DecodedField, RegisterValue, VmcsFieldValue } from '../../emulator/index.ts';
 import type { Place } from '../expressions/evaluate.ts';
-import { hex } from '../expressions/format.ts';
+import { formatWhole, hex } from '../expressions/format.ts';
+import type { NumberFormat } from '../protocol/custom.ts';
 
 /** A variable as the client will see it, with what it can be opened to and where it is assigned. */
 export interface InspectedVariable {
@@ -28,10 +29,6 @@ export function setFlags(fields: readonly DecodedField[]): string {
     .join(' ')}]`;
 }
 
-function padded(value: bigint, bits: number): string {
-  return `0x${value.toString(16).padStart(bits / 4, '0')}`;
-}
-
 type PartialPlace =
   | { readonly kind: 'register'; readonly name: string }
   | { readonly kind: 'vmcs'; readonly key: string };
@@ -41,10 +38,11 @@ export function fieldVariables(
   fields: readonly DecodedField[],
   expression: string,
   place: PartialPlace | undefined,
+  format: NumberFormat,
 ): InspectedVariable[] {
   return fields.map(({ key, name, bit, width, value, meaning }) => {
-    const number = width > 4 ? hex(value) : value.toString();
-    const isNamed = meaning !== number && meaning !== value.toString();
+    const number = width > 4 && format === 'hexadecimal' ? hex(value) : value.toString();
+    const isNamed = meaning !== hex(value) && meaning !== value.toString();
     return {
       name: key,
       value: isNamed ? `${number} (${meaning})` : number,
@@ -59,25 +57,27 @@ export function registerVariable(
   register: RegisterValue,
   group: string,
   symbol: (address: bigint) => string | undefined,
+  format: NumberFormat,
 ): InspectedVariable {
   const { name, value, bits, writable, fields, reference } = register;
   const expression = group === 'msr' ? `msr.${name.toLowerCase()}` : `$${name.toLowerCase()}`;
   const located = group === 'general' && value > 0xfffn ? symbol(value) : undefined;
   return {
     name,
-    value: `${padded(value, bits)}${setFlags(fields)}${located === undefined ? '' : ` <${located}>`}`,
+    value: `${formatWhole(value, bits, format)}${setFlags(fields)}${located === undefined ? '' : ` <${located}>`}`,
     type: reference === '' ? `${bits} bits` : reference,
     evaluateName: expression,
     ...(group === 'general' && bits === 64 && { memoryReference: hex(value) }),
     ...(writable ? { place: { kind: 'register', name, shift: 0, bits } } : { hint: READ_ONLY }),
     ...(fields.length > 0 && {
-      children: () => fieldVariables(fields, expression, writable ? { kind: 'register', name } : undefined),
+      children: () =>
+        fieldVariables(fields, expression, writable ? { kind: 'register', name } : undefined, format),
     }),
   };
 }
 
 /** One VMCS field: what is stored and, where it differs, what the processor holds. */
-export function vmcsVariable(field: VmcsFieldValue): InspectedVariable {
+export function vmcsVariable(field: VmcsFieldValue, format: NumberFormat): InspectedVariable {
   const { key, title, stored, live, missing, bits, fields, reference } = field;
   const current = live ?? stored;
   if (current === undefined) {
@@ -86,29 +86,36 @@ export function vmcsVariable(field: VmcsFieldValue): InspectedVariable {
   }
   const expression = `vmcs.${key.toLowerCase()}`;
   const differs = stored !== undefined && live !== undefined && stored !== live;
-  const shown = padded(stored ?? current, bits);
+  const shown = formatWhole(stored ?? current, bits, format);
   return {
     name: title,
-    value: differs ? `${shown}, live ${padded(live, bits)}` : `${shown}${setFlags(fields)}`,
+    value: differs ? `${shown}, live ${formatWhole(live, bits, format)}` : `${shown}${setFlags(fields)}`,
     type: reference,
     evaluateName: expression,
     place: { kind: 'vmcs', key, shift: 0, bits },
     children: () => [
       ...(stored === undefined
         ? []
-        : [{ name: 'Stored', value: padded(stored, bits), type: 'what VMREAD gives', hint: READ_ONLY }]),
+        : [
+            {
+              name: 'Stored',
+              value: formatWhole(stored, bits, format),
+              type: 'what VMREAD gives',
+              hint: READ_ONLY,
+            },
+          ]),
       ...(live === undefined
         ? []
         : [
             {
               name: 'Live',
-              value: padded(live, bits),
+              value: formatWhole(live, bits, format),
               type: 'what the processor holds',
               evaluateName: expression,
               place: { kind: 'vmcs' as const, key, shift: 0, bits },
             },
           ]),
-      ...fieldVariables(fields, expression, { kind: 'vmcs', key }),
+      ...fieldVariables(fields, expression, { kind: 'vmcs', key }, format),
     ],
   };
 }

@@ -16,7 +16,7 @@ export function registerScope(
     const live = await context.view(vcpu).registers();
     const group = frameRegisters(live, frame).find((candidate) => candidate.key === key);
     return (group?.registers ?? []).map((register) =>
-      registerVariable(register, key, (address) => program.describe(address)),
+      registerVariable(register, key, (address) => program.describe(address), context.numberFormat),
     );
   });
 }
@@ -30,7 +30,9 @@ export function vmcsScope(context: SessionContext, vcpu: number): VariableList {
         name,
         value: `${fields.length} fields`,
         children: refreshing(async () =>
-          (groupVmcsFields(await context.view(vcpu).vmcs()).get(name) ?? []).map(vmcsVariable),
+          (groupVmcsFields(await context.view(vcpu).vmcs()).get(name) ?? []).map((field) =>
+            vmcsVariable(field, context.numberFormat),
+          ),
         ),
       }),
     );

@@ -80,6 +80,7 @@ export async function createDebuggee(
         context.client.isVsCode ? connection.event('hvm/serialOutput', { text }) : outputText(context, text),
       console: (text) => outputText(context, text),
     },
+    host.after,
   );
   const traceFile = options.trace === true ? DEFAULT_TRACE : options.trace || undefined;
   const trace = await open(traceFile, 'trace');

@@ -11,6 +11,8 @@ export interface StatisticsBody {
   readonly ticks: number;
   readonly exits: number;
   readonly translations: number;
+  /** What the processor executes: `16-bit`, `32-bit` or `64-bit` code. */
+  readonly code: string;
   readonly exitsByReason: readonly {
     readonly key: string;
     readonly name: string;
@@ -19,8 +21,12 @@ export interface StatisticsBody {
   }[];
 }
 
+export type NumberFormat = 'hexadecimal' | 'decimal';
+
 export interface CustomRequests extends EntryReportRequests, ExitRequests, VmcsRequests {
   'hvm/statistics': [undefined, StatisticsBody];
+  /** How registers, variables and results of expressions are shown from now on. */
+  'hvm/setNumberFormat': [{ readonly format: NumberFormat }, undefined];
   /** Text typed into the serial terminal. */
   'hvm/serialInput': [{ readonly text: string }, undefined];
 }

@@ -48,8 +48,8 @@ export async function evaluate(
   return {
     result:
       located === undefined || value.value < 0x1000n
-        ? formatValue(value)
-        : `${formatValue(value)} <${located}>`,
+        ? formatValue(value, context.numberFormat)
+        : `${formatValue(value, context.numberFormat)} <${located}>`,
     type: type.name,
     variablesReference:
       fields.length === 0
@@ -57,7 +57,7 @@ export async function evaluate(
         : context.variables.create({
             vcpu,
             frameId: args.frameId,
-            list: () => fieldVariables(fields, args.expression, parts),
+            list: () => fieldVariables(fields, args.expression, parts, context.numberFormat),
           }),
     ...referenceOf(value),
   };
@@ -100,7 +100,7 @@ export async function setExpression(
   await assign(context, vcpu, target.place, value.value);
   othersChanged(context);
   const { value: after } = await compute(context, args.expression, args.frameId);
-  return { value: formatValue(after), type: after.type.name, ...referenceOf(after) };
+  return { value: formatValue(after, context.numberFormat), type: after.type.name, ...referenceOf(after) };
 }
 
 export async function setVariable(

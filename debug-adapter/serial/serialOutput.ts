@@ -10,6 +10,9 @@ export interface SerialSinks {
   console(text: string): void;
 }
 
+/** Text for a person is told this often: a guest writes in many small pieces, and each would be a message. */
+const INTERVAL_MS = 25;
+
 export type SerialRoute = 'terminal' | 'debugConsole' | 'none' | OutputFile;
 
 export class SerialOutput {
@@ -17,10 +20,18 @@ export class SerialOutput {
   readonly #sinks: SerialSinks;
   readonly #stripper = new SequenceStripper();
   readonly #text = new Utf8Stream();
+  readonly #after: (milliseconds: number, callback: () => void) => () => void;
+  #waiting = '';
+  #cancel: (() => void) | undefined;
 
-  constructor(route: SerialRoute, sinks: SerialSinks) {
+  constructor(
+    route: SerialRoute,
+    sinks: SerialSinks,
+    after: (milliseconds: number, callback: () => void) => () => void,
+  ) {
     this.#route = route;
     this.#sinks = sinks;
+    this.#after = after;
   }
 
   write(bytes: Uint8Array): void {
@@ -29,13 +40,29 @@ export class SerialOutput {
       this.#route.write(bytes);
       return;
     }
-    const text = this.#text.decode(this.#stripper.strip(bytes));
-    if (text === '') return;
+    this.#waiting += this.#text.decode(this.#stripper.strip(bytes));
+    // An echo is shown at once; what follows it soon is collected.
+    if (this.#cancel === undefined) this.flush();
+  }
+
+  /** Tells what has been collected: what comes after in time is told after it. */
+  flush(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    if (this.#waiting === '') return;
+    const text = this.#waiting;
+    this.#waiting = '';
+    this.#cancel = this.#after(INTERVAL_MS, () => {
+      this.#cancel = undefined;
+      this.flush();
+    });
     if (this.#route === 'terminal') this.#sinks.terminal(text);
     else this.#sinks.console(text);
   }
 
   async close(): Promise<void> {
+    this.flush();
+    this.#cancel?.();
     if (typeof this.#route === 'object') await this.#route.close();
   }
 }

@@ -4,6 +4,7 @@ import type { ExtensionHost } from '../host/extensionHost.ts';
 import { ADDRESS_SPACES } from '../memory/addressSpaces.ts';
 import type { MemoryDocuments } from '../memory/memoryDocuments.ts';
 import { openMemory } from '../memory/openMemory.ts';
+import { toggleNumberFormat } from '../numbers/numberFormat.ts';
 import type { Sessions } from '../session/sessions.ts';
 import type { SerialTerminals } from '../terminal/serialTerminals.ts';
 import { debugFile, debugKernel } from './debugImage.ts';
@@ -23,6 +24,7 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
     'hvm.openSample': () => openSample(extension),
     'hvm.debugFile': (uri?: vscode.Uri) => (uri ? debugFile(host, uri) : debugKernel(host)),
     'hvm.debugKernel': () => debugKernel(host),
+    'hvm.toggleNumberFormat': toggleNumberFormat,
     'hvm.showSerial': async () => terminals.show(),
     'hvm.openDisassembly': async () => vscode.commands.executeCommand('debug.action.openDisassemblyView'),
     ...Object.fromEntries(

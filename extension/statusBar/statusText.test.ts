@@ -13,6 +13,7 @@ function sample(instructions: number, time: number, exits = 0): Sample {
       ticks: 2_500_000,
       exits,
       translations: 0,
+      code: '64-bit',
       exitsByReason: exits ? exitsByReason : [],
     },
   };
@@ -34,12 +35,12 @@ describe('numbers in the status bar', () => {
 describe('the status bar', () => {
   it('shows how fast a running machine is', () => {
     const { text } = statusText('guest', false, sample(300_000_000, 1500, 1234), sample(200_000_000, 1000));
-    expect(text).toBe('$(vm-running) guest  300M instructions  200 MIPS  1.23k exits');
+    expect(text).toBe('$(vm-running) guest, 64-bit  300M instructions  200 MIPS  1.23k exits');
   });
 
   it('shows no speed at a stop', () => {
     const { text } = statusText('bare-metal', true, sample(5, 1500), sample(0, 1000));
-    expect(text).toBe('$(debug-pause) bare-metal  5 instructions');
+    expect(text).toBe('$(debug-pause) bare-metal, 64-bit  5 instructions');
   });
 
   it('shows no speed when the machine was switched on again in between', () => {

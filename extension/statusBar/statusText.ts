@@ -40,10 +40,10 @@ export function statusText(
   sample: Sample,
   previous: Sample | undefined,
 ): StatusText {
-  const { instructions, ticks, exits, exitsByReason } = sample.statistics;
+  const { instructions, ticks, exits, exitsByReason, code } = sample.statistics;
   const speed = isStopped ? undefined : mips(previous, sample);
   const parts = [
-    `$(${isStopped ? 'debug-pause' : 'vm-running'}) ${mode}`,
+    `$(${isStopped ? 'debug-pause' : 'vm-running'}) ${mode}, ${code}`,
     `${shortNumber(instructions)} instructions`,
     ...(speed === undefined ? [] : [`${speed < 10 ? speed.toFixed(1) : speed.toFixed(0)} MIPS`]),
     ...(exits > 0 ? [`${shortNumber(exits)} ${plural(exits, 'exit')}`] : []),
@@ -51,6 +51,7 @@ export function statusText(
   const reasons = [...exitsByReason].sort((a, b) => b.count - a.count).slice(0, 5);
   const tooltip = [
     `HVM: ${mode}, ${isStopped ? 'stopped' : 'running'}`,
+    `Code: ${code}`,
     `Instructions: ${exact(instructions)}`,
     `Virtual time: ${(ticks / 1e6).toFixed(3)} ms`,
     ...(exits > 0 ? [`VM exits: ${exact(exits)}`] : []),

@@ -57,6 +57,21 @@ describe('variables', () => {
     expect(variables.map(({ name }) => name)).toEqual(['RDX', 'RBX', 'RSP']);
   });
 
+  it('are decimal numbers where the user wants that; addresses stay hexadecimal', async () => {
+    const talk = await atSquare();
+    const variablesReference = await scope(talk, 'Registers');
+    await talk.request('hvm/setNumberFormat', { format: 'decimal' });
+    const { variables } = await talk.request('variables', { variablesReference });
+    expect(find(variables, 'RDI')).toMatchObject({ value: '1', memoryReference: '0x1' });
+    expect(find(variables, 'RIP').value).toMatch(/^10\d{5} <square\+0x[0-9a-f]+>$/);
+    expect(await talk.evaluate('rdi + 0x1f')).toBe('32');
+    expect(await talk.evaluate('numbers')).toBe('0x101000 <numbers>');
+    await talk.request('hvm/setNumberFormat', { format: 'hexadecimal' });
+    expect(await talk.evaluate('rdi + 0x1f')).toBe('0x20');
+    const wrong = { format: 'octal' as 'decimal' };
+    expect(await talk.failure('hvm/setNumberFormat', wrong)).toContain('"hexadecimal" or "decimal"');
+  });
+
   it('are set to the value of an expression', async () => {
     const talk = await atSquare();
     const variablesReference = await scope(talk, 'Registers');
