@@ -135,7 +135,7 @@ function iconOf({ watched, isChanged, row }: FieldNode): { icon: string; iconCol
   if (watched) return { icon: 'debug-breakpoint-data', iconColor: BREAKPOINT_COLOR };
   if (isChanged) return { icon: 'diff-modified', iconColor: CHANGED_COLOR };
   if (row.missing !== undefined || row.unused !== undefined)
-    return { icon: 'circle-slash', iconColor: 'disabledForeground' };
+    return { icon: 'circle-slash', iconColor: 'hvm.absentForeground' };
   return { icon: 'blank' };
 }
 

@@ -5,6 +5,7 @@ import { hoverOf, present } from './presentation.ts';
 
 /** Grey is a decoration of these URIs: items have no colour of their own. */
 const SCHEME = 'hvm-vmcs';
+const ABSENT_COLOR = 'hvm.absentForeground';
 
 export class VmcsTreeProvider implements vscode.TreeDataProvider<VmcsNode>, vscode.FileDecorationProvider {
   readonly #changed = new vscode.EventEmitter<undefined>();
@@ -58,7 +59,7 @@ export class VmcsTreeProvider implements vscode.TreeDataProvider<VmcsNode>, vsco
 
   provideFileDecoration(uri: vscode.Uri): vscode.FileDecoration | undefined {
     if (uri.scheme !== SCHEME) return undefined;
-    return new vscode.FileDecoration(undefined, undefined, new vscode.ThemeColor('disabledForeground'));
+    return new vscode.FileDecoration(undefined, undefined, new vscode.ThemeColor(ABSENT_COLOR));
   }
 }
 
