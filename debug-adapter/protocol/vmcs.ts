@@ -47,6 +47,8 @@ export interface VmcsBody {
   /** The current-VMCS pointer, when there is one. */
   readonly pointer?: string;
   readonly launched: boolean;
+  /** Whether its guest runs: then the guest-state area is not what the guest is. */
+  readonly inGuest: boolean;
 }
 
 export interface VmcsRequests {

@@ -16,7 +16,7 @@ export async function vmcs(context: SessionContext, { threadId }: Args<'hvm/vmcs
   const vcpu = context.vcpuOf(threadId);
   const { machine, program } = context.requireDebuggee();
   const fields = await context.view(vcpu).vmcs();
-  const { hasVmx, pointer, launched } = await machine.currentVmcs(vcpu);
+  const { hasVmx, pointer, launched, inGuest } = await machine.currentVmcs(vcpu);
   return {
     groups: vmcsGroups(fields, {
       symbol: (address) => program.describe(address),
@@ -25,6 +25,7 @@ export async function vmcs(context: SessionContext, { threadId }: Args<'hvm/vmcs
     hasVmx,
     ...(pointer !== undefined && { pointer: hex(pointer) }),
     launched,
+    inGuest,
   };
 }
 

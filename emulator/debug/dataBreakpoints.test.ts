@@ -110,7 +110,12 @@ describe('a breakpoint on a field of the VMCS', () => {
     bench.target.setDataBreakpoints([{ id: 1, vmcsField: 'TSC_OFFSET' }]);
     expect((await bench.run()).description).toContain('changed from 0x0 to 0x6 ');
     expect(await bench.run({ instructions: 100 })).toMatchObject({ reason: 'step' });
-    expect(bench.target.currentVmcs(0)).toEqual({ hasVmx: true, pointer: undefined, launched: false });
+    expect(bench.target.currentVmcs(0)).toEqual({
+      hasVmx: true,
+      pointer: undefined,
+      launched: false,
+      inGuest: false,
+    });
   });
 
   it('sees plain stores to the region', async () => {

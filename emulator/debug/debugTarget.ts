@@ -128,6 +128,7 @@ class MachineTarget implements DebugTarget {
       hasVmx: vmx !== undefined,
       pointer: isCurrent ? BigInt(vmcs.address) : undefined,
       launched: isCurrent && vmcs.launched,
+      inGuest: vmx?.processor.inGuest === true,
     };
   }
 

@@ -146,6 +146,8 @@ export interface CurrentVmcs {
   /** The current-VMCS pointer; undefined while there is none. */
   readonly pointer: bigint | undefined;
   readonly launched: boolean;
+  /** Whether its guest runs: then the guest-state area is not what the guest is. */
+  readonly inGuest: boolean;
 }
 
 export type { BrokenRule, EntryReport, RuleField } from '../vmx/entryReport.ts';

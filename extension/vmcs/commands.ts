@@ -23,6 +23,7 @@ export function registerVmcsCommands(view: VmcsView, breakpoints: FieldBreakpoin
     'hvm.vmcs.breakOnChange': onNode((node) => toggle(breakpoints, node, true)),
     'hvm.vmcs.removeBreakpoint': onNode((node) => toggle(breakpoints, node, false)),
     'hvm.vmcs.removeAllBreakpoints': () => breakpoints.clear(),
+    'hvm.vmcs.revealField': (key: string) => view.reveal(key),
     'hvm.vmcs.showNow': () => view.showExit(undefined),
     'hvm.showVmcsAtExit': (number?: number) => view.showExit(number),
   };
@@ -44,12 +45,16 @@ async function copy(text: string | undefined): Promise<void> {
 
 function currentValue(node: VmcsNode): string | undefined {
   if (node.kind === 'part') return node.part.value;
+  if (node.kind === 'report') return node.report.text;
+  if (node.kind === 'rule') return node.rule.field?.value;
   return node.kind === 'field' || node.kind === 'value' ? node.value : undefined;
 }
 
 /** As expressions name it: `vmcs.guest_rip`. */
 function nameOf(node: VmcsNode): string | undefined {
   switch (node.kind) {
+    case 'rule':
+      return node.rule.text;
     case 'field':
       return `vmcs.${node.row.key.toLowerCase()}`;
     case 'part':

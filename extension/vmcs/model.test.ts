@@ -4,10 +4,12 @@ import { problemWith } from './editing.ts';
 import { messageFor } from './messages.ts';
 import {
   buildTree,
+  childrenOf,
   comparedWith,
+  type EntryReport,
   type FieldNode,
   type GroupNode,
-  parentsOf,
+  placesOf,
   type TreeOptions,
   type VmcsNode,
 } from './model.ts';
@@ -63,6 +65,7 @@ const GROUPS: VmcsGroup[] = [
 
 function build(options: Partial<TreeOptions> = {}) {
   return buildTree(GROUPS, {
+    reports: [],
     filter: '',
     hideAbsent: false,
     breakpoints: new Map(),
@@ -92,8 +95,9 @@ describe('the tree of the VMCS view', () => {
   });
 
   it('keeps ids when values change, so that what is open stays open', () => {
-    const idsOf = (roots: readonly VmcsNode[]): string[] => [...parentsOf(roots).keys()];
+    const idsOf = (roots: readonly VmcsNode[]): string[] => [...placesOf(roots).keys()];
     const other = buildTree([{ title: 'Guest register state', rows: [{ ...CR0, stored: '0x1' }] }], {
+      reports: [],
       filter: '',
       hideAbsent: false,
       breakpoints: new Map(),
@@ -160,6 +164,7 @@ describe('a field', () => {
   it('tells a stored value that changed under an equal live one', () => {
     const changed = { ...REASON, live: '0x5', previous: { stored: '0x1', live: '0x5' } };
     const [group] = buildTree([{ title: 'G', rows: [changed] }], {
+      reports: [],
       filter: '',
       hideAbsent: false,
       breakpoints: new Map(),
@@ -194,6 +199,7 @@ describe('a field', () => {
     expect(present(field('GUEST_RIP', { breakpoints })).context).toBe('field copyable editable watched');
     expect(present(field('VM_EXIT_REASON', { isEditable: false })).context).toBe('field copyable watchable');
     const [group] = buildTree([{ title: 'G', rows: [{ ...REASON, watched: true }] }], {
+      reports: [],
       filter: '',
       hideAbsent: false,
       breakpoints: new Map(),
@@ -219,6 +225,66 @@ describe('a field', () => {
     });
     expect(hoverOf(field('GUEST_CR0').children[1])?.lines).toContainEqual(['Of', 'Guest CR0, bit 31']);
     expect(hoverOf(build().roots[0])).toBeUndefined();
+  });
+});
+
+describe('a VM entry that fails', () => {
+  const report: EntryReport = {
+    instruction: 'VMLAUNCH',
+    enters: false,
+    outcome: 'VMfailValid(7)',
+    rules: [
+      {
+        id: 'controls.pin.reserved',
+        section: 'Controls',
+        text: 'Reserved bits must be set properly',
+        reference: 'SDM 28.2.1.1',
+        outcome: 'VMfailValid(7)',
+        field: {
+          key: 'GUEST_CR0',
+          title: 'Guest CR0',
+          encoding: '0x6800',
+          value: '0x0',
+          offendingBits: '0x16',
+          offending: ['bit 1'],
+          passing: '0x16',
+          writtenAt: '0x1000',
+          writtenIn: 'setup vmx.c:12',
+        },
+        others: [{ key: 'HOST_CR0', value: '0x1' }],
+      },
+    ],
+    text: 'the report',
+  };
+
+  it('stands before everything, with each broken rule and the field to go to', () => {
+    const [node] = build({ reports: [report] }).roots;
+    expect(present(node)).toMatchObject({ label: 'VMLAUNCH would fail', description: 'VMfailValid(7)' });
+    const [rule] = childrenOf(node);
+    expect(present(rule)).toMatchObject({
+      label: 'Reserved bits must be set properly',
+      description: 'Guest CR0 is 0x0',
+      leadsTo: 'GUEST_CR0',
+    });
+    expect(hoverOf(rule)?.lines).toEqual([
+      ['Part of the VMCS', 'Controls'],
+      ['Guest CR0', '0x0'],
+      ['Bits at fault', '0x16, bit 1'],
+      ['Would pass', '0x16'],
+      ['Written by the VMWRITE at', 'setup vmx.c:12'],
+      ['HOST_CR0', '0x1'],
+      ['The processor answers', 'VMfailValid(7)'],
+      ['Manual', 'SDM 28.2.1.1'],
+    ]);
+  });
+
+  it('that was made says where', () => {
+    const failedAt = { rip: '0x2000', position: 9, location: 'main+0x4 vmx.c:30' };
+    const [node] = build({ reports: [{ ...report, failedAt }] }).roots;
+    expect(present(node)).toMatchObject({
+      label: 'Last failed VM entry',
+      description: 'VMfailValid(7) · VMLAUNCH at main+0x4 vmx.c:30',
+    });
   });
 });
 

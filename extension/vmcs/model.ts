@@ -1,4 +1,5 @@
 /** The nodes of the VMCS view, made from the rows that the adapter gives. */
+import type { EntryReportBody, EntryReportRule } from '../../debug-adapter/protocol/entryReport.ts';
 import type { DecodedPart, VmcsGroup, VmcsRow } from '../../debug-adapter/protocol/vmcs.ts';
 import { matchesFilter } from './filter.ts';
 
@@ -9,6 +10,22 @@ export interface GroupNode {
   readonly changes: number;
   readonly isFiltered: boolean;
   readonly children: readonly FieldNode[];
+}
+
+export type EntryReport = NonNullable<EntryReportBody['report']>;
+
+/** Why a VM entry has failed, or would fail. */
+export interface ReportNode {
+  readonly kind: 'report';
+  readonly id: string;
+  readonly report: EntryReport;
+  readonly children: readonly RuleNode[];
+}
+
+export interface RuleNode {
+  readonly kind: 'rule';
+  readonly id: string;
+  readonly rule: EntryReportRule;
 }
 
 /** The fields whose change stops the machine. */
@@ -58,9 +75,19 @@ export interface PartNode {
   readonly isEditable: boolean;
 }
 
-export type VmcsNode = GroupNode | FieldNode | ValueNode | PartNode | BreakpointsNode | BreakpointNode;
+export type VmcsNode =
+  | GroupNode
+  | FieldNode
+  | ValueNode
+  | PartNode
+  | BreakpointsNode
+  | BreakpointNode
+  | ReportNode
+  | RuleNode;
 
 export interface TreeOptions {
+  /** Entries that failed or would fail; they stand first. */
+  readonly reports: readonly EntryReport[];
   readonly filter: string;
   /** Leaves out what the processor does not have or does not look at. */
   readonly hideAbsent: boolean;
@@ -83,9 +110,19 @@ export function buildTree(groups: readonly VmcsGroup[], options: TreeOptions): V
     .map((group) => groupNode(group, options))
     .filter(({ children }) => children.length > 0);
   return {
-    roots: [...breakpointsNode(options), ...shown],
+    roots: [...options.reports.map(reportNode), ...breakpointsNode(options), ...shown],
     shown: shown.reduce((sum, { children }) => sum + children.length, 0),
     total,
+  };
+}
+
+function reportNode(report: EntryReport): ReportNode {
+  const id = report.failedAt ? 'failed entry' : 'next entry';
+  return {
+    kind: 'report',
+    id,
+    report,
+    children: report.rules.map((rule, index) => ({ kind: 'rule', id: `${id} ${index} ${rule.id}`, rule })),
   };
 }
 
@@ -173,17 +210,17 @@ export function comparedWith(groups: readonly VmcsGroup[], before: readonly Vmcs
   }));
 }
 
-/** Every node with the one it is under. */
-export function parentsOf(roots: readonly VmcsNode[]): ReadonlyMap<string, VmcsNode> {
-  const parents = new Map<string, VmcsNode>();
-  const visit = (node: VmcsNode): void => {
-    for (const child of childrenOf(node)) {
-      parents.set(child.id, node);
-      visit(child);
-    }
+/** Every node with the one it is under, by id. */
+export function placesOf(
+  roots: readonly VmcsNode[],
+): ReadonlyMap<string, { readonly node: VmcsNode; readonly parent: VmcsNode | undefined }> {
+  const places = new Map<string, { node: VmcsNode; parent: VmcsNode | undefined }>();
+  const visit = (node: VmcsNode, parent: VmcsNode | undefined): void => {
+    places.set(node.id, { node, parent });
+    for (const child of childrenOf(node)) visit(child, node);
   };
-  for (const root of roots) visit(root);
-  return parents;
+  for (const root of roots) visit(root, undefined);
+  return places;
 }
 
 export function childrenOf(node: VmcsNode): readonly VmcsNode[] {

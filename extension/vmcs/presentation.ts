@@ -2,7 +2,7 @@
  * How a node of the VMCS view looks and sounds. What has changed has a sign and words, not only a colour; what is not
  * in use is grey and says which control it needs.
  */
-import type { FieldNode, PartNode, VmcsNode } from './model.ts';
+import type { FieldNode, PartNode, ReportNode, RuleNode, VmcsNode } from './model.ts';
 
 /** Stands before what has changed since the last stop. */
 const CHANGED = 'Δ';
@@ -19,6 +19,8 @@ export interface Presentation {
   readonly context: string;
   readonly isGrey: boolean;
   readonly isExpanded: boolean;
+  /** Key of the field that the node leads to. */
+  readonly leadsTo?: string;
 }
 
 const PLAIN = { icon: 'blank', context: '', isGrey: false, isExpanded: false };
@@ -27,6 +29,10 @@ const BREAKPOINT_COLOR = 'debugIcon.breakpointForeground';
 
 export function present(node: VmcsNode): Presentation {
   switch (node.kind) {
+    case 'report':
+      return presentReport(node);
+    case 'rule':
+      return presentRule(node);
     case 'breakpoints':
       return {
         ...PLAIN,
@@ -71,6 +77,37 @@ export function present(node: VmcsNode): Presentation {
     case 'field':
       return presentField(node);
   }
+}
+
+function presentReport({ report }: ReportNode): Presentation {
+  const { failedAt, instruction, outcome, rules } = report;
+  const label = failedAt ? 'Last failed VM entry' : `${instruction} would fail`;
+  const where = failedAt && `${instruction} at ${failedAt.location ?? failedAt.rip}`;
+  const count = rules.length < 2 ? undefined : `${rules.length} rules are broken`;
+  const description = [outcome, count, where].filter((text) => text !== undefined).join(' · ');
+  return {
+    ...PLAIN,
+    label,
+    description,
+    icon: failedAt ? 'error' : 'warning',
+    iconColor: failedAt ? 'list.errorForeground' : 'list.warningForeground',
+    spoken: `${label}: ${description}`,
+    context: 'report copyable',
+  };
+}
+
+function presentRule({ rule }: RuleNode): Presentation {
+  const { text, field } = rule;
+  const value = field && `${field.title} is ${field.value}`;
+  return {
+    ...PLAIN,
+    label: text,
+    description: value ?? '',
+    icon: 'circle-small-filled',
+    spoken: value === undefined ? text : `${text}: ${value}`,
+    context: 'rule copyable',
+    ...(field && { leadsTo: field.key }),
+  };
 }
 
 function presentPart({ part, was, isEditable }: PartNode): Presentation {
@@ -168,6 +205,8 @@ export function hoverOf(node: VmcsNode): Hover | undefined {
   switch (node.kind) {
     case 'field':
       return fieldHover(node);
+    case 'rule':
+      return ruleHover(node);
     case 'part': {
       const { bit, width, name, meaning, value } = node.part;
       const bits = width === 1 ? `bit ${bit}` : `bits ${bit + width - 1}:${bit}`;
@@ -184,6 +223,23 @@ export function hoverOf(node: VmcsNode): Hover | undefined {
     default:
       return undefined;
   }
+}
+
+function ruleHover({ rule }: RuleNode): Hover {
+  const { text, field, section, outcome, others, reference } = rule;
+  const lines: (readonly [string, string])[] = [['Part of the VMCS', section]];
+  if (field) {
+    const { value, offending, offendingBits, allowed, capability, passing, writtenAt, writtenIn } = field;
+    lines.push([field.title, value]);
+    if (offendingBits !== undefined) lines.push(['Bits at fault', [offendingBits, ...offending].join(', ')]);
+    if (allowed !== undefined) lines.push(['Allowed', allowed]);
+    if (capability !== undefined) lines.push(['The processor', capability]);
+    if (passing !== undefined) lines.push(['Would pass', passing]);
+    if (writtenAt !== undefined) lines.push(['Written by the VMWRITE at', writtenIn ?? writtenAt]);
+  }
+  for (const { key, value } of others) lines.push([key, value]);
+  lines.push(['The processor answers', outcome], ['Manual', reference]);
+  return { title: text, lines };
 }
 
 function fieldHover(node: FieldNode): Hover {

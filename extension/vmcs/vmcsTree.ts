@@ -1,6 +1,6 @@
 /** The nodes of the VMCS view as VS Code's tree takes them. */
 import * as vscode from 'vscode';
-import { childrenOf, parentsOf, type VmcsNode } from './model.ts';
+import { childrenOf, placesOf, type VmcsNode } from './model.ts';
 import { hoverOf, present } from './presentation.ts';
 
 /** Grey is a decoration of these URIs: items have no colour of their own. */
@@ -10,17 +10,13 @@ const ABSENT_COLOR = 'hvm.absentForeground';
 export class VmcsTreeProvider implements vscode.TreeDataProvider<VmcsNode>, vscode.FileDecorationProvider {
   readonly #changed = new vscode.EventEmitter<undefined>();
   #roots: readonly VmcsNode[] = [];
-  #parents: ReadonlyMap<string, VmcsNode> = new Map();
+  #places: ReturnType<typeof placesOf> = new Map();
 
   readonly onDidChangeTreeData = this.#changed.event;
 
-  get isEmpty(): boolean {
-    return this.#roots.length === 0;
-  }
-
   show(roots: readonly VmcsNode[]): void {
     this.#roots = roots;
-    this.#parents = parentsOf(roots);
+    this.#places = placesOf(roots);
     this.#changed.fire(undefined);
   }
 
@@ -29,11 +25,17 @@ export class VmcsTreeProvider implements vscode.TreeDataProvider<VmcsNode>, vsco
   }
 
   getParent(node: VmcsNode): VmcsNode | undefined {
-    return this.#parents.get(node.id);
+    return this.#places.get(node.id)?.parent;
+  }
+
+  /** The node of a field, when it is shown. */
+  field(key: string): VmcsNode | undefined {
+    return this.#places.get(`field ${key}`)?.node;
   }
 
   getTreeItem(node: VmcsNode): vscode.TreeItem {
-    const { label, description, icon, iconColor, spoken, context, isGrey, isExpanded } = present(node);
+    const { label, description, icon, iconColor, spoken, context, isGrey, isExpanded, leadsTo } =
+      present(node);
     const item = new vscode.TreeItem(label, collapsibleState(node, isExpanded));
     item.id = node.id;
     item.description = description;
@@ -44,6 +46,8 @@ export class VmcsTreeProvider implements vscode.TreeDataProvider<VmcsNode>, vsco
     item.accessibilityInformation = { label: spoken };
     item.contextValue = context;
     if (isGrey) item.resourceUri = vscode.Uri.from({ scheme: SCHEME, path: `/${node.id}` });
+    if (leadsTo !== undefined)
+      item.command = { command: 'hvm.vmcs.revealField', title: 'Show the Field', arguments: [leadsTo] };
     return item;
   }
 

@@ -8,7 +8,7 @@ import type { HvmSession } from '../session/hvmSession.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { type FieldBreakpoints, messageOf } from './fieldBreakpoints.ts';
 import { messageFor, type VmcsState } from './messages.ts';
-import { buildTree, comparedWith, type VmcsNode } from './model.ts';
+import { buildTree, comparedWith, type EntryReport, type VmcsNode } from './model.ts';
 import { VmcsTreeProvider } from './vmcsTree.ts';
 
 const VIEW = 'hvm.vmcs';
@@ -17,7 +17,7 @@ const HIDE_ABSENT = 'vmcs.hideAbsent';
 const RUNNING_AFTER = 300;
 
 type Content =
-  | ({ readonly kind: 'now' } & VmcsBody)
+  | ({ readonly kind: 'now'; readonly reports: readonly EntryReport[] } & VmcsBody)
   | { readonly kind: 'exit'; readonly number: number; readonly groups: readonly VmcsGroup[] };
 
 export class VmcsView implements vscode.Disposable {
@@ -89,6 +89,11 @@ export class VmcsView implements vscode.Disposable {
     await this.#workspace.update(HIDE_ABSENT, hide);
   }
 
+  async reveal(key: string): Promise<void> {
+    const node = this.#provider.field(key);
+    if (node) await this.#tree.reveal(node, { select: true, focus: true, expand: true });
+  }
+
   /** Shows the fields as they were recorded at a VM exit; without a number, as they are now. */
   async showExit(number: number | undefined): Promise<void> {
     this.#exit = number;
@@ -156,12 +161,25 @@ export class VmcsView implements vscode.Disposable {
   }
 
   async #requestNow(session: HvmSession): Promise<Content> {
-    return { kind: 'now', ...(await session.request('hvm/vmcs', { threadId: this.threadId })) };
+    const { threadId } = this;
+    const body = await session.request('hvm/vmcs', { threadId });
+    const reportOn = async (which: 'current' | 'lastFailure') =>
+      (await session.request('hvm/entryReport', { threadId, which })).report;
+    const isEnterable = body.pointer !== undefined && !body.inGuest;
+    const reports = body.hasVmx
+      ? await Promise.all([reportOn('lastFailure'), isEnterable ? reportOn('current') : undefined])
+      : [];
+    return {
+      kind: 'now',
+      ...body,
+      reports: reports.flatMap((report) => (report && !report.enters ? [report] : [])),
+    };
   }
 
   #render(state?: VmcsState): void {
     const content = this.#content;
     const { roots, shown, total } = buildTree(content?.groups ?? [], {
+      reports: content?.kind === 'now' ? content.reports : [],
       filter: this.#filter,
       hideAbsent: this.#hideAbsent,
       breakpoints: this.session ? this.#breakpoints.fields : new Map(),

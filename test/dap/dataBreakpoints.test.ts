@@ -174,8 +174,8 @@ describe('the rows of the VMCS view', () => {
 
   it('say which VMCS is current', async () => {
     const talk = await guestAtEntry();
-    const { hasVmx, pointer, launched } = await talk.request('hvm/vmcs', { threadId: 1 });
-    expect({ hasVmx, launched }).toEqual({ hasVmx: true, launched: true });
+    const { hasVmx, pointer, launched, inGuest } = await talk.request('hvm/vmcs', { threadId: 1 });
+    expect({ hasVmx, launched, inGuest }).toEqual({ hasVmx: true, launched: true, inGuest: true });
     expect(pointer).toMatch(/^0x[0-9a-f]+$/);
   });
 });
