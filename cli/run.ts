@@ -1,10 +1,13 @@
 /** `hvm run`: boots an image with its serial port on the terminal, in this thread. */
 import { resolve } from 'node:path';
 import { openOutput, readFile } from '../debug-adapter/host/node/files.ts';
+import { inflate } from '../debug-adapter/host/node/inflate.ts';
 import { loadInterpreter } from '../debug-adapter/host/node/interpreter.ts';
 import { FileError, readMachineConfig } from '../debug-adapter/launch/image.ts';
 import { LaunchError } from '../debug-adapter/launch/validate.ts';
 import type { LaunchOptions } from '../debug-adapter/launchConfig.ts';
+import { Program } from '../debug-adapter/program/program.ts';
+import { reportText } from '../debug-adapter/requests/entryReport.ts';
 import { exitLine } from '../debug-adapter/trace/exitLine.ts';
 import {
   createDebugTarget,
@@ -70,6 +73,9 @@ class Run {
   /** In guest mode a failed entry ends the run: the built-in VMM made it. */
   readonly #tellsEntryFailures: boolean;
   #entryFailures = 0;
+  readonly #image: MachineConfig['image'];
+  /** Symbols of the image, once they are needed. */
+  #program: Program | undefined;
   /** Why the machine was paused from here. */
   #ending: Outcome | undefined;
   #done: (outcome: Outcome) => void = () => undefined;
@@ -77,6 +83,7 @@ class Run {
 
   constructor(options: LaunchOptions, config: MachineConfig) {
     this.#options = options;
+    this.#image = config.image;
     this.#tellsEntryFailures = config.mode === 'bare-metal';
     const { exitOn, traceExits, watchExits } = options;
     const serialFile =
@@ -199,12 +206,24 @@ class Run {
 
   /** A VM entry of the program that runs has failed, which is for the program to handle: it is told and goes on. */
   #entryFailed(stop: StopEvent): void {
-    process.stderr.write(`${outcomeText(stop)}\n`);
+    process.stderr.write(`${outcomeText({ ...stop, details: this.#entryReport(stop) })}\n`);
     if (++this.#entryFailures === MOST_ENTRY_FAILURES) {
       process.stderr.write(`hvm: ${MOST_ENTRY_FAILURES} VM entries have failed; further ones are not told\n`);
       this.#target.setExitBreakpoints([]);
     }
     this.#target.run(this.#request);
+  }
+
+  /** The report with the lines of the source that wrote the fields, as far as the image has symbols. */
+  #entryReport(stop: StopEvent): readonly string[] {
+    const report = this.#target.entryReport(0, 'lastFailure');
+    if (report === undefined) return stop.details;
+    this.#program ??= new Program(
+      [{ path: this.#image.name, bytes: this.#image.bytes }],
+      inflate,
+      () => undefined,
+    );
+    return reportText(report, this.#program).split('\n');
   }
 
   get #request(): RunRequest {

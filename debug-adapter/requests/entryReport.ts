@@ -72,11 +72,12 @@ function describeRule({ field, others, ...rule }: BrokenRule, program: Program):
   };
 }
 
-/** `setup_guest+0x12 vmx.c:120`, as much of it as is known. */
+/** `setup_guest+0x12 vmx.c:120`, as much of it as is known: the line of the function itself, not of what is inlined. */
 function placeOf(program: Program, address: bigint): string | undefined {
-  const line = program.addressToLine(address);
-  const name = program.describe(address);
+  const line = program.functionAt(address)?.frames.at(-1)?.position ?? program.addressToLine(address);
   const file = line?.path.split(/[\\/]/).at(-1);
-  const parts = [name, line && `${file}:${line.line}`].filter((part) => part !== undefined);
+  const parts = [program.describe(address), line && `${file}:${line.line}`].filter(
+    (part) => part !== undefined,
+  );
   return parts.length === 0 ? undefined : parts.join(' ');
 }

@@ -1,11 +1,12 @@
 /** The debug adapter in Node: on standard input and output, or on a port of 127.0.0.1. */
+
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import { inflateSync } from 'node:zlib';
 import { DebugSession, type Trace, traceLine } from '../../session.ts';
 import type { AdapterHost } from '../adapterHost.ts';
 import { nodeFiles, openOutput } from './files.ts';
 import { FramingError, frameMessage, MessageReader } from './framing.ts';
+import { inflate } from './inflate.ts';
 import { startMachineWorker } from './machineClient.ts';
 
 export interface AdapterOptions {
@@ -22,7 +23,7 @@ export function nodeHost(exit: () => void, startMachine: AdapterHost['startMachi
   return {
     files: nodeFiles,
     currentFolder: process.cwd(),
-    inflate: (compressed, size) => inflateSync(compressed, { maxOutputLength: size }),
+    inflate,
     startMachine,
     after(milliseconds, callback) {
       const timer = setTimeout(callback, milliseconds);
