@@ -40,6 +40,8 @@ export interface Instruction {
   /** Base, index and scale as encoded, for the VM-exit instruction information; -1 when absent. */
   readonly memoryBase: number;
   readonly memoryIndex: number;
+  /** The vector register that holds the indexes of a gather; not part of {@link effectiveAddress}. */
+  readonly vectorIndex: { readonly number: number; readonly bits: number } | undefined;
   readonly memoryScale: 1 | 2 | 4 | 8;
   /** The displacement, sign-extended (RIP-relative ones are already absolute offsets from RIP's segment). */
   readonly memoryDisplacement: bigint;

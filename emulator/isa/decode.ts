@@ -105,6 +105,8 @@ export interface MemoryOperand {
   /** GPR number, or -1. */
   readonly base: number;
   readonly index: number;
+  /** Of a gather, instead of an index. */
+  readonly vectorIndex?: { readonly number: number; readonly bits: number };
   readonly scale: 1 | 2 | 4 | 8;
   /** Sign-extended; relative to the page base for RIP-relative operands. */
   readonly displacement: bigint;
@@ -142,7 +144,9 @@ export function memoryOperandOf(instruction: IcedInstruction): MemoryOperand {
   const index = instruction.memoryIndex;
   const ripRelative = base === Register.RIP || base === Register.EIP;
   const baseRegister = ripRelative ? undefined : REGISTERS[base];
-  const indexRegister = REGISTERS[index];
+  const named = REGISTERS[index];
+  const vectorIndex = named?.kind === 'xmm' || named?.kind === 'ymm' ? named : undefined;
+  const indexRegister = vectorIndex ? undefined : named;
   let addressBits: 16 | 32 | 64;
   if (ripRelative) addressBits = base === Register.RIP ? 64 : 32;
   else if (baseRegister ?? indexRegister) addressBits = (baseRegister ?? indexRegister)?.bits as 16 | 32 | 64;
@@ -152,6 +156,7 @@ export function memoryOperandOf(instruction: IcedInstruction): MemoryOperand {
     segment: segmentOf(instruction),
     base: baseRegister?.number ?? -1,
     index: indexRegister?.number ?? -1,
+    ...(vectorIndex ? { vectorIndex } : {}),
     scale: instruction.memoryIndexScale as 1 | 2 | 4 | 8,
     displacement,
     ripRelative,

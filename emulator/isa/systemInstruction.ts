@@ -83,6 +83,10 @@ export class SystemInstruction implements Instruction {
     return this.#memory.index;
   }
 
+  get vectorIndex(): MemoryOperand['vectorIndex'] {
+    return this.#memory.vectorIndex;
+  }
+
   get memoryScale(): 1 | 2 | 4 | 8 {
     return this.#memory.scale;
   }

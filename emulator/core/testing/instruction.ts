@@ -77,6 +77,7 @@ export function testInstruction(
     effectiveAddress: () => (memory && 'at' in memory ? memory.at : 0n),
     memoryBase: -1,
     memoryIndex: -1,
+    vectorIndex: undefined,
     memoryScale: 1,
     memoryDisplacement: memory && 'at' in memory ? memory.at : 0n,
   };

@@ -1,5 +1,6 @@
 /** All instructions that are TypeScript functions. */
 import type { SystemRow } from '../forms.ts';
+import { VECTOR_SYSTEM_ROWS } from '../vector/rows.ts';
 import { X87_ROWS } from '../x87/rows.ts';
 import { ADDRESS_SPACE_ROWS } from './addressSpace.ts';
 import { CONTROL_REGISTER_ROWS } from './controlRegisters.ts';
@@ -26,4 +27,5 @@ export const SYSTEM_ROWS: readonly SystemRow[] = [
   ...PROCEDURE_ROWS,
   ...VIRTUALIZATION_ROWS,
   ...X87_ROWS,
+  ...VECTOR_SYSTEM_ROWS,
 ];

@@ -1,8 +1,17 @@
-/** Vector instructions that are TypeScript functions. */
-import type { SystemRow } from '../forms.ts';
+/** All vector instructions that are TypeScript functions. */
+import { CONVERT_ROWS } from './convert.ts';
+import { CRYPTOGRAPHY_ROWS } from './cryptography.ts';
+import { ELEMENT_ROWS } from './elements.ts';
+import { FLOAT_ROWS } from './float.ts';
+import { FMA_ROWS } from './fusedMultiplyAdd.ts';
+import { VECTOR_STRING_ROWS } from './strings.ts';
+import type { VectorSystemRow } from './systemForms.ts';
 
-export interface VectorSystemRow extends SystemRow {
-  readonly forms: readonly { readonly operands: string; readonly feature: string }[];
-}
-
-export const VECTOR_SYSTEM_ROWS: readonly VectorSystemRow[] = [];
+export const VECTOR_SYSTEM_ROWS: readonly VectorSystemRow[] = [
+  ...FLOAT_ROWS,
+  ...CONVERT_ROWS,
+  ...FMA_ROWS,
+  ...ELEMENT_ROWS,
+  ...VECTOR_STRING_ROWS,
+  ...CRYPTOGRAPHY_ROWS,
+];

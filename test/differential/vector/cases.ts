@@ -51,7 +51,12 @@ const GENERAL_NAMES = {
 } as const; // biome-ignore format: names in order
 
 /** Mnemonics that differ from what GNU as wants. */
-const SPELLED: Readonly<Record<string, string>> = { 'MOVSD XMM': 'movsd', 'CMPSD XMM': 'cmpsd' };
+const SPELLED: Readonly<Record<string, string>> = {
+  PCMPESTRI64: 'rex.w pcmpestri',
+  VPCMPESTRI64: 'vpcmpestriq',
+  VPCMPESTRM64: 'vpcmpestrmq',
+  PCMPESTRM64: 'rex.w pcmpestrm',
+  'MOVSD XMM': 'movsd', 'CMPSD XMM': 'cmpsd' };
 
 export class VectorProgram {
   readonly placed: PlacedVector[] = [];
@@ -104,6 +109,8 @@ export class VectorProgram {
       }
     };
     const operands = form.operands.map(textOf);
+    if (/MASKMOV(Q|DQU)$/.test(form.op))
+      memory = { base: 7, index: -1, scale: 1, displacement: 0n, segment: '', addressBits: 64, bytes: 16 };
     const mnemonic = SPELLED[form.op] ?? form.op.toLowerCase();
     const placed = { form, text: `${mnemonic} ${operands.join(', ')}`, address, memory, general };
     this.placed.push(placed);
@@ -120,9 +127,9 @@ export class VectorProgram {
     const tail = displacement === 0n ? '' : displacement < 0n ? `${displacement}` : `+${displacement}`;
     if (gather) {
       const index = gather();
-      const wide = /^V(P?)GATHERQ/.test(form.op) ? form.operands.some(({ bits }) => bits === 256) : false;
-      const width = form.operands[1]?.bits ?? 0;
-      const file = wide || width === 256 ? 'y' : 'x';
+      const width = Math.max(form.operands[0]?.bits ?? 0, /GATHERQ(PS|D)/.test(form.op) ? random.pick([128, 256]) : 0);
+      const narrowIndexes = /GATHERD(PD|Q)/.test(form.op);
+      const file = width === 256 && !narrowIndexes ? 'y' : 'x';
       const text = `[${GENERAL_NAMES[64][base]}+${file}mm${index}*1${tail}]`;
       return {
         text,
@@ -213,7 +220,7 @@ function place(random: Random, bytes: number): number {
   }
 }
 
-export function makeVectorCase({ form, address, memory, general }: PlacedVector, random: Random): Case {
+export function makeVectorCase({ form, text, address, memory, general }: PlacedVector, random: Random): Case {
   const gpr = Array.from({ length: 16 }, () => edge(random, 64));
   gpr[4] = BigInt(UNIFORM.address + 0x800);
   const pokes: Poke[] = [];
@@ -245,7 +252,17 @@ export function makeVectorCase({ form, address, memory, general }: PlacedVector,
   const view = new DataView(vectors.buffer);
   const shared = kind();
   for (let r = 0; r < 16; r++) vectors.set(vector(random, 32, random.below(4) ? shared : kind()), 32 * r);
-  if (random.below(4) === 0) {
+  const indexRegister = /\[.*\+[xy]mm(\d+)/.exec(text)?.[1];
+  if (indexRegister !== undefined) {
+    // Indexes of a gather: mostly near enough.
+    const size = /GATHERQ/.test(form.op) ? 64 : 32;
+    for (let i = 0; i < 256 / size; i++) {
+      const near = BigInt(random.below(10) === 0 ? random.below(0x4000) : random.below(256));
+      const at = 32 * Number(indexRegister) + (i * size) / 8;
+      if (size === 64) view.setBigUint64(at, near, true);
+      else view.setUint32(at, Number(near), true);
+    }
+  } else if (random.below(4) === 0) {
     // Registers that share elements: equal operands, and NaNs that meet.
     for (let r = 0; r < 8; r++)
       vectors.set(vectors.subarray(32 * random.below(16)).subarray(0, 16), 32 * random.below(16));
@@ -258,7 +275,6 @@ export function makeVectorCase({ form, address, memory, general }: PlacedVector,
     vectors.set(vector(random, 8, kind()), PLACE.ST + 16 * i);
     view.setUint16(PLACE.ST + 16 * i + 8, random.pick([0, 0xffff, random.below(0x10000)]), true);
   }
-  void form;
   return {
     mode: 64,
     rip: BigInt(address),

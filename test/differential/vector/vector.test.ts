@@ -40,6 +40,22 @@ interface VectorCase {
   readonly native: Result;
 }
 
+/** The manual leaves their bits to the processor, within an error. */
+const APPROXIMATE = /^V?(RCP|RSQRT)[PS]S$/;
+const RELATIVE_ERROR = 1.5 * 2 ** -12;
+
+/** The host's result with our elements where they are as near as the manual demands of both. */
+function approximated(found: Result, native: Result): Result {
+  const vectors = Uint8Array.from(native.vectors as Uint8Array);
+  const [mine, theirs] = [new DataView((found.vectors as Uint8Array).buffer), new DataView(vectors.buffer)];
+  for (let at = 0; at < 512; at += 4) {
+    const [a, b] = [mine.getFloat32(at, true), theirs.getFloat32(at, true)];
+    if (Math.abs(a - b) <= 2 * RELATIVE_ERROR * Math.abs(b))
+      theirs.setUint32(at, mine.getUint32(at, true), true);
+  }
+  return { ...native, vectors };
+}
+
 const FLAGS_WRITTEN = 0x8d5;
 
 describe.skipIf(missing('gcc', 'as', 'ld'))(
@@ -93,7 +109,8 @@ describe.skipIf(missing('gcc', 'as', 'ld'))(
           const own = cases.get(op) as VectorCase[];
           for (const { placed, state, native } of own) {
             for (const { name, processor } of tiers) {
-              const lines = compare(processor.run(state), native);
+              const found = processor.run(state);
+              const lines = compare(found, APPROXIMATE.test(op) ? approximated(found, native) : native);
               if (lines.length === 0) continue;
               if (failed++ < REPORTED)
                 reports.push(describeVectorCase(placed.text, state), `${name}:`, ...lines, '');
