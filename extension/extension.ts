@@ -5,6 +5,7 @@ import { ConfigurationProvider, DynamicConfigurations } from './configuration/co
 import type { ExtensionHost } from './host/extensionHost.ts';
 import { MemoryDocuments } from './memory/memoryDocuments.ts';
 import { followNumberFormat } from './numbers/numberFormat.ts';
+import { reportAdapterDeaths } from './session/adapterDeath.ts';
 import { DEBUG_TYPE, Sessions } from './session/sessions.ts';
 import { StatusBar } from './statusBar/statusBar.ts';
 import { SerialTerminals } from './terminal/serialTerminals.ts';
@@ -19,6 +20,7 @@ export function startExtension(context: vscode.ExtensionContext, host: Extension
     sessions,
     terminals,
     documents,
+    reportAdapterDeaths(sessions),
     new StatusBar(sessions),
     followNumberFormat(sessions),
     vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, {

@@ -32,8 +32,7 @@ export function serveMachine(
 
   /** A machine that was replaced must not be heard any more. */
   const create = (config: MachineConfig): void => {
-    if (target?.isRunning()) target.pause();
-    rules.resetCounts();
+    const before = target;
     const isCurrent = () => made === target;
     const made: DebugTarget = createTarget(config, {
       ...environment,
@@ -49,6 +48,9 @@ export function serveMachine(
       },
     });
     target = made;
+    rules.resetCounts();
+    // It is not current any more: nobody hears of this stop.
+    if (before?.isRunning()) before.pause();
   };
 
   const call = ({ name, args }: CallMessage): unknown => {

@@ -1,4 +1,4 @@
-/** Memory as read-only documents that follow the machine: `hvm-memory:gpa:0x1000.txt?SESSION`. */
+/** Memory as read-only documents that follow the machine: `hvm-memory:Memory gpa:0x1000?SESSION`. */
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
 import * as vscode from 'vscode';
 import type { HvmSession } from '../session/hvmSession.ts';
@@ -6,6 +6,8 @@ import type { Sessions } from '../session/sessions.ts';
 import { hexDump } from './hexDump.ts';
 
 const SCHEME = 'hvm-memory';
+/** A language without brackets: bytes that look like them mean nothing. */
+const LANGUAGE = 'hvm-memory';
 const LENGTH = 4096;
 
 export class MemoryDocuments implements vscode.TextDocumentContentProvider, vscode.Disposable {
@@ -36,10 +38,11 @@ export class MemoryDocuments implements vscode.TextDocumentContentProvider, vsco
   async show(session: HvmSession, reference: string): Promise<void> {
     const uri = vscode.Uri.from({
       scheme: SCHEME,
-      path: `Memory ${reference}.txt`,
+      path: `Memory ${reference}`,
       query: session.debugSession.id,
     });
     const document = await vscode.workspace.openTextDocument(uri);
+    await vscode.languages.setTextDocumentLanguage(document, LANGUAGE);
     await vscode.window.showTextDocument(document, { preview: true });
   }
 
@@ -47,7 +50,7 @@ export class MemoryDocuments implements vscode.TextDocumentContentProvider, vsco
     const before = this.#shown.get(uri.toString());
     const session = this.#sessions.all.find(({ debugSession }) => debugSession.id === uri.query);
     if (session === undefined) return before?.text ?? 'The machine has ended.\n';
-    const text = await readMemory(session, uri.path.replace(/^Memory |\.txt$/g, ''));
+    const text = await readMemory(session, uri.path.replace(/^Memory /, ''));
     this.#shown.set(uri.toString(), { uri, text });
     return text;
   }

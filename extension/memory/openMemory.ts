@@ -8,6 +8,9 @@ import type { MemoryDocuments } from './memoryDocuments.ts';
 
 const HEX_EDITOR = 'ms-vscode.hexeditor';
 
+/** Said once, until VS Code is started again. */
+let hasSuggested = false;
+
 /** Asks for an address in `space` and shows what is there. */
 export async function openMemory(
   space: AddressSpace,
@@ -67,6 +70,8 @@ async function showMemory(session: HvmSession, reference: string, documents: Mem
     return;
   }
   await documents.show(session, reference);
+  if (hasSuggested) return;
+  hasSuggested = true;
   const install = 'Install the Hex Editor';
   const answer = await vscode.window.showInformationMessage(
     "Memory is shown as text. Microsoft's Hex Editor shows and edits it byte by byte.",

@@ -21,12 +21,15 @@ export class Sessions implements vscode.Disposable {
   readonly #sessions = new Map<string, HvmSession>();
   readonly #started = new vscode.EventEmitter<HvmSession>();
   readonly #ended = new vscode.EventEmitter<HvmSession>();
+  readonly #died = new vscode.EventEmitter<HvmSession>();
   readonly #activeChanged = new vscode.EventEmitter<HvmSession | undefined>();
   readonly #subscriptions: vscode.Disposable[];
   #active: HvmSession | undefined;
 
   readonly onDidStart = this.#started.event;
   readonly onDidEnd = this.#ended.event;
+  /** The adapter has gone though nobody had asked it to; the session ends with it. */
+  readonly onDidDie = this.#died.event;
   /** Another session is shown, or none; changes inside of it come from the session itself. */
   readonly onDidChangeActive = this.#activeChanged.event;
 
@@ -57,6 +60,7 @@ export class Sessions implements vscode.Disposable {
     for (const subscription of this.#subscriptions) subscription.dispose();
     this.#started.dispose();
     this.#ended.dispose();
+    this.#died.dispose();
     this.#activeChanged.dispose();
   }
 
@@ -65,11 +69,24 @@ export class Sessions implements vscode.Disposable {
     this.#sessions.set(debugSession.id, session);
     this.#started.fire(session);
     this.#follow();
+    let isLeaving = false;
+    const hasGone = (): void => {
+      if (!isLeaving) this.#died.fire(session);
+      isLeaving = true;
+      this.#forget(session);
+    };
     return {
-      onDidSendMessage: (message: P.ProtocolMessage) => hear(session, message),
-      // Both come at the end, in either order; a process that dies gives only the second.
+      onWillReceiveMessage: ({ command }: P.Request) => {
+        isLeaving ||= command === 'disconnect' || command === 'terminate';
+      },
+      onDidSendMessage: (message: P.ProtocolMessage) => {
+        isLeaving ||= (message as P.Event).event === 'terminated';
+        hear(session, message);
+      },
+      // The first comes when the session is ended, the others when its process has gone or cannot be started.
       onWillStopSession: () => this.#forget(session),
-      onExit: () => this.#forget(session),
+      onError: hasGone,
+      onExit: hasGone,
     };
   }
 

@@ -53,7 +53,7 @@ export class SerialPty implements vscode.Pseudoterminal {
   end(message: string): void {
     this.#hasEnded = true;
     this.write(
-      `${NORMAL}${this.#drawsScreens ? BOTTOM : ''}\r\n[${message} Press any key to close this terminal.]\r\n`,
+      `${NORMAL}${this.#drawsScreens ? BOTTOM : ''}\r\n[${message} Press any key to close this terminal.]`,
     );
   }
 

@@ -80,6 +80,22 @@ describe('a program that runs', () => {
 });
 
 describe('restart', () => {
+  it('of a running program is no stop of it', async () => {
+    const talk = await Conversation.start();
+    await talk.launch({ program: 'spin.elf', stopOnEntry: true });
+    await talk.request('continue', { threadId: 1 });
+    let stops = 0;
+    talk.client.on('stopped', () => {
+      stops++;
+    });
+    await talk.request('restart', {});
+    await talk.waitFor('stopped');
+    await talk.request('continue', { threadId: 1 });
+    await talk.request('pause', { threadId: 1 });
+    await talk.waitFor('stopped');
+    expect(stops).toBe(2);
+  });
+
   it('reads the program again and binds the breakpoints again', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'hvm-restart-'));
     try {
