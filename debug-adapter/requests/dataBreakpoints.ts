@@ -47,7 +47,7 @@ async function infoOf(context: SessionContext, place: Place | undefined, name: s
   if (place?.kind === 'vmcs') {
     const stop = context.requireStop();
     const field = (await context.view(stop.vcpu).vmcs()).find(({ key }) => key === place.key);
-    const description = `${field?.title ?? place.key}, the whole field as it is stored`;
+    const description = `${field?.title ?? place.key} (stored in the VMCS)`;
     return { dataId: `vmcs:${place.key}`, description, accessTypes: ['write'], canPersist: true };
   }
   if (place?.kind !== 'memory' || !MEMORY.has(place.address.space)) return NOT_WATCHABLE;
