@@ -36,7 +36,7 @@ describe('a field of the VMCS', () => {
     await talk.log('setDataBreakpoints', {
       breakpoints: [
         { dataId: 'vmcs:GUEST_RIP', accessType: 'read' },
-        { dataId: 'vmcs:TSC_MULTIPLIER' },
+        { dataId: 'vmcs:GUEST_IA32_FRED_CONFIG' },
         { dataId: 'vmcs:NO_SUCH_FIELD' },
         { dataId: 'something else' },
       ],
@@ -48,11 +48,14 @@ describe('a field of the VMCS', () => {
     const talk = await guestAtEntry();
     await talk.request('setDataBreakpoints', { breakpoints: [{ dataId: 'vmcs:VM_EXIT_REASON' }] });
     expect(
-      await talk.request('hvm/setVmcsFieldBreakpoints', { keys: ['GUEST_RSP', 'TSC_MULTIPLIER'] }),
+      await talk.request('hvm/setVmcsFieldBreakpoints', { keys: ['GUEST_RSP', 'GUEST_IA32_FRED_CONFIG'] }),
     ).toEqual({
       breakpoints: [
         expect.objectContaining({ verified: true }),
-        expect.objectContaining({ verified: false, message: expect.stringContaining('Use TSC scaling') }),
+        expect.objectContaining({
+          verified: false,
+          message: expect.stringContaining('Load IA32_FRED or Save IA32_FRED'),
+        }),
       ],
     });
     const watched = async (key: string) => (await row(talk, key)).watched;

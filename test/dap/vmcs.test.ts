@@ -41,7 +41,10 @@ describe('the rows of the VMCS view', () => {
 
   it('name the control of a field that does not exist or is not in use', async () => {
     const talk = await guestAtEntry();
-    expect(await row(talk, 'TSC_MULTIPLIER')).toMatchObject({ missing: 'Use TSC scaling', parts: [] });
+    expect(await row(talk, 'GUEST_IA32_FRED_CONFIG')).toMatchObject({
+      missing: 'Load IA32_FRED or Save IA32_FRED',
+      parts: [],
+    });
     expect(await row(talk, 'VMX_PREEMPTION_TIMER_VALUE')).toMatchObject({
       unused: 'Activate VMX-preemption timer',
       stored: '0x0',
