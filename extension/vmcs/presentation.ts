@@ -49,7 +49,7 @@ export function present(node: VmcsNode): Presentation {
         ...PLAIN,
         label: node.title,
         description: 'when the stored value changes',
-        spoken: `The machine stops when ${node.title} changes`,
+        spoken: `${node.title}, the machine stops when the stored value changes`,
         context: 'watched',
       };
     case 'group':
@@ -157,7 +157,7 @@ function presentField(node: FieldNode): Presentation {
 }
 
 function valueText({ row, value }: FieldNode): string | undefined {
-  if (value === undefined) return undefined;
+  if (value === undefined) return row.meaning;
   const meaning = row.meaning === undefined ? '' : ` (${row.meaning})`;
   return row.live === undefined ? `${value}${meaning}` : `live ${value}${meaning} · stored ${row.stored}`;
 }
