@@ -7,6 +7,7 @@ import type { Machine } from './machine/client.ts';
 import type { Program } from './program/program.ts';
 import type { Sources } from './program/sources.ts';
 import type { SerialOutput } from './serial/serialOutput.ts';
+import type { ExitPlaces } from './trace/exitPlaces.ts';
 
 export interface Debuggee {
   readonly options: LaunchOptions;
@@ -21,6 +22,7 @@ export interface Debuggee {
   readonly control: RunControl;
   readonly serial: SerialOutput;
   readonly exits: ExitPump;
+  readonly exitPlaces: ExitPlaces;
   /** Where `runToEntryPoint` stops. */
   readonly entryPoint: bigint | undefined;
   readonly vcpuCount: number;

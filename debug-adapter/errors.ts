@@ -57,6 +57,8 @@ export const ERRORS = {
 
   notStopped: { code: 1401, text: 'The machine has not stopped because of an error.', showUser: false },
   numberFormat: { code: 1403, text: '"format" must be "hexadecimal" or "decimal".', showUser: false },
+  exitReason: { code: 1404, text: 'There is no exit reason "{reason}".', showUser: false },
+  noExit: { code: 1405, text: 'VM exit {number} is not in the list.', showUser: true },
   exitsRange: { code: 1402, text: '"start" and "count" must be whole numbers from 0 on.', showUser: false },
 
   cancelled: { code: 1901, text: 'cancelled', showUser: false },

@@ -21,7 +21,7 @@ import { disconnect, terminate } from './requests/end.ts';
 import { entryReport } from './requests/entryReport.ts';
 import { evaluate, setExpression, setVariable } from './requests/evaluate.ts';
 import { exceptionInfo } from './requests/exceptionInfo.ts';
-import { exits } from './requests/exits.ts';
+import { exitSource, exits, exitVmcs } from './requests/exits.ts';
 import * as hvm from './requests/hvm.ts';
 import { initialize } from './requests/initialize.ts';
 import { configurationDone, launch, restart } from './requests/launch.ts';
@@ -86,6 +86,8 @@ export class DebugSession {
       modules: () => modules(this.#context),
 
       'hvm/exits': (args) => exits(this.#context, args),
+      'hvm/exitVmcs': (args) => exitVmcs(this.#context, args),
+      'hvm/exitSource': (args) => exitSource(this.#context, args),
       'hvm/vmcs': (args) => vmcs(this.#context, args),
       'hvm/setVmcsFieldBreakpoints': (args) => setVmcsFieldBreakpoints(this.#context, args),
       'hvm/entryReport': (args) => entryReport(this.#context, args),

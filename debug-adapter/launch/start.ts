@@ -12,6 +12,7 @@ import { Program, type SymbolInput } from '../program/program.ts';
 import { Sources } from '../program/sources.ts';
 import { SerialOutput } from '../serial/serialOutput.ts';
 import { resolvePath } from '../symbols/paths.ts';
+import { ExitPlaces } from '../trace/exitPlaces.ts';
 import { FileError, readInput, readMachineConfig } from './image.ts';
 import { checkLaunchArguments, LaunchError } from './validate.ts';
 
@@ -115,6 +116,7 @@ export async function createDebuggee(
     control,
     serial,
     exits,
+    exitPlaces: new ExitPlaces(program),
     entryPoint,
     vcpuCount: vcpus.length,
     exitReasons,

@@ -44,6 +44,9 @@ export const TARGET_CALLS = [
   'disassemble',
   'exitReasons',
   'exits',
+  'exitAddresses',
+  'findExits',
+  'exitVmcs',
   'statistics',
   'serialInput',
 ] as const satisfies readonly (keyof DebugTarget)[];

@@ -2,12 +2,15 @@
 import { UserError } from '../base/errors.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { VMX_OPERATION } from '../state/registers.ts';
+import type { ExitLog, LoggedExit } from '../vmx/exitLog.ts';
 import { EXIT_REASONS } from '../vmx/exitReasons.ts';
 import { lastEntryReport, nextEntryReport } from '../vmx/failedEntry.ts';
 import { fieldByEncoding, fieldExists } from '../vmx/vmcsLayout.ts';
 import { BreakpointTable } from './breakpointTable.ts';
 import { DataBreakpoints } from './dataBreakpoints.ts';
 import { bytesFor, disassemble } from './disassembler.ts';
+import { ExitSearch } from './exitSearch.ts';
+import { exitVmcsFields } from './exitVmcs.ts';
 import { placeOfField, writePlace } from './guestState.ts';
 import type { DebugTargetHost } from './host.ts';
 import { MemoryView } from './memoryView.ts';
@@ -23,7 +26,9 @@ import type {
   DisassembledLine,
   EntryReport,
   ExitBreakpoint,
+  ExitFilter,
   ExitRecord,
+  ExitSearchResult,
   MachineStatistics,
   RegisterGroup,
   RunRequest,
@@ -47,6 +52,17 @@ const MODE_NAMES = { 16: '16-bit', 32: '32-bit', 64: '64-bit' } as const;
 /** The debug console is a line printer: a line longer than this is broken. */
 const LONGEST_CONSOLE_LINE = 1000;
 
+const NO_EXITS: ExitSearchResult = {
+  total: 0,
+  kept: 0,
+  first: 0,
+  end: 0,
+  isComplete: true,
+  searched: 0,
+  reasons: [],
+  numbers: new Float64Array(),
+};
+
 class MachineTarget implements DebugTarget {
   readonly #config: MachineConfig;
   readonly #host: DebugTargetHost;
@@ -56,6 +72,7 @@ class MachineTarget implements DebugTarget {
   #parts: Parts;
   /** The VMCS at the last stop. */
   #vmcsBefore: VmcsSnapshot | undefined;
+  #exitSearch: ExitSearch | undefined;
 
   constructor(config: MachineConfig, host: DebugTargetHost) {
     this.#config = config;
@@ -178,15 +195,38 @@ class MachineTarget implements DebugTarget {
     return EXIT_REASONS.map(({ key, name, number }) => ({ key, name, number }));
   }
 
-  exits(start: number, count: number): { total: number; records: ExitRecord[] } {
-    const log = this.#parts.processor.vmx?.processor.log;
-    if (log === undefined) return { total: 0, records: [] };
-    return { total: log.total, records: log.records(start, count).map((record) => ({ ...record, vcpu: 0 })) };
+  exits(start: number, count: number): { total: number; kept: number; records: ExitRecord[] } {
+    const log = this.#exitLog;
+    if (log === undefined) return { total: 0, kept: 0, records: [] };
+    return { total: log.total, kept: log.first, records: log.records(start, count).map(exitRecord) };
+  }
+
+  exitAddresses(known: number): { addresses: BigUint64Array; isComplete: boolean } {
+    return this.#search?.addresses(known) ?? { addresses: new BigUint64Array(), isComplete: true };
+  }
+
+  findExits(
+    filter: ExitFilter,
+    addresses: BigUint64Array,
+    start: number,
+    count: number,
+  ): ExitSearchResult & { records: ExitRecord[] } {
+    const search = this.#search;
+    if (search === undefined) return { ...NO_EXITS, records: [] };
+    const result = search.find(filter, addresses, start, count);
+    return {
+      ...result,
+      records: Array.from(result.numbers, (number) => exitRecord(search.log.record(number))),
+    };
+  }
+
+  exitVmcs(number: number): VmcsFieldValue[] | undefined {
+    return exitVmcsFields(this.#exitLog, number);
   }
 
   statistics(): MachineStatistics {
     const { machine } = this.#parts.system;
-    const log = this.#parts.processor.vmx?.processor.log;
+    const log = this.#exitLog;
     return {
       instructions: machine.engine.retired,
       ticks: machine.clock.now(),
@@ -199,6 +239,18 @@ class MachineTarget implements DebugTarget {
   serialInput(bytes: Uint8Array): void {
     this.#parts.system.serialInput(bytes);
     this.#control.wake();
+  }
+
+  get #exitLog(): ExitLog | undefined {
+    return this.#parts.processor.vmx?.processor.log;
+  }
+
+  /** The search of the machine's log; another machine has another. */
+  get #search(): ExitSearch | undefined {
+    const log = this.#exitLog;
+    if (log === undefined) return undefined;
+    if (this.#exitSearch?.log !== log) this.#exitSearch = new ExitSearch(log, () => this.#host.now());
+    return this.#exitSearch;
   }
 
   #processor(vcpu: number): ProcessorView {
@@ -238,6 +290,11 @@ class MachineTarget implements DebugTarget {
     });
     return { system, processor, memory };
   }
+}
+
+/** There is one vCPU. */
+function exitRecord(logged: LoggedExit): ExitRecord {
+  return { ...logged, vcpu: 0 };
 }
 
 function byteSink(output: (bytes: Uint8Array) => void): { write(byte: number): void } {

@@ -173,6 +173,38 @@ export interface ExitRecord {
   readonly cost: number;
 }
 
+/** Which exits to find; all of it has to hold. */
+export interface ExitFilter {
+  /** Basic exit reasons. */
+  readonly reasons?: readonly number[];
+  /** Numbers of exits, inclusive. */
+  readonly from?: number;
+  readonly to?: number;
+  /** Positions, inclusive. */
+  readonly positionFrom?: number;
+  readonly positionTo?: number;
+  /** In the exit's text, or at an address that is said to match; upper and lower case are the same. */
+  readonly text?: string;
+}
+
+export interface ExitSearchResult {
+  /** How many exits there have been. */
+  readonly total: number;
+  /** Number of the oldest exit that is kept. */
+  readonly kept: number;
+  /** The matches are counted from 0 on, also those that are no longer kept: kept are `first` to `end` - 1. */
+  readonly first: number;
+  readonly end: number;
+  /** False when more has to be searched: ask again. */
+  readonly isComplete: boolean;
+  /** Exits before this number have been searched. */
+  readonly searched: number;
+  /** Of exits that match everything but the reason. */
+  readonly reasons: MachineStatistics['exitsByReason'];
+  /** Numbers of the exits asked for. */
+  readonly numbers: Float64Array;
+}
+
 export interface MachineStatistics {
   readonly instructions: number;
   readonly ticks: number;
@@ -235,7 +267,25 @@ export interface DebugTarget {
 
   /** Every exit reason there is, for choosing one by name. */
   exitReasons(): readonly { readonly key: string; readonly name: string; readonly number: number }[];
-  exits(start: number, count: number): { readonly total: number; readonly records: readonly ExitRecord[] };
+  /** Exits from number `start` on that are kept; `kept` is the number of the oldest. */
+  exits(
+    start: number,
+    count: number,
+  ): { readonly total: number; readonly kept: number; readonly records: readonly ExitRecord[] };
+  /** Addresses that exits came from, each once, from index `known` on; ask again until it is complete. */
+  exitAddresses(known: number): { readonly addresses: BigUint64Array; readonly isComplete: boolean };
+  /**
+   * Exits that match, from match `start` on. `addresses` are those of {@link exitAddresses} whose symbol or source
+   * matches the filter's text.
+   */
+  findExits(
+    filter: ExitFilter,
+    addresses: BigUint64Array,
+    start: number,
+    count: number,
+  ): ExitSearchResult & { readonly records: readonly ExitRecord[] };
+  /** The VMCS right after an exit, as far as that was recorded; undefined when the exit is no longer kept. */
+  exitVmcs(number: number): readonly VmcsFieldValue[] | undefined;
   statistics(): MachineStatistics;
   /** Bytes typed at the first serial port. Recorded as an input with its position. */
   serialInput(bytes: Uint8Array): void;

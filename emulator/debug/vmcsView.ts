@@ -82,7 +82,7 @@ function describe(
   const previous = before && { stored: before.stored[field.ordinal], live: before.live[field.ordinal] };
   const isSame = previous?.stored === stored && previous?.live === live;
   const needed = field.exists === ALWAYS ? [] : field.exists;
-  const needs = needed.map((key) => controlNames.get(key) ?? key).join(' or ');
+  const needs = missingControl(field);
   return {
     key: field.key,
     title: field.title,
@@ -95,24 +95,33 @@ function describe(
     previous: exists && !isSame ? previous : undefined,
     meaning: live === undefined ? undefined : meaningOf(field.key, live, vmx),
     bits: field.width === 'natural' ? 64 : field.width,
-    fields: live === undefined ? [] : decodedFields(live, bitsOf(field, vmx)),
+    fields: live === undefined ? [] : decodedFields(live, bitsOf(field, vmx.processor.vmcs)),
     reference: formatReference(field.ref),
   };
 }
 
+/** The control that a processor without a field would need; empty for what all have. */
+export function missingControl({ exists }: VmcsField): string {
+  return exists === ALWAYS ? '' : exists.map((key) => controlNames.get(key) ?? key).join(' or ');
+}
+
+/** Where bits 31:0 of the fields of an exit are read: the current VMCS, or what was recorded. */
+export interface ExitFields {
+  low(slot: number): number;
+}
+
 /** The rows of a field's bits; those of the exit qualification and instruction information depend on the exit. */
-function bitsOf({ key, bits }: VmcsField, { processor }: Vmx): readonly BitFieldRow[] | undefined {
+export function bitsOf({ key, bits }: VmcsField, exit: ExitFields): readonly BitFieldRow[] | undefined {
   if (key !== 'EXIT_QUALIFICATION' && key !== 'VM_EXIT_INSTRUCTION_INFORMATION')
     return bits ?? controlBits.get(key);
-  const reason = exitReasonRow(processor.vmcs.low(SLOT.VM_EXIT_REASON) & BASIC_REASON);
+  const reason = exitReasonRow(exit.low(SLOT.VM_EXIT_REASON) & BASIC_REASON);
   if (reason === undefined) return undefined;
   if (key === 'VM_EXIT_INSTRUCTION_INFORMATION') {
-    const isDefined =
-      reason.key !== 'ioInstruction' || isStringIo(processor.vmcs.low(SLOT.EXIT_QUALIFICATION));
+    const isDefined = reason.key !== 'ioInstruction' || isStringIo(exit.low(SLOT.EXIT_QUALIFICATION));
     return isDefined && reason.information ? INSTRUCTION_INFORMATION[reason.information].bits : undefined;
   }
   if (reason.qualification) return QUALIFICATION[reason.qualification].bits;
-  const event = BigInt(processor.vmcs.low(SLOT.VM_EXIT_INTERRUPTION_INFORMATION) & 0xff);
+  const event = BigInt(exit.low(SLOT.VM_EXIT_INTERRUPTION_INFORMATION) & 0xff);
   if (reason.key !== 'exceptionOrNmi') return undefined;
   return EXCEPTIONS_WITH_QUALIFICATION.find(({ vector }) => vector === event)?.layout.bits;
 }
@@ -142,7 +151,7 @@ function meaningOf(key: VmcsFieldKey, value: bigint, vmx: Vmx): string | undefin
     case 'VM_EXIT_REASON':
       return exitReasonRow(Number(value) & BASIC_REASON)?.name;
     case 'EXIT_QUALIFICATION':
-      return bitsOf(VMCS_FIELD.EXIT_QUALIFICATION, vmx) && describeLastExit(vmx);
+      return bitsOf(VMCS_FIELD.EXIT_QUALIFICATION, vmx.processor.vmcs) && describeLastExit(vmx);
     case 'VM_INSTRUCTION_ERROR':
       return value === 0n ? undefined : describeVmInstructionError(Number(value));
     case 'VM_ENTRY_INTERRUPTION_INFORMATION':

@@ -6,7 +6,7 @@
  */
 import { type DecodedBitField, decodeBitFields } from '../base/bitFields.ts';
 import { INSTRUCTION_INFORMATION, QUALIFICATION } from './exitLayouts.ts';
-import { type ExitReasonKey, exitReasonRow } from './exitReasons.ts';
+import { EXIT_REASON_NUMBER, type ExitReasonKey, exitReasonRow } from './exitReasons.ts';
 import { EVENT_TYPE, EXCEPTION_NAMES, EXIT_INTERRUPTION_BITS, EXIT_REASON } from './registerBits.ts';
 
 /** What else the VMCS says of the exit; whatever is absent is left out of the text. */
@@ -125,6 +125,15 @@ const DESCRIPTIONS: Readonly<Partial<Record<ExitReasonKey, Describe>>> = {
   eptMisconfiguration: atGuestPhysical,
   apicWrite: (q) => `offset ${hex(q.OFFSET.value)}`,
 };
+
+const REGISTER_USERS: ReadonlySet<number> = new Set(
+  (['cpuid', 'rdmsr', 'wrmsr'] as const).map((key) => EXIT_REASON_NUMBER[key]),
+);
+
+/** Whether the text of an exit with a basic reason names what is in RAX or RCX. */
+export function usesRegisters(reason: number): boolean {
+  return REGISTER_USERS.has(reason);
+}
 
 const { BASIC } = EXIT_REASON;
 

@@ -4,6 +4,7 @@ import { testInstruction } from '../core/testing/instruction.ts';
 import { setArithmeticFlags } from '../state/flags.ts';
 import { RAX } from '../state/registers.ts';
 import { ExitLog } from './exitLog.ts';
+import { SLOT } from './vmcs.ts';
 
 describe('the log of VM exits', () => {
   it('has what the VMCS says and a text made of it', () => {
@@ -42,6 +43,47 @@ describe('the log of VM exits', () => {
     ]);
   });
 
+  it('has the key guest state of each exit, and says of other fields that they were not recorded', () => {
+    const test = processorInGuest();
+    const { log, vmcs } = test.vmx.processor;
+    vmcs.setPair(SLOT.GUEST_RSP, 0x1234, 1);
+    test.vmx.intercept({ point: 'CPUID' }, testInstruction('CPUID'));
+    const before = test.field('GUEST_CR3');
+    test.vmx.vmwrite('GUEST_CR3', 0x5000n);
+    expect(log.fieldOf(0, 'GUEST_CR3')).toBe(before);
+    expect(log.fieldOf(0, 'GUEST_RSP')).toBe(test.field('GUEST_RSP'));
+    expect(log.fieldOf(0, 'GUEST_CR0')).toBe(test.field('GUEST_CR0'));
+    expect(log.fieldOf(0, 'GUEST_CS_SELECTOR')).toBe(test.field('GUEST_CS_SELECTOR'));
+    expect(log.fieldOf(0, 'GUEST_FS_BASE')).toBeUndefined();
+  });
+
+  it('after a failed VM entry does not have the halves that no VM exit has saved', () => {
+    const test = processorInGuest();
+    const { log } = test.vmx.processor;
+    test.vmx.intercept({ point: 'CPUID' }, testInstruction('CPUID'));
+    test.vmx.vmwrite('GUEST_CR0', 0x1_0000_0000n);
+    test.vmx.enterGuest();
+    expect(log.record(1)).toMatchObject({ entryFailure: true });
+    expect(log.fieldOf(1, 'GUEST_CR0')).toBeUndefined();
+    expect(log.fieldOf(1, 'GUEST_RIP')).toBe(test.field('GUEST_RIP'));
+  });
+
+  it('has the same hash for exits with the same text', () => {
+    const log = new ExitLog();
+    const test = processorInGuest();
+    const { word } = test.vmx.processor.vmcs;
+    const add = () => log.add(test.state, word, 0, 1, 5);
+    test.vmx.intercept({ point: 'CPUID' }, testInstruction('CPUID'));
+    add();
+    test.vmx.vmwrite('GUEST_RIP', 0x7777n);
+    add();
+    test.state.setGpr(RAX, 7n);
+    add();
+    expect(log.textHash(1)).toBe(log.textHash(0));
+    expect(log.hasSameText(0, 1)).toBe(true);
+    expect(log.hasSameText(1, 2)).toBe(false);
+  });
+
   it('keeps the last exits and counts all', () => {
     const log = new ExitLog(4);
     const test = processorInGuest();
@@ -49,7 +91,7 @@ describe('the log of VM exits', () => {
     setArithmeticFlags(test.state, 0);
     for (let position = 0; position < 10; position++)
       log.add(test.state, test.vmx.processor.vmcs.word, position, 1, 5);
-    expect(log.total).toBe(10);
+    expect([log.total, log.first]).toEqual([10, 6]);
     expect(log.records(0, 100).map(({ number, position }) => [number, position])).toEqual([
       [6, 6],
       [7, 7],

@@ -1,49 +1,72 @@
 /**
  * The record of VM exits: numbers copied from the VMCS when the exit happens, texts made when somebody asks. The last
- * exits are kept, all are counted.
+ * exits are kept, all are counted. A record is 141 bytes: 32 words, a position, a cost and a level. Its words lie
+ * together, because they are written more often than they are read; memory is taken as exits come.
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
-import { describeExit } from './describeExit.ts';
+import { describeExit, usesRegisters } from './describeExit.ts';
 import { type ExitReasonKey, exitReasonRow } from './exitReasons.ts';
+import type { VmcsFieldKey } from './fields.ts';
 import { SLOT } from './vmcs.ts';
+import { VMCS_FIELD } from './vmcsLayout.ts';
 
 const DEFAULT_CAPACITY = 32_768;
 const BASIC_REASON = 0xffff;
-const REASONS = 128;
+/** Basic reasons that are told apart when exits are counted. */
+export const COUNTED_REASONS = 128;
+/** Exits whose memory is taken at once. */
+const CHUNK_SHIFT = 14;
+const CHUNK = 1 << CHUNK_SHIFT;
 
-/** Words of a record that are copied from the VMCS. */
-const COPIED = [
-  SLOT.VM_EXIT_REASON,
-  SLOT.EXIT_QUALIFICATION,
-  SLOT.EXIT_QUALIFICATION + 1,
-  SLOT.GUEST_RIP,
-  SLOT.GUEST_RIP + 1,
-  SLOT.GUEST_PHYSICAL_ADDRESS,
-  SLOT.GUEST_PHYSICAL_ADDRESS + 1,
-  SLOT.GUEST_LINEAR_ADDRESS,
-  SLOT.GUEST_LINEAR_ADDRESS + 1,
-  SLOT.VM_EXIT_INSTRUCTION_LENGTH,
-  SLOT.VM_EXIT_INSTRUCTION_INFORMATION,
-  SLOT.VM_EXIT_INTERRUPTION_INFORMATION,
-  SLOT.VM_EXIT_INTERRUPTION_ERROR_CODE,
-] as const;
-const VMCS_SLOTS = Int32Array.from(COPIED);
+/**
+ * Fields that are recorded with every exit. Of those with one word, bits 63:32 are 0 in what a VM exit saves; a VM entry
+ * that fails saves nothing.
+ */
+const RECORDED = [
+  ['VM_EXIT_REASON', 1],
+  ['EXIT_QUALIFICATION', 2],
+  ['GUEST_PHYSICAL_ADDRESS', 2],
+  ['GUEST_LINEAR_ADDRESS', 2],
+  ['VM_EXIT_INSTRUCTION_INFORMATION', 1],
+  ['VM_EXIT_INTERRUPTION_INFORMATION', 1],
+  ['VM_EXIT_INTERRUPTION_ERROR_CODE', 1],
+  ['VM_EXIT_INSTRUCTION_LENGTH', 1],
+  ['IDT_VECTORING_INFORMATION', 1],
+  ['IDT_VECTORING_ERROR_CODE', 1],
+  ['GUEST_RIP', 2],
+  ['GUEST_RSP', 2],
+  ['GUEST_RFLAGS', 1],
+  ['GUEST_CR0', 1],
+  ['GUEST_CR3', 2],
+  ['GUEST_CR4', 1],
+  ['GUEST_IA32_EFER', 2],
+  ['GUEST_CS_SELECTOR', 1],
+  ['GUEST_CS_ACCESS_RIGHTS', 1],
+  ['GUEST_SS_ACCESS_RIGHTS', 1],
+  ['GUEST_INTERRUPTIBILITY_STATE', 1],
+  ['GUEST_ACTIVITY_STATE', 1],
+  ['GUEST_PENDING_DEBUG_EXCEPTIONS', 1],
+] as const satisfies readonly (readonly [VmcsFieldKey, 1 | 2])[];
 
+type RecordedField = (typeof RECORDED)[number][0];
+
+const VMCS_SLOTS = Int32Array.from(
+  RECORDED.flatMap(([key, words]) => (words === 2 ? [SLOT[key], SLOT[key] + 1] : [SLOT[key]])),
+);
 /** Positions in a record. */
-const REASON = 0;
-const QUALIFICATION = 1;
-const RIP = 3;
-const GUEST_PHYSICAL = 5;
-const GUEST_LINEAR = 7;
-const INSTRUCTION_LENGTH = 9;
-const INSTRUCTION_INFORMATION = 10;
-const INTERRUPTION_INFORMATION = 11;
-const INTERRUPTION_ERROR_CODE = 12;
+const AT = Object.fromEntries(RECORDED.map(([key]) => [key, VMCS_SLOTS.indexOf(SLOT[key])])) as Readonly<
+  Record<RecordedField, number>
+>;
+const REASON = AT.VM_EXIT_REASON;
+const RIP = AT.GUEST_RIP;
 const RAX = VMCS_SLOTS.length;
 const RCX = RAX + 1;
-const LEVEL = RAX + 2;
-const WORDS = RAX + 3;
+const WORDS = RAX + 2;
+/** The words before this one say what the text says; with RAX and RCX for some reasons. */
+const TEXT_WORDS = AT.VM_EXIT_INSTRUCTION_LENGTH;
+
+const widthOf: ReadonlyMap<string, 1 | 2> = new Map(RECORDED);
 
 /** One VM exit, for people. The debugger's `ExitRecord` without the vCPU. */
 export interface LoggedExit {
@@ -75,120 +98,234 @@ export interface ExitCount {
   readonly cost: number;
 }
 
+interface Chunk {
+  readonly words: Int32Array;
+  readonly positions: Float64Array;
+  readonly costs: Uint32Array;
+  readonly levels: Uint8Array;
+}
+
 export class ExitLog {
   /** Exits since power-on. */
   total = 0;
   readonly capacity: number;
-  readonly #words: Int32Array;
-  readonly #positions: Float64Array;
-  readonly #costs: Float64Array;
-  readonly #counts = new Float64Array(REASONS);
-  readonly #costsByReason = new Float64Array(REASONS);
+  readonly #chunks: Chunk[] = [];
+  #current: Chunk | undefined;
+  readonly #counts = new Float64Array(COUNTED_REASONS);
+  readonly #costsByReason = new Float64Array(COUNTED_REASONS);
 
   constructor(capacity = DEFAULT_CAPACITY) {
     this.capacity = capacity;
-    this.#words = new Int32Array(capacity * WORDS);
-    this.#positions = new Float64Array(capacity);
-    this.#costs = new Float64Array(capacity);
+  }
+
+  /** Number of the oldest exit that is kept. */
+  get first(): number {
+    return Math.max(0, this.total - this.capacity);
   }
 
   /** Takes an exit from the VMCS whose region starts at word `vmcs`; the guest's RAX and RCX are still loaded. */
   add(state: CpuState, vmcs: number, position: number, level: number, cost: number): void {
     const { i32 } = state;
-    const words = this.#words;
     const slot = this.total % this.capacity;
-    const at = slot * WORDS;
+    const index = slot & (CHUNK - 1);
+    const chunk = index === 0 || this.#current === undefined ? this.#openChunk(slot) : this.#current;
+    const { words } = chunk;
+    const at = index * WORDS;
     for (let i = 0; i < VMCS_SLOTS.length; i++) words[at + i] = i32[vmcs + VMCS_SLOTS[i]];
     words[at + RAX] = i32[OFFSET.GPR >> 2];
     words[at + RCX] = i32[(OFFSET.GPR >> 2) + 2];
-    words[at + LEVEL] = level;
-    this.#positions[slot] = position;
-    this.#costs[slot] = cost;
-    this.#counts[words[at + REASON] & (REASONS - 1)]++;
-    this.#costsByReason[words[at + REASON] & (REASONS - 1)] += cost;
+    chunk.positions[index] = position;
+    chunk.costs[index] = cost;
+    chunk.levels[index] = level;
+    const reason = words[at + REASON] & (COUNTED_REASONS - 1);
+    this.#counts[reason]++;
+    this.#costsByReason[reason] += cost;
     this.total++;
   }
 
   /** The VM entry that follows an exit adds to its cost. */
   addEntryCost(cost: number): void {
     if (this.total === 0) return;
-    const slot = (this.total - 1) % this.capacity;
-    this.#costs[slot] += cost;
-    this.#costsByReason[this.#words[slot * WORDS + REASON] & (REASONS - 1)] += cost;
+    const last = this.total - 1;
+    const { costs } = this.#chunkOf(last);
+    costs[this.#indexOf(last)] += cost;
+    this.#costsByReason[this.#word(last, REASON) & (COUNTED_REASONS - 1)] += cost;
   }
 
   /** The exits from number `start` on that are still kept. */
   records(start: number, count: number): LoggedExit[] {
-    const first = Math.max(start, this.total - this.capacity, 0);
     const end = Math.min(start + count, this.total);
     const records: LoggedExit[] = [];
-    for (let number = first; number < end; number++) records.push(this.record(number));
+    for (let number = Math.max(start, this.first); number < end; number++) records.push(this.record(number));
     return records;
   }
 
   /** One exit that is still kept. */
   record(number: number): LoggedExit {
-    const slot = number % this.capacity;
-    const at = slot * WORDS;
-    const words = this.#words;
-    const pair = (word: number): bigint =>
-      (BigInt(words[at + word + 1] >>> 0) << 32n) | BigInt(words[at + word] >>> 0);
-    const word = (index: number): bigint => BigInt(words[at + index] >>> 0);
-    const reason = words[at + REASON] & BASIC_REASON;
+    const reason = this.reasonOf(number);
     const row = exitReasonRow(reason);
-    const qualification = pair(QUALIFICATION);
-    const entryFailure = words[at + REASON] < 0;
+    const value = (key: RecordedField): bigint => this.#value(number, key);
+    const qualification = value('EXIT_QUALIFICATION');
+    const entryFailure = this.#word(number, REASON) < 0;
     // A VM-entry failure leaves these fields as they were.
-    const guestPhysical = entryFailure ? 0n : pair(GUEST_PHYSICAL);
-    const guestLinear = entryFailure ? 0n : pair(GUEST_LINEAR);
+    const guestPhysical = entryFailure ? 0n : value('GUEST_PHYSICAL_ADDRESS');
+    const guestLinear = entryFailure ? 0n : value('GUEST_LINEAR_ADDRESS');
+    const interruptionInformation = value('VM_EXIT_INTERRUPTION_INFORMATION');
+    const chunk = this.#chunkOf(number);
+    const index = this.#indexOf(number);
     return {
       number,
-      position: this.#positions[slot],
-      level: words[at + LEVEL],
+      position: chunk.positions[index],
+      level: chunk.levels[index],
       reason,
       entryFailure,
       reasonKey: row?.key ?? 'unknown',
       reasonName: row?.name ?? `Exit reason ${reason}`,
-      rip: pair(RIP),
+      rip: this.ripOf(number),
       qualification,
       guestPhysical,
       guestLinear,
-      instructionLength: entryFailure ? 0 : words[at + INSTRUCTION_LENGTH],
-      interruptionInformation: entryFailure ? 0 : words[at + INTERRUPTION_INFORMATION] >>> 0,
+      instructionLength: entryFailure ? 0 : this.#word(number, AT.VM_EXIT_INSTRUCTION_LENGTH),
+      interruptionInformation: entryFailure ? 0 : Number(interruptionInformation),
       text: describeExit(reason, {
         qualification,
-        instructionInformation: word(INSTRUCTION_INFORMATION),
-        interruptionInformation: word(INTERRUPTION_INFORMATION),
-        interruptionErrorCode: word(INTERRUPTION_ERROR_CODE),
+        instructionInformation: value('VM_EXIT_INSTRUCTION_INFORMATION'),
+        interruptionInformation,
+        interruptionErrorCode: value('VM_EXIT_INTERRUPTION_ERROR_CODE'),
         guestLinearAddress: guestLinear,
         guestPhysicalAddress: guestPhysical,
-        rax: word(RAX),
-        rcx: word(RCX),
+        rax: BigInt(this.#word(number, RAX) >>> 0),
+        rcx: BigInt(this.#word(number, RCX) >>> 0),
       }),
-      cost: this.#costs[slot],
+      cost: chunk.costs[index],
     };
+  }
+
+  // What a search looks at, without making anything.
+
+  /** Basic exit reason. */
+  reasonOf(number: number): number {
+    return this.#word(number, REASON) & BASIC_REASON;
+  }
+
+  positionOf(number: number): number {
+    return this.#chunkOf(number).positions[this.#indexOf(number)];
+  }
+
+  costOf(number: number): number {
+    return this.#chunkOf(number).costs[this.#indexOf(number)];
+  }
+
+  ripOf(number: number): bigint {
+    return this.#value(number, 'GUEST_RIP');
+  }
+
+  /** Bits 31:0 and 63:32 of RIP, signed. */
+  ripWord(number: number, high: 0 | 1): number {
+    return this.#word(number, RIP + high);
+  }
+
+  /** Exits with the same text have the same hash. */
+  textHash(number: number): number {
+    const { words } = this.#chunkOf(number);
+    const at = this.#indexOf(number) * WORDS;
+    let hash = 0;
+    for (let i = 0; i < TEXT_WORDS; i++) hash = mix(hash, words[at + i]);
+    if (usesRegisters(words[at + REASON] & BASIC_REASON)) {
+      hash = mix(mix(hash, words[at + RAX]), words[at + RCX]);
+    }
+    return hash;
+  }
+
+  /** Whether the texts of two exits are made of the same values. */
+  hasSameText(number: number, other: number): boolean {
+    const { words } = this.#chunkOf(number);
+    const at = this.#indexOf(number) * WORDS;
+    const { words: words2 } = this.#chunkOf(other);
+    const at2 = this.#indexOf(other) * WORDS;
+    for (let i = 0; i < TEXT_WORDS; i++) if (words[at + i] !== words2[at2 + i]) return false;
+    if (!usesRegisters(words[at + REASON] & BASIC_REASON)) return true;
+    return words[at + RAX] === words2[at2 + RAX] && words[at + RCX] === words2[at2 + RCX];
+  }
+
+  /** What VMREAD gave for a field right after the exit; undefined when that was not recorded. */
+  fieldOf(number: number, key: VmcsFieldKey): bigint | undefined {
+    const width = widthOf.get(key);
+    if (width === undefined) return undefined;
+    const { width: bits, mask } = VMCS_FIELD[key];
+    // After a failed entry, bits 63:32 are what the hypervisor wrote.
+    const isCut = width === 1 && (bits === 64 || bits === 'natural') && this.#word(number, REASON) < 0;
+    return isCut ? undefined : this.#value(number, key as RecordedField) & mask;
   }
 
   /** How often each reason occurred and what it cost, most frequent first. */
   counts(): ExitCount[] {
-    const counts: ExitCount[] = [];
-    this.#counts.forEach((count, reason) => {
-      if (count === 0) return;
-      const row = exitReasonRow(reason);
-      counts.push({
-        key: row?.key ?? 'unknown',
-        name: row?.name ?? `Exit reason ${reason}`,
-        count,
-        cost: this.#costsByReason[reason],
-      });
-    });
-    return counts.sort((a, b) => b.count - a.count);
+    return exitCounts(this.#counts, this.#costsByReason);
   }
 
   /** Power-on. */
   reset(): void {
     this.total = 0;
+    this.#current = undefined;
     this.#counts.fill(0);
     this.#costsByReason.fill(0);
   }
+
+  #openChunk(slot: number): Chunk {
+    const index = slot >> CHUNK_SHIFT;
+    this.#chunks[index] ??= newChunk(Math.min(CHUNK, this.capacity - (index << CHUNK_SHIFT)));
+    this.#current = this.#chunks[index];
+    return this.#current;
+  }
+
+  #chunkOf(number: number): Chunk {
+    return this.#chunks[(number % this.capacity) >> CHUNK_SHIFT];
+  }
+
+  #indexOf(number: number): number {
+    return (number % this.capacity) & (CHUNK - 1);
+  }
+
+  #word(number: number, word: number): number {
+    return this.#chunkOf(number).words[this.#indexOf(number) * WORDS + word];
+  }
+
+  #value(number: number, key: RecordedField): bigint {
+    const low = BigInt(this.#word(number, AT[key]) >>> 0);
+    if (widthOf.get(key) !== 2) return low;
+    return (BigInt(this.#word(number, AT[key] + 1) >>> 0) << 32n) | low;
+  }
+}
+
+/** Counts and costs by basic exit reason as rows, most frequent first. */
+export function exitCounts(counts: Float64Array, costs: Float64Array): ExitCount[] {
+  const rows: ExitCount[] = [];
+  counts.forEach((count, reason) => {
+    if (count === 0) return;
+    const row = exitReasonRow(reason);
+    rows.push({
+      key: row?.key ?? 'unknown',
+      name: row?.name ?? `Exit reason ${reason}`,
+      count,
+      cost: costs[reason],
+    });
+  });
+  return rows.sort((a, b) => b.count - a.count);
+}
+
+function newChunk(records: number): Chunk {
+  return {
+    words: new Int32Array(records * WORDS),
+    positions: new Float64Array(records),
+    costs: new Uint32Array(records),
+    levels: new Uint8Array(records),
+  };
+}
+
+/** One step of MurmurHash3. */
+export function mix(hash: number, word: number): number {
+  let key = Math.imul(word, 0xcc9e2d51);
+  key = Math.imul((key << 15) | (key >>> 17), 0x1b873593);
+  const mixed = hash ^ key;
+  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0;
 }
