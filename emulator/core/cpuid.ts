@@ -95,6 +95,30 @@ function topologyLeaf(cpu: Cpu, subleaf: number): CpuidResult {
   return [0, 0, subleaf & 0xff, id];
 }
 
+const XCR0_SUPPORTED = [
+  { bits: 1, feature: 'FPU' },
+  { bits: 2, feature: 'SSE' },
+  { bits: 4, feature: 'AVX' },
+] as const;
+/** The legacy region and the header, and after them bits 255:128 of the YMM registers. */
+const XSAVE_HEADER_END = 576;
+const AVX_STATE = { bits: 4, size: 256, offset: XSAVE_HEADER_END } as const;
+
+/** @see SDM "Enumeration of CPU Support for XSAVE Instructions and XSAVE-Supported Features", 13.2 of volume 1 */
+function extendedStateLeaf(cpu: Cpu, subleaf: number): CpuidResult {
+  if (!cpu.has('XSAVE')) return NOTHING;
+  const supported = XCR0_SUPPORTED.reduce(
+    (all, { bits, feature }) => (cpu.has(feature) ? all | bits : all),
+    0,
+  );
+  const sizeOf = (components: number) =>
+    components & AVX_STATE.bits ? AVX_STATE.offset + AVX_STATE.size : XSAVE_HEADER_END;
+  const enabled = sizeOf(Number(cpu.state.XCR0));
+  if (subleaf === 0) return [supported, enabled, sizeOf(supported), 0];
+  if (subleaf === 1) return [flags(cpu, 0xd, 'EAX'), cpu.has('XSAVEC') ? enabled : 0, 0, 0];
+  return subleaf === 2 && supported & AVX_STATE.bits ? [AVX_STATE.size, AVX_STATE.offset, 0, 0] : NOTHING;
+}
+
 const MEGAHERTZ = 1_000_000;
 
 function brandLeaf(part: number): (cpu: Cpu) => CpuidResult {
@@ -129,7 +153,7 @@ export const CPUID_LEAVES = [
   { leaf: 0x9, title: 'Direct Cache Access Information', values: () => NOTHING },
   { leaf: 0xa, title: 'Architectural Performance Monitoring', values: () => NOTHING },
   { leaf: 0xb, title: 'Extended Topology Enumeration', values: topologyLeaf },
-  { leaf: 0xd, title: 'Processor Extended State Enumeration', values: () => NOTHING },
+  { leaf: 0xd, title: 'Processor Extended State Enumeration', values: extendedStateLeaf },
   { leaf: 0xf, title: 'Resource Director Technology Monitoring', values: () => NOTHING },
   { leaf: 0x10, title: 'Resource Director Technology Allocation', values: () => NOTHING },
   { leaf: 0x12, title: 'Intel SGX', values: () => NOTHING },

@@ -60,7 +60,6 @@ export class CpuState {
   declare CC_B: bigint;
   declare CC_OP: number;
   declare MXCSR: number;
-  declare IA32_XSS: bigint;
   declare X87_CONTROL: number;
   declare X87_STATUS: number;
   declare X87_TAG: number;

@@ -108,7 +108,6 @@ const CPU_FIELD_ROWS = [
   { key: 'X87_DATA_SELECTOR', width: 4, kind: 'arch' },
 
   { key: 'MXCSR', width: 4, kind: 'arch' },
-  { key: 'IA32_XSS', width: 8, kind: 'arch' },
 
   // Instructions of the current activation still allowed, as generated code spilled them last.
   { key: 'REMAINING', width: 4, kind: 'engine' },

@@ -7,6 +7,7 @@ import type { Instruction } from '../../core/instruction.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { CR0, CR4, RAX, RCX, RDX } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
+import { componentsInUse } from '../vector/state.ts';
 import {
   inOrder,
   isMemory,
@@ -83,7 +84,7 @@ function readControlRegister(cpu: Cpu, cr: number): bigint {
     case 4:
       return virtualization.readableCr(4, state.CR4);
     default:
-      return BigInt(cpu.apic.readCr8());
+      return BigInt(cpu.virtualization.readTaskPriority() ?? cpu.apic.readCr8());
   }
 }
 
@@ -153,11 +154,13 @@ function clts(cpu: Cpu, instruction: Instruction): Outcome {
 }
 
 /** @see SDM "XGETBV—Get Value of Extended Control Register" */
-function xgetbv(cpu: Cpu): Outcome {
+function xgetbv(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
   if ((state.cr4 & CR4.OSXSAVE) === 0) return cpu.raiseUd();
-  if (readGpr(cpu, RCX, 32) !== 0n) return cpu.raiseGp();
-  writePair(cpu, RDX, RAX, state.XCR0);
+  const register = readGpr(cpu, RCX, 32);
+  if (register > 1n || (register === 1n && !cpu.has('XGETBV_ECX_1'))) return cpu.raiseGp();
+  const value = register === 0n ? state.XCR0 : state.XCR0 & BigInt(componentsInUse(cpu, instruction));
+  writePair(cpu, RDX, RAX, value);
   return OUTCOME.NEXT;
 }
 

@@ -46,7 +46,7 @@ function rdmsr(cpu: Cpu, instruction: Instruction): Outcome {
     () => requireCpl0(cpu),
     () => cpu.virtualization.intercept({ point: 'RDMSR', msr }, instruction),
     () => {
-      const value = readMsr(cpu, msr);
+      const value = cpu.virtualization.readVirtualMsr(msr) ?? readMsr(cpu, msr);
       if (value === undefined) return cpu.raiseGp();
       writePair(cpu, RDX, RAX, value);
       return OUTCOME.NEXT;
@@ -62,7 +62,9 @@ function wrmsr(cpu: Cpu, instruction: Instruction): Outcome {
     () => cpu.virtualization.intercept({ point: 'WRMSR', msr }, instruction),
     () => {
       const value = (readGpr(cpu, RDX, 32) << 32n) | readGpr(cpu, RAX, 32);
-      return writeMsr(cpu, msr, value) ? OUTCOME.NEXT_THEN_CHECK : cpu.raiseGp();
+      const written = cpu.virtualization.writeVirtualMsr(msr, value);
+      const done = written === 'real' ? writeMsr(cpu, msr, value) : written === 'done';
+      return done ? OUTCOME.NEXT_THEN_CHECK : cpu.raiseGp();
     },
   );
 }

@@ -1,6 +1,7 @@
 /** All instructions that are TypeScript functions. */
 import type { SystemRow } from '../forms.ts';
 import { VECTOR_SYSTEM_ROWS } from '../vector/rows.ts';
+import { VECTOR_STATE_ROWS } from '../vector/state.ts';
 import { X87_ROWS } from '../x87/rows.ts';
 import { ADDRESS_SPACE_ROWS } from './addressSpace.ts';
 import { CONTROL_REGISTER_ROWS } from './controlRegisters.ts';
@@ -28,4 +29,5 @@ export const SYSTEM_ROWS: readonly SystemRow[] = [
   ...VIRTUALIZATION_ROWS,
   ...X87_ROWS,
   ...VECTOR_SYSTEM_ROWS,
+  ...VECTOR_STATE_ROWS,
 ];

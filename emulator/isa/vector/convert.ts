@@ -157,9 +157,11 @@ const toHalf: VectorBody = (x) => {
     x.note(flags);
     setElement(R, HALF, i, bits);
   }
-  // A store that faults leaves MXCSR as it was.
-  if (!x.raises && !x.write(0, R, { bytes: 2 * count })) return false;
-  return x.finishFlags();
+  // Exceptions of the access come first.
+  if (!x.probe(0, 2 * count)) return false;
+  const outcome = x.finishFlags();
+  if (outcome === OUTCOME.NEXT) x.write(0, R, { bytes: 2 * count });
+  return outcome;
 };
 
 /** Both encodings of a packed conversion: sizes of the source for 128 and 256 bits. */

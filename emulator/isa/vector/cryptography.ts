@@ -6,7 +6,7 @@
  */
 import { SDM } from '../../base/reference.ts';
 import { Lanes, type VectorBody } from './execute.ts';
-import { vectorRow, type VectorSystemRow } from './systemForms.ts';
+import { type VectorSystemRow, vectorRow } from './systemForms.ts';
 
 const A = new Lanes();
 const B = new Lanes();
@@ -57,7 +57,11 @@ function mixColumns(state: Uint8Array, factors: readonly number[]): void {
   }
 }
 
-function aesRound(order: readonly number[], box: Uint8Array, factors: readonly number[] | undefined): VectorBody {
+function aesRound(
+  order: readonly number[],
+  box: Uint8Array,
+  factors: readonly number[] | undefined,
+): VectorBody {
   return (x) => {
     const [left, right] = x.vex ? [1, 2] : [0, 1];
     if (!x.read(right, B)) return false;
@@ -80,7 +84,10 @@ const inverseMixColumns: VectorBody = (x) => {
 /** @see SDM "AESKEYGENASSIST—AES Round Key Generation Assist" */
 const keyAssist: VectorBody = (x) => {
   if (!x.read(1, A)) return false;
-  for (const [place, from] of [[0, 4], [2, 12]] as const) {
+  for (const [place, from] of [
+    [0, 4],
+    [2, 12],
+  ] as const) {
     for (let i = 0; i < 4; i++) {
       R.u8[4 * place + i] = SUBSTITUTE[A.u8[from + i] as number] as number;
       R.u8[4 * place + 4 + i] = SUBSTITUTE[A.u8[from + ((i + 1) % 4)] as number] as number;
@@ -109,7 +116,8 @@ const carrylessMultiply: VectorBody = (x) => {
   return undefined;
 };
 
-const rotateLeft = (value: number, count: number): number => ((value << count) | (value >>> (32 - count))) >>> 0;
+const rotateLeft = (value: number, count: number): number =>
+  ((value << count) | (value >>> (32 - count))) >>> 0;
 const rotateRight = (value: number, count: number): number => rotateLeft(value, 32 - count);
 const choose = (e: number, f: number, g: number): number => (e & f) ^ (~e & g);
 const majority = (a: number, b: number, c: number): number => (a & b) ^ (a & c) ^ (b & c);
@@ -117,10 +125,13 @@ const parity = (b: number, c: number, d: number): number => b ^ c ^ d;
 
 /** The words of an operand from the highest to the lowest, as the manual has them. */
 type Words = readonly [number, number, number, number];
-const words = (lanes: Lanes): Words => [lanes.u32[3], lanes.u32[2], lanes.u32[1], lanes.u32[0]] as unknown as Words;
+const words = (lanes: Lanes): Words =>
+  [lanes.u32[3], lanes.u32[2], lanes.u32[1], lanes.u32[0]] as unknown as Words;
 
 /** An instruction on the words of both operands, and of XMM0. */
-function sha(compute: (one: Words, two: Words, zero: Words, immediate: number) => readonly number[]): VectorBody {
+function sha(
+  compute: (one: Words, two: Words, zero: Words, immediate: number) => readonly number[],
+): VectorBody {
   return (x) => {
     if (!x.read(1, B)) return false;
     x.read(0, A);

@@ -9,7 +9,7 @@ import type { FeatureKey } from '../../core/features.ts';
 import { linearAddress, privilegeOf } from '../../core/memory.ts';
 import { OFFSET } from '../../state/layout.ts';
 import { Lanes, type VectorBody, type VectorExecution } from './execute.ts';
-import { type VectorForm, vectorRow, type VectorSystemRow } from './systemForms.ts';
+import { type VectorForm, type VectorSystemRow, vectorRow } from './systemForms.ts';
 
 const A = new Lanes();
 const B = new Lanes();
@@ -168,12 +168,7 @@ function addressOf(x: VectorExecution, offset: bigint, bytes: number, write: boo
 }
 
 /** Whether all elements that the mask C chooses can be accessed; each is checked before the first is. */
-function accessChosen(
-  x: VectorExecution,
-  size: Size,
-  count: number,
-  write: boolean,
-): boolean {
+function accessChosen(x: VectorExecution, size: Size, count: number, write: boolean): boolean {
   const { cpu, instruction } = x;
   const base = instruction.effectiveAddress();
   const privilege = privilegeOf(cpu.state.CPL);
@@ -222,9 +217,19 @@ function maskedMove(size: 32 | 64): VectorBody {
 
 /** MASKMOVDQU and MASKMOVQ: bytes of the first operand to where RDI points, in DS unless a prefix says otherwise. */
 const maskMoveBytes: VectorBody = (x) => {
+  const { cpu, instruction } = x;
+  const bytes = x.usesMmx ? 8 : 16;
   x.read(1, R);
   x.read(2, C);
-  return accessChosen(x, 8, x.usesMmx ? 8 : 16, true) ? undefined : false;
+  if (x.usesMmx) x.enterMmx();
+  // Faults are those of the whole operand, whatever the mask: the manual lets processors choose.
+  const first = addressOf(x, instruction.effectiveAddress(), bytes, true);
+  if (first === undefined) return false;
+  if (!cpu.mmu.probeWrite(first, bytes, privilegeOf(cpu.state.CPL))) {
+    cpu.raiseMemoryFault(instruction.segment);
+    return false;
+  }
+  return accessChosen(x, 8, bytes, true) ? undefined : false;
 };
 
 /**
@@ -247,13 +252,13 @@ function gather(size: 32 | 64, indexSize: 32 | 64): VectorBody {
     A.u8.set(state.u8.subarray(place, place + 32));
     const lanes = (wide ? 256 : 128) / Math.max(size, indexSize);
     const kind = instruction.registerKind(0);
-    const total = instruction.operandBits(0) / size;
-    const ones = (1n << BigInt(size)) - 1n;
-    for (let i = 0; i < total; i++) setElement(C, size, i, i < lanes && isChosen(C, size, i) ? ones : 0n);
     const base = instruction.effectiveAddress();
     const scale = BigInt(instruction.memoryScale);
     for (let i = 0; i < lanes; i++) {
-      if (!isChosen(C, size, i)) continue;
+      if (!isChosen(C, size, i)) {
+        setElement(C, size, i, 0n);
+        continue;
+      }
       const own = BigInt.asIntN(indexSize, element(A, indexSize, i));
       const at = addressOf(x, base + own * scale, size / 8, false);
       const part = R.u8.subarray((i * size) / 8, ((i + 1) * size) / 8);
@@ -262,8 +267,10 @@ function gather(size: 32 | 64, indexSize: 32 | 64): VectorBody {
         continue;
       }
       if (at !== undefined) cpu.raiseMemoryFault(instruction.segment);
-      x.writeRegister(kind, destination, R);
-      x.writeRegister(kind, mask, C);
+      // Bits 255:128 of XMM registers stay until the instruction is complete.
+      const bytes = instruction.operandBits(0) / 8;
+      state.u8.set(R.u8.subarray(0, bytes), OFFSET.YMM + 32 * destination);
+      state.u8.set(C.u8.subarray(0, bytes), OFFSET.YMM + 32 * mask);
       return false;
     }
     R.u8.fill(0, lanes * (size / 8));

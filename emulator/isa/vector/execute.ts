@@ -150,6 +150,17 @@ export class VectorExecution {
     return false;
   }
 
+  /** Whether {@link write} will succeed; false: the exception is in the CPU. */
+  probe(n: number, bytes: number): boolean {
+    const { cpu, instruction } = this;
+    if (!this.isMemory(n)) return true;
+    const linear = this.#linear(bytes, true, false);
+    if (linear === undefined) return false;
+    if (cpu.mmu.probeWrite(linear, bytes, privilegeOf(cpu.state.CPL))) return true;
+    cpu.raiseMemoryFault(instruction.segment);
+    return false;
+  }
+
   writeRegister(kind: string, register: number, from: Lanes): void {
     const { state } = this.cpu;
     if (kind === 'mmx') {
@@ -192,11 +203,6 @@ export class VectorExecution {
     state.MXCSR |= flags;
     if (unmasked === 0) return OUTCOME.NEXT;
     return (state.cr4 & CR4.OSXMMEXCPT) === 0 ? this.cpu.raiseUd() : this.cpu.raise(VECTOR.XM);
-  }
-
-  /** Whether {@link finishFlags} will raise an exception. */
-  get raises(): boolean {
-    return (this.#flags & ~this.control.masks) !== 0;
   }
 
   /** What MMX instructions do to the x87 state. */

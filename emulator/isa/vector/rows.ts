@@ -4,6 +4,7 @@ import { CRYPTOGRAPHY_ROWS } from './cryptography.ts';
 import { ELEMENT_ROWS } from './elements.ts';
 import { FLOAT_ROWS } from './float.ts';
 import { FMA_ROWS } from './fusedMultiplyAdd.ts';
+import { MXCSR_ROWS } from './state.ts';
 import { VECTOR_STRING_ROWS } from './strings.ts';
 import type { VectorSystemRow } from './systemForms.ts';
 
@@ -14,4 +15,5 @@ export const VECTOR_SYSTEM_ROWS: readonly VectorSystemRow[] = [
   ...ELEMENT_ROWS,
   ...VECTOR_STRING_ROWS,
   ...CRYPTOGRAPHY_ROWS,
+  ...MXCSR_ROWS,
 ];

@@ -3,7 +3,7 @@ import { SDM } from '../../base/reference.ts';
 import { setArithmeticFlags } from '../../state/flags.ts';
 import { FLAG, RAX, RCX, RDX } from '../../state/registers.ts';
 import { Lanes, type VectorBody, type VectorExecution } from './execute.ts';
-import { vectorRow, type VectorSystemRow } from './systemForms.ts';
+import { type VectorSystemRow, vectorRow } from './systemForms.ts';
 
 const A = new Lanes();
 const B = new Lanes();
@@ -38,7 +38,8 @@ interface Strings {
 
 /** Bits 3:2: whether element `j` of the second string is in the set or ranges, equals its peer, or begins the first string. */
 const AGGREGATIONS: readonly ((strings: Strings, j: number) => boolean)[] = [
-  ({ a, b, lengthA, lengthB }, j) => j < lengthB && a.subarray(0, lengthA).some((value: number) => value === b[j]),
+  ({ a, b, lengthA, lengthB }, j) =>
+    j < lengthB && a.subarray(0, lengthA).some((value: number) => value === b[j]),
   ({ a, b, lengthA, lengthB }, j) => {
     if (j >= lengthB) return false;
     const value = b[j] as number;
@@ -120,6 +121,14 @@ export const VECTOR_STRING_ROWS: readonly VectorSystemRow[] = [
   ...rows('PCMPESTRI64', { explicit: 64, result: 'index' }, ESTRI),
   ...rows('PCMPESTRM', { explicit: 32, result: 'mask' }, ESTRM),
   ...rows('PCMPESTRM64', { explicit: 64, result: 'mask' }, ESTRM),
-  ...rows('PCMPISTRI', { explicit: undefined, result: 'index' }, 'PCMPISTRI—Packed Compare Implicit Length Strings, Return Index'),
-  ...rows('PCMPISTRM', { explicit: undefined, result: 'mask' }, 'PCMPISTRM—Packed Compare Implicit Length Strings, Return Mask'),
+  ...rows(
+    'PCMPISTRI',
+    { explicit: undefined, result: 'index' },
+    'PCMPISTRI—Packed Compare Implicit Length Strings, Return Index',
+  ),
+  ...rows(
+    'PCMPISTRM',
+    { explicit: undefined, result: 'mask' },
+    'PCMPISTRM—Packed Compare Implicit Length Strings, Return Mask',
+  ),
 ];

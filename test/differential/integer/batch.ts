@@ -2,7 +2,7 @@
  * Cases and their results, and the files in which native.c reads and writes them: numbers are 64 bits, little-endian.
  *
  * Batch: counts of mappings and cases, GS.base, whether there is vector state; mappings (address, size, writable, executable, accessible, position of
- * the content in the file); cases (RIP, RFLAGS, mode, 16 registers, two pokes of address, length and 16 bytes);
+ * the content in the file); cases (RIP, RFLAGS, mode, 16 registers, two pokes of address, length and 64 bytes);
  * the cases' vector state (16 × 32 bytes of YMM registers, MXCSR, x87 control, status and abridged tag words, 8 × 16 bytes of ST
  * registers).
  * Results: for each case vector, error code, CR2, RIP, RFLAGS, registers, count of changes; then the changes (address,
@@ -50,7 +50,8 @@ export const FLAGS = 0xcd5;
 
 const HEADER = 4 * 8;
 const MAPPING = 6 * 8;
-const POKE = 2 * 8 + 16;
+const POKE_BYTES = 64;
+const POKE = 2 * 8 + POKE_BYTES;
 const CASE = (3 + 16) * 8 + 2 * POKE;
 
 export function writeBatch(code: Uint8Array, cases: readonly Case[]): Uint8Array {
@@ -84,7 +85,7 @@ export function writeBatch(code: Uint8Array, cases: readonly Case[]): Uint8Array
       const poke = pokes[i];
       put(poke?.address ?? CODE, poke?.bytes.length ?? 0);
       if (poke) file.set(poke.bytes, at);
-      at += 16;
+      at += POKE_BYTES;
     }
   }
   for (const { vectors } of hasVectors ? cases : []) {

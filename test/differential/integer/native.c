@@ -35,7 +35,7 @@ struct mapping {
 
 struct poke {
   u64 address, length;
-  uint8_t bytes[16];
+  uint8_t bytes[64];
 };
 
 struct test_case {
@@ -136,6 +136,8 @@ static void load_vectors(fpregset_t state) {
   state->cwd = (uint16_t)v->control;
   state->swd = (uint16_t)v->status;
   state->ftw = (uint16_t)v->tag;
+  /* No instruction was executed before. */
+  memset(area + 6, 0, 18);
   memcpy(area + 32, v->st, sizeof v->st);
 }
 

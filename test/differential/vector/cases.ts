@@ -56,7 +56,9 @@ const SPELLED: Readonly<Record<string, string>> = {
   VPCMPESTRI64: 'vpcmpestriq',
   VPCMPESTRM64: 'vpcmpestrmq',
   PCMPESTRM64: 'rex.w pcmpestrm',
-  'MOVSD XMM': 'movsd', 'CMPSD XMM': 'cmpsd' };
+  'MOVSD XMM': 'movsd',
+  'CMPSD XMM': 'cmpsd',
+};
 
 export class VectorProgram {
   readonly placed: PlacedVector[] = [];
@@ -127,7 +129,10 @@ export class VectorProgram {
     const tail = displacement === 0n ? '' : displacement < 0n ? `${displacement}` : `+${displacement}`;
     if (gather) {
       const index = gather();
-      const width = Math.max(form.operands[0]?.bits ?? 0, /GATHERQ(PS|D)/.test(form.op) ? random.pick([128, 256]) : 0);
+      const width = Math.max(
+        form.operands[0]?.bits ?? 0,
+        /GATHERQ(PS|D)/.test(form.op) ? random.pick([128, 256]) : 0,
+      );
       const narrowIndexes = /GATHERD(PD|Q)/.test(form.op);
       const file = width === 256 && !narrowIndexes ? 'y' : 'x';
       const text = `[${GENERAL_NAMES[64][base]}+${file}mm${index}*1${tail}]`;
@@ -227,7 +232,9 @@ export function makeVectorCase({ form, text, address, memory, general }: PlacedV
   const kind = () => (random.below(5) < 3 ? 'float' : 'integer');
   if (memory) {
     const { base, index, scale, displacement, segment, addressBits, bytes } = memory;
-    const linear = base < 0 ? displacement : BigInt(place(random, Math.min(bytes, 64)));
+    // AMD's processors take SHA's operands unaligned, where the manual has #GP(0).
+    const alignment = form.op.startsWith('SHA') ? ~15 : ~0;
+    const linear = base < 0 ? displacement : BigInt(place(random, bytes) & alignment);
     if (base >= 0) {
       const other = index >= 0 ? (gpr[index] as bigint) * BigInt(scale) : 0n;
       const start = linear - (segment === 'gs' ? GS_BASE : 0n);
@@ -244,6 +251,7 @@ export function makeVectorCase({ form, text, address, memory, general }: PlacedV
       }
     }
   }
+  if (memory && memory.bytes >= 512) prepareState(form.op, gpr, pokes, memory, random);
   for (const register of general) {
     if (memory && (register === memory.base || register === memory.index)) continue;
     if (random.below(2)) gpr[register] = edge(random, random.pick([8, 16, 32, 64] as const));
@@ -288,4 +296,40 @@ export function makeVectorCase({ form, text, address, memory, general }: PlacedV
 function isWritable(address: bigint, length: number): boolean {
   const inside = (at: bigint) => WRITABLE.some((page) => at >= BigInt(page) && at < BigInt(page + PAGE));
   return inside(address) && inside(address + BigInt(length - 1));
+}
+
+/** Of an image of the state, the header and MXCSR; and the components that EDX:EAX asks for. */
+function prepareState(
+  op: string,
+  gpr: bigint[],
+  pokes: Poke[],
+  memory: NonNullable<PlacedVector['memory']>,
+  random: Random,
+): void {
+  pokes.length = 0;
+  gpr[0] = (edge(random, 64) & ~7n & 0xffff_ff18n) | BigInt(random.below(8));
+  gpr[2] = 0n;
+  if (!op.includes('RSTOR')) return;
+  const start = linearOf(gpr, memory);
+  if (!isWritable(start, memory.bytes)) return;
+  const head = new Uint8Array(8);
+  const mxcsrBits = random.below(8) === 0 ? random.u32() : mxcsr(random);
+  new DataView(head.buffer).setUint32(0, mxcsrBits, true);
+  pokes.push({ address: start + 24n, bytes: head });
+  if (memory.bytes === 512) return;
+  const header = new Uint8Array(64);
+  const view = new DataView(header.buffer);
+  view.setBigUint64(0, BigInt(random.below(8)), true);
+  if (random.below(2))
+    view.setBigUint64(8, (1n << 63n) | BigInt(random.below(3) ? 7 : random.below(8)), true);
+  if (random.below(8) === 0) header[random.below(64)] = 1 << random.below(8);
+  pokes.push({ address: start + 512n, bytes: header });
+}
+
+export function linearOf(gpr: readonly bigint[], memory: NonNullable<PlacedVector['memory']>): bigint {
+  const { base, index, scale, displacement, segment, addressBits } = memory;
+  let offset = displacement;
+  if (base >= 0) offset += gpr[base] as bigint;
+  if (index >= 0) offset += (gpr[index] as bigint) * BigInt(scale);
+  return BigInt.asUintN(64, BigInt.asUintN(addressBits, offset) + (segment === 'gs' ? GS_BASE : 0n));
 }

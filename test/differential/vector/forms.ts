@@ -27,6 +27,23 @@ function operandOf(kind: string, bits: number): VectorOperand {
   return { kind: 'memory', bits, addressing: kind as 'b' };
 }
 
+/** Instructions on the whole state: 512 bytes, or as many as AVX state needs. */
+const STATE_FORMS = [
+  ['EMMS', 'MMX', ''],
+  ['FXSAVE', 'FXSR', 'm4096'],
+  ['FXSAVE64', 'FXSR', 'm4096'],
+  ['FXRSTOR', 'FXSR', 'm4096'],
+  ['FXRSTOR64', 'FXSR', 'm4096'],
+  ['XSAVE', 'XSAVE', 'm6656'],
+  ['XSAVE64', 'XSAVE', 'm6656'],
+  ['XSAVEOPT', 'XSAVEOPT', 'm6656'],
+  ['XSAVEOPT64', 'XSAVEOPT', 'm6656'],
+  ['XSAVEC', 'XSAVEC', 'm6656'],
+  ['XSAVEC64', 'XSAVEC', 'm6656'],
+  ['XRSTOR', 'XSAVE', 'm6656'],
+  ['XRSTOR64', 'XSAVE', 'm6656'],
+] as const;
+
 /** Forms by mnemonic; those of rows that are emitted first. */
 export function vectorForms(): Map<string, VectorForm[]> {
   const forms = new Map<string, VectorForm[]>();
@@ -44,6 +61,9 @@ export function vectorForms(): Map<string, VectorForm[]> {
         feature: feature ?? '',
       });
     }
+  }
+  for (const [op, feature, operands] of STATE_FORMS) {
+    for (const choice of expand(operands)) add({ op, operands: choice, feature });
   }
   for (const { op, forms: texts } of VECTOR_SYSTEM_ROWS) {
     for (const { operands, feature } of texts) {

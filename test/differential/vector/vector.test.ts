@@ -8,10 +8,11 @@ import { missing } from '../../support/tools.ts';
 import type { Case, Result } from '../integer/batch.ts';
 import { differences } from '../integer/compare.ts';
 import { EmulatedProcessor } from '../integer/emulated.ts';
+import { contentOf, PAGES } from '../integer/layout.ts';
 import { hostProcessor, runNatively } from '../integer/native.ts';
 import { PLACE } from '../integer/vectors.ts';
 import type { PlacedVector } from './cases.ts';
-import { makeVectorCase, VectorProgram } from './cases.ts';
+import { linearOf, makeVectorCase, VectorProgram } from './cases.ts';
 import type { VectorForm } from './forms.ts';
 import { vectorForms } from './forms.ts';
 
@@ -25,7 +26,7 @@ const REPORTED = 3;
 /** What /proc/cpuinfo calls features. */
 const HOST_FLAGS: Readonly<Record<string, string>> = {
   MMX: 'mmx', SSE: 'sse', SSE2: 'sse2', SSE3: 'pni', SSSE3: 'ssse3', SSE4_1: 'sse4_1', SSE4_2: 'sse4_2', AVX: 'avx', AVX2: 'avx2',
-  AESNI: 'aes', PCLMULQDQ: 'pclmulqdq', SHA: 'sha_ni', F16C: 'f16c', FMA: 'fma', FXSR: 'fxsr', XSAVE: 'xsave',
+  AESNI: 'aes', PCLMULQDQ: 'pclmulqdq', SHA: 'sha_ni', F16C: 'f16c', FMA: 'fma', FXSR: 'fxsr', XSAVE: 'xsave', XSAVEOPT: 'xsaveopt', XSAVEC: 'xsavec',
 }; // biome-ignore format: names in pairs
 
 function hostHas({ feature, op }: VectorForm): boolean {
@@ -54,6 +55,28 @@ function approximated(found: Result, native: Result): Result {
       theirs.setUint32(at, mine.getUint32(at, true), true);
   }
   return { ...native, vectors };
+}
+
+/** Images of the state. Where in the operand a fault lies is the processor's choice, and so is MXCSR_MASK. */
+const STATE = /SAVE|RSTOR/;
+const MXCSR_MASK = 28n;
+
+function withOurMask(found: Result, native: Result, { memory }: PlacedVector): Result {
+  const bytes = (changes: Result['changes']) =>
+    new Map(
+      changes.flatMap(({ address, bytes: run }) => [...run].map((byte, i) => [address + BigInt(i), byte])),
+    );
+  const [ours, theirs] = [bytes(found.changes), bytes(native.changes)];
+  const start = memory === undefined ? 0n : linearOf(found.gpr, memory);
+  const own = new Set(Array.from({ length: 4 }, (_, i) => start + MXCSR_MASK + BigInt(i)));
+  const content = new Map(PAGES.map((page) => [page.address, contentOf(page)]));
+  const before = (address: bigint) => content.get(Number(address & ~0xfffn))?.[Number(address & 0xfffn)];
+  const differs = [...ours.keys(), ...theirs.keys()].some(
+    (address) =>
+      !own.has(address) &&
+      (ours.get(address) ?? before(address)) !== (theirs.get(address) ?? before(address)),
+  );
+  return { ...native, cr2: found.cr2, changes: differs ? native.changes : found.changes };
 }
 
 const FLAGS_WRITTEN = 0x8d5;
@@ -110,7 +133,8 @@ describe.skipIf(missing('gcc', 'as', 'ld'))(
           for (const { placed, state, native } of own) {
             for (const { name, processor } of tiers) {
               const found = processor.run(state);
-              const lines = compare(found, APPROXIMATE.test(op) ? approximated(found, native) : native);
+              const wanted = APPROXIMATE.test(op) ? approximated(found, native) : native;
+              const lines = compare(found, STATE.test(op) ? withOurMask(found, wanted, placed) : wanted);
               if (lines.length === 0) continue;
               if (failed++ < REPORTED)
                 reports.push(describeVectorCase(placed.text, state), `${name}:`, ...lines, '');
