@@ -35,8 +35,13 @@ export async function findImages(
   const images = await Promise.all([...files.values()].map((uri) => recognize(host, uri)));
   return images
     .filter((image) => image !== undefined)
-    .sort((a, b) => a.uri.path.length - b.uri.path.length || (a.uri.path < b.uri.path ? -1 : 1))
+    .sort((a, b) => depth(a) - depth(b) || (a.uri.path < b.uri.path ? -1 : 1))
     .slice(0, MOST_IMAGES);
+}
+
+/** What a build leaves deep inside is rarely what is wanted. */
+function depth({ uri }: FoundImage): number {
+  return uri.path.split('/').length;
 }
 
 /** A file that cannot be read is no image to offer. */

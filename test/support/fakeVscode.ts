@@ -2,6 +2,7 @@
  * As much of VS Code's API as activating the extension takes: what is registered is written down, what is asked for is
  * not there. A test says `vi.mock('vscode', () => import('../support/fakeVscode.ts'))`.
  */
+import { posix } from 'node:path';
 
 type Listener<T> = (value: T) => void;
 
@@ -60,7 +61,7 @@ export class Uri {
   }
 
   static joinPath(base: Uri, ...parts: string[]): Uri {
-    return new Uri(base.scheme, new URL(parts.join('/'), `file://${base.path}/`).pathname);
+    return new Uri(base.scheme, posix.join(base.path, ...parts));
   }
 
   get fsPath(): string {
@@ -93,6 +94,14 @@ export class DebugAdapterExecutable {
 }
 
 export class DebugStackFrame {}
+
+export class RelativePattern {
+  readonly pattern: string;
+
+  constructor(_folder: unknown, pattern: string) {
+    this.pattern = pattern;
+  }
+}
 
 export const StatusBarAlignment = { Left: 1, Right: 2 };
 export const DebugConfigurationProviderTriggerKind = { Initial: 1, Dynamic: 2 };
