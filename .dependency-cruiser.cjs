@@ -75,9 +75,12 @@ module.exports = {
     {
       name: 'node-only-in-hosts',
       comment:
-        'node: stands only in debug-adapter/host/node/ and cli/: the rest of the adapter runs in browsers too.',
+        'node: stands only in host/node/ of the adapter and the extension, and in cli/: the rest runs in browsers too.',
       severity: 'error',
-      from: { path: '^debug-adapter/', pathNot: ['^debug-adapter/host/node/', TEST] },
+      from: {
+        path: '^(debug-adapter|extension)/',
+        pathNot: ['^(debug-adapter|extension)/host/node/', TEST],
+      },
       to: { dependencyTypes: ['core'] },
     },
     {

@@ -78,7 +78,10 @@ const FORBIDDEN: Record<string, readonly Import[]> = {
     ['debug-adapter/a.ts', 'emulator/debug/a.ts'],
     ['cli/a.ts', 'emulator/machine/a.ts', 'type'],
   ],
-  'node-only-in-hosts': [['debug-adapter/b.ts', 'node:fs']],
+  'node-only-in-hosts': [
+    ['debug-adapter/b.ts', 'node:fs'],
+    ['extension/e.ts', 'node:path'],
+  ],
   'vscode-only-in-extension': [
     ['debug-adapter/c.ts', 'vscode', 'type'],
     ['cli/b.ts', 'vscode'],
@@ -108,6 +111,7 @@ const ALLOWED: readonly Import[] = [
   ['emulator/svm/intercepts.ts', 'emulator/svm/registerBits.ts'],
   ['debug-adapter/clean.ts', 'emulator/index.ts'],
   ['debug-adapter/host/node/clean.ts', 'node:fs'],
+  ['extension/host/node/clean.ts', 'node:fs'],
   ['cli/clean.ts', 'debug-adapter/clean.ts'],
   ['extension/clean.ts', 'debug-adapter/protocol/a.ts', 'type'],
   ['extension/clean2.ts', 'vscode'],
