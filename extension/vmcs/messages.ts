@@ -6,7 +6,14 @@ export type VmcsState =
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'noVmx' }
   | { readonly kind: 'noCurrentVmcs' }
-  | { readonly kind: 'shown'; readonly shown: number; readonly total: number; readonly filter: string };
+  | {
+      readonly kind: 'shown';
+      readonly shown: number;
+      readonly total: number;
+      readonly filter: string;
+      /** The VM exit at which the fields were recorded. */
+      readonly exit?: number;
+    };
 
 /** Undefined when the fields speak for themselves. */
 export function messageFor(state: VmcsState): string | undefined {
@@ -24,7 +31,10 @@ export function messageFor(state: VmcsState): string | undefined {
     case 'noCurrentVmcs':
       return 'There is no current VMCS yet: the hypervisor has not executed VMPTRLD.';
     case 'shown':
-      if (state.filter.trim() === '') return undefined;
+      if (state.filter.trim() === '')
+        return state.exit === undefined
+          ? undefined
+          : `What was recorded of the VMCS at VM exit ${state.exit}, and what that changed.`;
       return state.shown === 0
         ? `No field matches "${state.filter}".`
         : `${state.shown} of ${state.total} fields match "${state.filter}".`;

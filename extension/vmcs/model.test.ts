@@ -5,11 +5,11 @@ import { messageFor } from './messages.ts';
 import {
   buildTree,
   childrenOf,
-  comparedWith,
   type EntryReport,
   type FieldNode,
   type GroupNode,
   placesOf,
+  recordedFields,
   type TreeOptions,
   type VmcsNode,
 } from './model.ts';
@@ -288,18 +288,26 @@ describe('a VM entry that fails', () => {
   });
 });
 
-describe('the fields of two VM exits', () => {
-  it('are compared by key', () => {
+describe('the fields of a VM exit', () => {
+  it('are those that were recorded, compared with the exit before', () => {
+    const { stored: _recorded, ...notRecorded } = CR0;
     const before = [{ title: 'G', rows: [{ ...REASON, stored: '0x1' }, RIP] }];
-    const after = [{ title: 'G', rows: [REASON, { ...RIP, previous: { stored: '0x9' } }, CR0] }];
-    const [{ rows }] = comparedWith(after, before);
-    expect(rows.map(({ previous }) => previous)).toEqual([{ stored: '0x1' }, undefined, undefined]);
+    const after = [{ title: 'G', rows: [REASON, { ...RIP, previous: { stored: '0x9' } }, notRecorded] }];
+    const [{ rows }] = recordedFields(after, before);
+    expect(rows.map(({ key, previous }) => [key, previous])).toEqual([
+      ['VM_EXIT_REASON', { stored: '0x1' }],
+      ['GUEST_RIP', undefined],
+    ]);
   });
 });
 
 describe('what stands above the fields', () => {
   it('is nothing when they are all there', () => {
     expect(messageFor({ kind: 'shown', shown: 5, total: 5, filter: '' })).toBeUndefined();
+  });
+
+  it('says at which exit they were recorded', () => {
+    expect(messageFor({ kind: 'shown', shown: 5, total: 5, filter: '', exit: 17 })).toContain('VM exit 17');
   });
 
   it('counts what a filter has found', () => {

@@ -196,8 +196,16 @@ function bitsOf(value: string, { bit, width }: DecodedPart): string {
   return `0x${((BigInt(value) >> BigInt(bit)) & ((1n << BigInt(width)) - 1n)).toString(16)}`;
 }
 
-/** The rows with what they were before, for fields recorded at two VM exits. */
-export function comparedWith(groups: readonly VmcsGroup[], before: readonly VmcsGroup[]): VmcsGroup[] {
+/** What was recorded at a VM exit, with what it was at the one before. */
+export function recordedFields(groups: readonly VmcsGroup[], before: readonly VmcsGroup[]): VmcsGroup[] {
+  const recorded = groups.map(({ title, rows }) => ({
+    title,
+    rows: rows.filter(({ stored }) => stored !== undefined),
+  }));
+  return comparedWith(recorded, before);
+}
+
+function comparedWith(groups: readonly VmcsGroup[], before: readonly VmcsGroup[]): VmcsGroup[] {
   const earlier = new Map(before.flatMap(({ rows }) => rows.map((row) => [row.key, row] as const)));
   return groups.map(({ title, rows }) => ({
     title,

@@ -8,7 +8,7 @@ import type { HvmSession } from '../session/hvmSession.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { type FieldBreakpoints, messageOf } from './fieldBreakpoints.ts';
 import { messageFor, type VmcsState } from './messages.ts';
-import { buildTree, comparedWith, type EntryReport, type VmcsNode } from './model.ts';
+import { buildTree, type EntryReport, recordedFields, type VmcsNode } from './model.ts';
 import { VmcsTreeProvider } from './vmcsTree.ts';
 
 const VIEW = 'hvm.vmcs';
@@ -196,7 +196,8 @@ export class VmcsView implements vscode.Disposable {
     if (content?.kind === 'now' && !content.hasVmx) return { kind: 'noVmx' };
     if (content?.kind === 'now' && content.pointer === undefined) return { kind: 'noCurrentVmcs' };
     if (content === undefined) return { kind: 'running', hasFields: false };
-    return { kind: 'shown', shown, total, filter: this.#filter };
+    const exit = content.kind === 'exit' ? { exit: content.number } : {};
+    return { kind: 'shown', shown, total, filter: this.#filter, ...exit };
   }
 
   #setContext(name: string, value: boolean): void {
@@ -205,16 +206,12 @@ export class VmcsView implements vscode.Disposable {
 }
 
 async function requestExit(session: HvmSession, number: number): Promise<Content> {
-  const fieldsAt = async (exit: number) =>
-    (await session.debugSession.customRequest('hvm/exitVmcs', { number: exit })) as {
-      readonly groups: readonly VmcsGroup[];
-    };
   const [{ groups }, before] = await Promise.all([
-    fieldsAt(number),
+    session.request('hvm/exitVmcs', { number }),
     // What the exit before left is what this one has changed; the first has none.
-    number === 0 ? undefined : fieldsAt(number - 1).catch(() => undefined),
+    number === 0 ? undefined : session.request('hvm/exitVmcs', { number: number - 1 }).catch(() => undefined),
   ]);
-  return { kind: 'exit', number, groups: comparedWith(groups, before?.groups ?? []) };
+  return { kind: 'exit', number, groups: recordedFields(groups, before?.groups ?? []) };
 }
 
 function describe(content: Content | undefined): string {
