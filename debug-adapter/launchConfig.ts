@@ -82,7 +82,7 @@ export const LAUNCH_OPTIONS = {
   program: option(
     path,
     undefined,
-    'The image to boot: a Multiboot 1 or 2 ELF, a PVH ELF, a flat 64-bit ELF or a Linux bzImage.',
+    'The image to boot: a Multiboot 1 ELF, a flat 64-bit ELF or a Linux bzImage.',
     {
       cli: 'IMAGE',
     },
