@@ -151,7 +151,8 @@ function isCr4Valid(state: CpuState, from: number, to: number): boolean {
 /** MOV to CR8. */
 export function writeCr8(cpu: Cpu, value: bigint): Outcome {
   if (value >> 4n) return cpu.raiseGp();
-  cpu.apic.writeCr8(Number(value));
+  const priority = Number(value);
+  if (!cpu.virtualization.writeTaskPriority(priority)) cpu.apic.writeCr8(priority);
   return OUTCOME.NEXT_THEN_CHECK;
 }
 

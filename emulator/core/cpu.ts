@@ -33,6 +33,8 @@ export interface ApicPort {
   /** The TSC was written: a TSC deadline is now at another tick. */
   tscChanged(): void;
   /** Bits 7:4 of the task-priority register, as CR8. */
+  /** Ends the interrupt in service, as a write to the EOI register does. */
+  eoi(): void;
   readCr8(): number;
   writeCr8(priority: number): void;
 }

@@ -16,6 +16,10 @@ export const NO_VIRTUALIZATION: Virtualization = Object.freeze<Virtualization>({
   permitsCr: () => true,
   readableCr: (_cr, value) => value,
   writableCr: (_cr, value) => value,
+  readTaskPriority: () => undefined,
+  writeTaskPriority: () => false,
+  readVirtualMsr: () => undefined,
+  writeVirtualMsr: () => 'real',
   guestTsc: (tsc) => tsc,
   execute: () => {
     throw new EmulatorBug('a virtualization instruction on a processor without virtualization');

@@ -96,12 +96,15 @@ export interface GuestEvent {
 
 /** A second-level (EPT or nested) translation that failed. */
 export interface SecondLevelFault {
-  readonly kind: 'violation' | 'misconfiguration';
+  /** `apic-access`: the access is to the APIC-access page. `log-full`: a flag of EPT would have to be set, and the page-modification log has no room. */
+  readonly kind: 'violation' | 'misconfiguration' | 'log-full' | 'apic-access';
   readonly guestPhysical: number;
   /** EPT-violation qualification bits 8:0 and 12; see SDM "Exit Qualification for EPT Violations", table 28-7. */
   readonly qualification: number;
   /** Linear address, when bit 7 of the qualification says that there is one. */
   readonly linear: bigint;
+  /** Bit 63 of the EPT entry that refused the access: no virtualization exception. */
+  readonly suppressVe: boolean;
 }
 
 /** Where among the concurrent events of an instruction boundary virtualization is asked for a VM exit of its own. */
@@ -112,6 +115,9 @@ export type EventPriority =
   | 'above-nmi'
   /** Below NMIs, above external interrupts: the interrupt window, virtual-interrupt delivery. */
   | 'above-external-interrupts';
+
+/** A write to an MSR of the guest's virtual APIC: done there, refused with #GP(0), or one of the processor's own. */
+export type VirtualMsrWrite = 'done' | 'refused' | 'real';
 
 export interface Virtualization {
   /**
@@ -155,6 +161,13 @@ export interface Virtualization {
   readableCr(cr: 0 | 4, value: bigint): bigint;
   /** The value that MOV to CR0 or CR4 really writes, after the intercept let it pass: masked bits keep `current`. */
   writableCr(cr: 0 | 4, value: bigint, current: bigint): bigint;
+  /** CR8 of a virtual APIC; undefined: the local APIC's. */
+  readTaskPriority(): number | undefined;
+  /** MOV to CR8; false: it is the local APIC's. */
+  writeTaskPriority(priority: number): boolean;
+  /** RDMSR of a virtual APIC after the intercepts; undefined: the processor's own. */
+  readVirtualMsr(msr: number): bigint | undefined;
+  writeVirtualMsr(msr: number, value: bigint): VirtualMsrWrite;
   /** The TSC as the running program sees it. */
   guestTsc(tsc: bigint): bigint;
   /** Executes a VMX or SVM instruction outside the guest (and VMCALL, VMFUNC inside). */

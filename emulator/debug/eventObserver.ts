@@ -7,6 +7,7 @@ import type {
   InterceptPoint,
   SecondLevelFault,
   Virtualization,
+  VirtualMsrWrite,
 } from '../core/virtualization.ts';
 
 export class EventObserver implements Virtualization {
@@ -59,6 +60,22 @@ export class EventObserver implements Virtualization {
 
   writableCr(cr: 0 | 4, value: bigint, current: bigint): bigint {
     return this.#observed.writableCr(cr, value, current);
+  }
+
+  readTaskPriority(): number | undefined {
+    return this.#observed.readTaskPriority();
+  }
+
+  writeTaskPriority(priority: number): boolean {
+    return this.#observed.writeTaskPriority(priority);
+  }
+
+  readVirtualMsr(msr: number): bigint | undefined {
+    return this.#observed.readVirtualMsr(msr);
+  }
+
+  writeVirtualMsr(msr: number, value: bigint): VirtualMsrWrite {
+    return this.#observed.writeVirtualMsr(msr, value);
   }
 
   guestTsc(tsc: bigint): bigint {

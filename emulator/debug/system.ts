@@ -15,10 +15,11 @@ import { hostMemoryBytes } from '../vmm/memoryMap.ts';
 import { parsePolicy } from '../vmm/policy.ts';
 import { VMM_ENTRY_POINT, Vmm } from '../vmm/vmm.ts';
 import { capabilitiesOf, readCapabilityMsr } from '../vmx/model.ts';
+import { describeVmxAbort } from '../vmx/vmInstructionErrors.ts';
 import { Vmx } from '../vmx/vmx.ts';
 
-/** Exits that the log keeps: what a list in the debugger may scroll through. */
-const EXITS_KEPT = 1_000_000;
+/** Exits that the log keeps, in at most 148 MB: what a list in the debugger may scroll through. */
+const EXITS_KEPT = 2 ** 20;
 
 /** Where a machine's output goes, and the code it runs with. */
 export interface SystemHost {
@@ -149,9 +150,11 @@ export class System {
     const result = this.machine.run(limit);
     if (result === 'shutdown') {
       const { RIP } = this.machine.state;
+      const aborted = this.vmx?.processor.aborted;
+      const what = aborted === undefined ? 'triple fault' : describeVmxAbort(aborted);
       this.stop ??= {
         kind: 'triple-fault',
-        description: `triple fault at RIP 0x${RIP.toString(16)}`,
+        description: `${what} at RIP 0x${RIP.toString(16)}`,
         details: [],
       };
     }

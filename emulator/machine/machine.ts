@@ -116,6 +116,7 @@ export class Machine {
         readMsr: (msr) => this.apic.readMsr(msr),
         writeMsr: (msr, value) => this.apic.writeMsr(msr, value),
         baseChanged: (base) => this.apic.baseChanged(base),
+        eoi: () => this.apic.eoi(),
         readCr8: () => this.apic.peek(0x80) >>> 4,
         writeCr8: (priority) => this.apic.write(0x80, priority << 4),
       },

@@ -34,8 +34,16 @@ const CACHE_WORDS = 4;
 /** Memory types 2, 3 and 7 are reserved. @see SDM "EPT Misconfigurations", 30.3.3.1 */
 const RESERVED_TYPES = (1 << 2) | (1 << 3) | (1 << 7);
 
+/** Who wants to know of pages whose dirty flag is set. */
+export interface DirtyPageLog {
+  /** No flag may be set: the access fails. */
+  readonly isFull: boolean;
+  add(guestLo: number, guestHi: number): void;
+}
+
 export class SecondLevelWalker {
   enabled = false;
+  log: DirtyPageLog | undefined;
   /** Result of {@link translate}: the host-physical address of the page. */
   hostLo = 0;
   hostHi = 0;
@@ -47,6 +55,10 @@ export class SecondLevelWalker {
   memoryType = 0;
   /** After a failure. */
   misconfiguration = false;
+  /** A flag would have to be set, and the log is full. */
+  logFull = false;
+  /** Bit 63 of the entry that refused the access. */
+  suppressVe = false;
   qualification = 0;
 
   // The path of the last walk, by level (4 down to 1), for the debugger's view.
@@ -112,6 +124,7 @@ export class SecondLevelWalker {
     let permissions = PERMISSIONS;
     let allAccessed = ACCESSED;
     this.misconfiguration = false;
+    this.logFull = false;
     for (let level = 4; ; level--) {
       this.level = level;
       const index =
@@ -144,7 +157,12 @@ export class SecondLevelWalker {
         this.hostLo = (tableLo & ~low) | (lo & low & ~0xfff);
         this.hostHi = tableHi;
         this.memoryType = (eLo >>> 3) & 7;
-        this.#useFlags(level, access, allAccessed);
+        if (!this.#useFlags(lo, hi, level, access, allAccessed)) {
+          this.logFull = true;
+          this.qualification = 0;
+          this.forget(lo, hi);
+          return false;
+        }
         this.writeNow = (permissions & WRITE) !== 0 && (!this.#flags || (this.entryLo[level] & DIRTY) !== 0);
         if (!this.#passive && hi >>> 12 === 0 && tableHi >>> 11 === 0) this.#remember(lo, hi, permissions);
         return true;
@@ -170,21 +188,25 @@ export class SecondLevelWalker {
   /** @see SDM "EPT Violations", 30.3.3.2 */
   #violation(lo: number, hi: number, access: number, permissions: number): boolean {
     this.qualification = access | (permissions << 3);
+    this.suppressVe = this.entryHi[this.level] < 0;
     this.forget(lo, hi);
     return false;
   }
 
   /** @see SDM "Accessed and Dirty Flags for EPT", 30.3.5 */
-  #useFlags(leaf: number, access: number, allAccessed: number): void {
-    if (!this.#flags || this.#passive) return;
+  #useFlags(lo: number, hi: number, leaf: number, access: number, allAccessed: number): boolean {
+    if (!this.#flags || this.#passive) return true;
     const dirty = (access & WRITE) !== 0 && (this.entryLo[leaf] & DIRTY) === 0;
-    if (allAccessed !== 0 && !dirty) return;
+    if (allAccessed !== 0 && !dirty) return true;
+    if (this.log?.isFull) return false;
     for (let level = 4; level >= leaf; level--) {
       const bits = ACCESSED | (dirty && level === leaf ? DIRTY : 0);
       if ((this.entryLo[level] & bits) === bits) continue;
       this.entryLo[level] |= bits;
       this.#entries.set(this.entryHostLo[level], this.entryHostHi[level], bits, 8);
     }
+    if (dirty) this.log?.add(lo, hi);
+    return true;
   }
 
   #remember(lo: number, hi: number, permissions: number): void {

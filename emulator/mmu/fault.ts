@@ -24,12 +24,16 @@ export const EPT_LINEAR_VALID = 1 << 7;
 /** The access was to the translation of the linear address, not to a guest paging-structure entry. */
 export const EPT_TRANSLATED = 1 << 8;
 
+/** Kinds of access to the APIC-access page: bits 15:12 of the exit qualification. */
+export const APIC_ACCESS = { READ: 0, WRITE: 1, FETCH: 2 } as const;
+
 /** A second-level translation that failed; core/virtualization.ts expects this shape. */
 export interface SecondLevelFaultDetails {
-  readonly kind: 'violation' | 'misconfiguration';
+  readonly kind: 'violation' | 'misconfiguration' | 'log-full' | 'apic-access';
   readonly guestPhysical: number;
   readonly qualification: number;
   readonly linear: bigint;
+  readonly suppressVe: boolean;
 }
 
 /** Valid after a translation or an access that failed, until the next one. */
@@ -41,18 +45,36 @@ export class MemoryFault {
   errorCode = 0;
   /** `second-level`: the guest-physical address and, for a violation, bits 8:0 of the qualification. */
   misconfiguration = false;
+  logFull = false;
+  isApicAccess = false;
+  suppressVe = false;
   guestPhysical = 0;
   qualification = 0;
+
+  /** The access is to the APIC-access page, and has to leave the guest. Gives the code of a second-level fault. */
+  apicAccess(host: number, access: number): -2 {
+    this.kind = 'second-level';
+    this.misconfiguration = false;
+    this.logFull = false;
+    this.isApicAccess = true;
+    this.qualification = (host % 4096) | (access << 12);
+    return -2;
+  }
 
   get linear(): bigint {
     return (BigInt(this.linearHi >>> 0) << 32n) | BigInt(this.linearLo >>> 0);
   }
 
   get secondLevel(): SecondLevelFaultDetails {
+    if (this.isApicAccess) {
+      const { guestPhysical, qualification, linear } = this;
+      return { kind: 'apic-access', guestPhysical, qualification, linear, suppressVe: true };
+    }
     return {
-      kind: this.misconfiguration ? 'misconfiguration' : 'violation',
+      kind: this.misconfiguration ? 'misconfiguration' : this.logFull ? 'log-full' : 'violation',
       guestPhysical: this.guestPhysical,
       qualification: this.misconfiguration ? 0 : this.qualification,
+      suppressVe: this.suppressVe,
       linear: this.misconfiguration || (this.qualification & EPT_LINEAR_VALID) === 0 ? 0n : this.linear,
     };
   }

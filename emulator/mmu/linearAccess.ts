@@ -4,6 +4,8 @@
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
+import type { ApicAccess } from './apicAccess.ts';
+import { APIC_ACCESS, type MemoryFault } from './fault.ts';
 import type { MemoryAccess, Place } from './memoryAccess.ts';
 import { ACCESS, type Access } from './rights.ts';
 import {
@@ -30,7 +32,18 @@ export class LinearAccess {
   readonly #first: Place = { host: 0, guestPhysical: 0 };
   readonly #second: Place = { host: 0, guestPhysical: 0 };
 
-  constructor(state: CpuState, translator: Translator, memory: MemoryAccess, watched: WatchedPages) {
+  readonly #apic: ApicAccess;
+  readonly #fault: MemoryFault;
+
+  constructor(
+    state: CpuState,
+    translator: Translator,
+    memory: MemoryAccess,
+    watched: WatchedPages,
+    { apic, fault }: { readonly apic: ApicAccess; readonly fault: MemoryFault },
+  ) {
+    this.#apic = apic;
+    this.#fault = fault;
     this.#words = state.i32;
     this.#translator = translator;
     this.memory = memory;
@@ -98,14 +111,15 @@ export class LinearAccess {
     const bits = this.wide ? 64 : 32;
     for (let at = linear; at < end; at = (at | 0xfffn) + 1n) {
       const address = BigInt.asUintN(bits, at);
-      if (!this.#locate(this.#first, low(address), high(address), access, PRIVILEGE_CODE[privilege]))
+      const size = Number(end - at < 8n ? end - at : 8n);
+      if (!this.#locate(this.#first, low(address), high(address), size, access, PRIVILEGE_CODE[privilege]))
         return false;
     }
     return true;
   }
 
   probePage(lo: number, hi: number, access: Access, privilege: PrivilegeCode): boolean {
-    return this.#locate(this.#first, lo, hi, access, privilege);
+    return this.#locate(this.#first, lo, hi, 4, access, privilege);
   }
 
   readBytes(linear: bigint, into: Uint8Array, privilege: Privilege): boolean {
@@ -148,19 +162,38 @@ export class LinearAccess {
     wide: boolean,
   ): boolean {
     const before = 4096 - (lo & 0xfff);
-    if (before >= size) return this.#locate(this.#first, lo, hi, access, privilege);
+    if (before >= size) return this.#locate(this.#first, lo, hi, size, access, privilege);
     const nextLo = (lo + before) | 0;
     const nextHi = nextHigh(lo, hi, before, wide);
     if (!this.#translator.walker.requireCanonical(nextLo, nextHi)) return false;
-    if (!this.#locate(this.#first, lo, hi, access, privilege)) return false;
-    return this.#locate(this.#second, nextLo, nextHi, access, privilege);
+    if (!this.#locate(this.#first, lo, hi, size, access, privilege)) return false;
+    return this.#locate(this.#second, nextLo, nextHi, size, access, privilege);
   }
 
-  #locate(place: Place, lo: number, hi: number, access: Access, privilege: PrivilegeCode): boolean {
+  #locate(
+    place: Place,
+    lo: number,
+    hi: number,
+    size: number,
+    access: Access,
+    privilege: PrivilegeCode,
+  ): boolean {
     place.host = this.#translator.translate(lo, hi, access, privilege);
-    if (place.host >= 0) return true;
+    if (place.host >= 0) return !this.#apic.has(place.host) || this.#redirect(place, size, access);
     place.guestPhysical = this.#translator.walker.guestPhysical;
     return place.host === UNTRANSLATED.WINDOW;
+  }
+
+  /** An access to the APIC-access page. */
+  #redirect(place: Place, size: number, access: Access): boolean {
+    const write = access === ACCESS.WRITE;
+    const host = this.#apic.page?.redirect(place.host % 4096, size, write);
+    if (host === undefined) {
+      this.#fault.apicAccess(place.host, write ? APIC_ACCESS.WRITE : APIC_ACCESS.READ);
+      return false;
+    }
+    place.host = host;
+    return true;
   }
 }
 

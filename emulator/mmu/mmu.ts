@@ -7,9 +7,10 @@
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { AddressSpaces, type SecondLevel } from './addressSpaces.ts';
+import { ApicAccess, type ApicAccessPage } from './apicAccess.ts';
 import { type MmioBus, NO_MMIO } from './bus.ts';
-import { SecondLevelWalker } from './ept.ts';
-import { MemoryFault } from './fault.ts';
+import { type DirtyPageLog, SecondLevelWalker } from './ept.ts';
+import { APIC_ACCESS, MemoryFault } from './fault.ts';
 import { HostEntries } from './hostEntries.ts';
 import { Inspector, type WalkReport } from './inspect.ts';
 import { type AccessBytes, LinearAccess } from './linearAccess.ts';
@@ -43,7 +44,9 @@ export class Mmu {
   readonly inspector: Inspector;
   readonly watchedPages: WatchedPages;
 
+  readonly #apicAccess = new ApicAccess();
   readonly #entries: HostEntries;
+  readonly #second: SecondLevelWalker;
   readonly #walker: PageWalker;
   readonly #translator: Translator;
   readonly #memory: MemoryAccess;
@@ -61,12 +64,16 @@ export class Mmu {
     this.tlb = tlb;
     this.spaces = spaces;
     this.#entries = entries;
+    this.#second = second;
     this.#walker = walker;
     this.#translator = new Translator(state, spaces, walker);
     this.#memory = new MemoryAccess(state, physical, bus);
     const watched = new WatchedPages(tlb);
     this.watchedPages = watched;
-    this.#linear = new LinearAccess(state, this.#translator, this.#memory, watched);
+    this.#linear = new LinearAccess(state, this.#translator, this.#memory, watched, {
+      apic: this.#apicAccess,
+      fault: this.fault,
+    });
     this.#slow = new SlowPath(state, {
       physical,
       fault: this.fault,
@@ -75,6 +82,7 @@ export class Mmu {
       tlb,
       watched,
       linear: this.#linear,
+      apic: this.#apicAccess,
     });
     this.inspector = new Inspector({
       state,
@@ -103,6 +111,16 @@ export class Mmu {
     this.#entries.a20 = high;
     this.inspector.a20 = high;
     this.spaces.flushEverything();
+  }
+
+  /** Who wants to know of pages whose dirty flag for EPT is set; set by VM entry. */
+  set pageModificationLog(log: DirtyPageLog | undefined) {
+    this.#second.log = log;
+  }
+
+  /** The host-physical page whose accesses VT-x virtualizes; none without an address. Set by VM entry and VM exit. */
+  setApicAccess(address: number | undefined, page: ApicAccessPage): void {
+    this.#apicAccess.set(address, page);
   }
 
   /** Set by VM entry and VM exit, see {@link AddressSpaces.switchTo}. */
@@ -156,7 +174,9 @@ export class Mmu {
     const host = this.#translator.translate(lo, hi, ACCESS.EXECUTE, PRIVILEGE.CURRENT);
     // Instructions are not fetched from the VMM's window.
     if (host === UNTRANSLATED.WINDOW) return this.#walker.refuseWindow(lo, hi);
-    if (host >= 0) this.spaces.noteFetch(lo, hi, this.#walker.pageShift);
+    if (host < 0) return host;
+    if (this.#apicAccess.has(host)) return this.fault.apicAccess(host, APIC_ACCESS.FETCH);
+    this.spaces.noteFetch(lo, hi, this.#walker.pageShift);
     return host;
   }
 

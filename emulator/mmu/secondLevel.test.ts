@@ -52,7 +52,7 @@ describe('an EPT violation', () => {
   it('of the final address sets bit 8 of the qualification and the bits of the access', () => {
     const machine = guest();
     machine.ept.set(0x2_0000n, 0n);
-    expect(fail(machine, ACCESS.READ)).toEqual({
+    expect(fail(machine, ACCESS.READ)).toMatchObject({
       kind: 'violation',
       guestPhysical: 0x2_0008,
       qualification: 0x181,
@@ -72,7 +72,7 @@ describe('an EPT violation', () => {
     const machine = guest();
     const pte = machine.tables.entryAddress(LINEAR);
     machine.ept.set(pte & ~0xfffn, 0n);
-    expect(fail(machine, ACCESS.WRITE)).toEqual({
+    expect(fail(machine, ACCESS.WRITE)).toMatchObject({
       kind: 'violation',
       guestPhysical: Number(pte),
       qualification: 0x81,
@@ -90,7 +90,7 @@ describe('an EPT violation', () => {
     const machine = guest();
     const pte = machine.tables.entryAddress(LINEAR);
     machine.ept.set(pte & ~0xfffn, (GUEST + (pte & ~0xfffn)) | EPT.R | EPT.WB);
-    expect(fail(machine, ACCESS.READ)).toEqual({
+    expect(fail(machine, ACCESS.READ)).toMatchObject({
       kind: 'violation',
       guestPhysical: Number(pte),
       qualification: 0x83 | 0x08,
@@ -106,7 +106,7 @@ describe('an EPT violation', () => {
     machine.ept.set(0x3000n, 0n);
     machine.mmu.spaces.invalidateEpt();
     expect(machine.mmu.readPdptes(0x3020n)).toBeUndefined();
-    expect(machine.mmu.fault.secondLevel).toEqual({
+    expect(machine.mmu.fault.secondLevel).toMatchObject({
       kind: 'violation',
       guestPhysical: 0x3020,
       qualification: 1,
@@ -124,7 +124,7 @@ describe('an EPT misconfiguration', () => {
     machine.ept.set(0x2_0000n, (GUEST + 0x2_0000n) | EPT.W | EPT.WB);
     const level2 = machine.ept.get(0x2_0000n, 2);
     machine.ept.set(0x2_0000n, level2 & ~EPT.W, 2);
-    expect(fail(machine, ACCESS.WRITE)).toEqual({
+    expect(fail(machine, ACCESS.WRITE)).toMatchObject({
       kind: 'misconfiguration',
       guestPhysical: 0x2_0008,
       qualification: 0,

@@ -7,6 +7,7 @@ import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET, RAM_OFFSET } from '../state/layout.ts';
 import { AR, CS } from '../state/registers.ts';
 import type { AddressSpaces } from './addressSpaces.ts';
+import type { ApicAccess } from './apicAccess.ts';
 import type { MemoryFault } from './fault.ts';
 import { type LinearAccess, nextHigh } from './linearAccess.ts';
 import { PAGE_ABSENT, PAGE_SLOW_WRITE, type PhysicalMemory } from './physicalMemory.ts';
@@ -45,6 +46,7 @@ export class SlowPath {
   readonly #tlb: Tlb;
   readonly #watched: WatchedPages;
   readonly #linear: LinearAccess;
+  readonly #apic: ApicAccess;
 
   constructor(
     state: CpuState,
@@ -56,6 +58,7 @@ export class SlowPath {
       readonly tlb: Tlb;
       readonly watched: WatchedPages;
       readonly linear: LinearAccess;
+      readonly apic: ApicAccess;
     },
   ) {
     this.#words = state.i32;
@@ -68,6 +71,7 @@ export class SlowPath {
     this.#tlb = parts.tlb;
     this.#watched = parts.watched;
     this.#linear = parts.linear;
+    this.#apic = parts.apic;
   }
 
   read(size: number, writeIntent: boolean): Slow {
@@ -163,7 +167,7 @@ export class SlowPath {
     const physical = this.#physical;
     if (this.#spaces.alignmentChecked) return -1;
     const host = walker.walk(lo, hi, this.#spaces.request | access);
-    if (host < 0 || host >= physical.ramBytes) return -1;
+    if (host < 0 || host >= physical.ramBytes || this.#apic.has(host)) return -1;
     const page = host >>> 12;
     const flags = physical.pageFlags[page];
     if ((flags & PAGE_ABSENT) !== 0) return -1;

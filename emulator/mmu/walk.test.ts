@@ -260,6 +260,7 @@ function translate(machine: TestMachine, { linear, access, privilege }: Scenario
   if (host === UNTRANSLATED.NON_CANONICAL) return { kind: 'non-canonical' };
   if (host === UNTRANSLATED.PAGE_FAULT) return { kind: 'page', errorCode: fault.errorCode };
   const { kind, guestPhysical, qualification } = fault.secondLevel;
+  if (kind !== 'violation' && kind !== 'misconfiguration') throw new Error(kind);
   return { kind, guestPhysical: BigInt(guestPhysical), qualification };
 }
 

@@ -419,7 +419,7 @@ export class PageWalker {
 
   #isInWindow(): boolean {
     const { window, guestPhysical } = this;
-    if (!window || this.#second.misconfiguration) return false;
+    if (!window || this.#second.misconfiguration || this.#second.logFull) return false;
     return guestPhysical >= window.start && guestPhysical < window.end;
   }
 
@@ -473,6 +473,9 @@ export class PageWalker {
     fault.linearHi = hi;
     fault.guestPhysical = address(guestLo, guestHi);
     fault.misconfiguration = this.#second.misconfiguration;
+    fault.logFull = this.#second.logFull;
+    fault.isApicAccess = false;
+    fault.suppressVe = this.#second.suppressVe;
     fault.qualification = this.#second.qualification | bits;
     return UNTRANSLATED.SECOND_LEVEL_FAULT;
   }

@@ -9,7 +9,7 @@ const PORTS = 0x1_0000;
 /** Bitmap A is for the ports below. */
 const BITMAP_B_PORTS = 0x8000;
 
-function isBitSet(physical: PhysicalMemory, bitmap: number, bit: number): boolean {
+export function isBitSet(physical: PhysicalMemory, bitmap: number, bit: number): boolean {
   return (physical.read8(bitmap + (bit >>> 3)) & (1 << (bit & 7))) !== 0;
 }
 

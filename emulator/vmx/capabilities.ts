@@ -110,7 +110,7 @@ const WORD_KEYS: readonly ControlWordKey[] = [
 
 const EPTP_SWITCHING = 1n;
 /** What "enable VM functions" offers. */
-const VM_FUNCTIONS = 0n;
+const VM_FUNCTIONS = EPTP_SWITCHING;
 
 export function vmxCapabilities(model: VmxModel = DEFAULT_VMX_MODEL): VmxCapabilities {
   const allowed = Object.fromEntries(WORD_KEYS.map((word) => [word, allowedSettings(word, false)]));

@@ -93,6 +93,9 @@ export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
   processor.nestingLevel = 0;
   state.VMX_OPERATION = VMX_OPERATION.NON_ROOT;
   startTimers(processor);
+  processor.pauseLoop.first = -1;
+  processor.pauseLoop.last = -1;
+  processor.virtualApic.entered();
   processor.charge(ENTRY_TICKS);
   processor.log.addEntryCost(ENTRY_TICKS);
 
@@ -162,6 +165,7 @@ export function loadGuestState(processor: VmxProcessor): void {
     ept ? vmcs.low(SLOT.EPT_POINTER + 1) : 0,
   );
   if (usesPdptes && !ept) loadPdptes(processor.cpu, state.CR3);
+  processor.cpu.mmu.pageModificationLog = has(CONTROL.enablePml) ? processor.pageModificationLog : undefined;
 }
 
 /** @see SDM "VMX-Preemption Timer", 27.5.1 */

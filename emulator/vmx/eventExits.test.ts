@@ -296,6 +296,7 @@ describe('failed second-level translations', () => {
       guestPhysical: 0x12_3456_7000,
       qualification: 0x182,
       linear: 0x7f00n,
+      suppressVe: true,
     });
     expect(test.field('VM_EXIT_REASON')).toBe(48n);
     expect(test.field('EXIT_QUALIFICATION')).toBe(0x182n);
@@ -311,6 +312,7 @@ describe('failed second-level translations', () => {
       guestPhysical: 0x5000,
       qualification: 0,
       linear: 0n,
+      suppressVe: true,
     });
     expect(test.field('VM_EXIT_REASON')).toBe(49n);
     expect(test.field('GUEST_PHYSICAL_ADDRESS')).toBe(0x5000n);
@@ -319,7 +321,13 @@ describe('failed second-level translations', () => {
   it('during the delivery of an interrupt save RF as the stack would get it', () => {
     const test = processorInGuest();
     test.cpu.deliveringEvent = exception(0x30, { kind: 'external' });
-    test.vmx.secondLevelFault({ kind: 'violation', guestPhysical: 0, qualification: 0x82, linear: 0n });
+    test.vmx.secondLevelFault({
+      kind: 'violation',
+      guestPhysical: 0,
+      qualification: 0x82,
+      linear: 0n,
+      suppressVe: true,
+    });
     expect(test.field('GUEST_RFLAGS')).toBe(BigInt(FLAG.FIXED));
     expect(test.field('IDT_VECTORING_INFORMATION')).toBe(VALID | 0x30n);
   });

@@ -8,7 +8,7 @@ import { pushedFlags } from '../core/events.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { EventPriority, GuestEvent, SecondLevelFault } from '../core/virtualization.ts';
 import { OFFSET } from '../state/layout.ts';
-import { ACTIVITY, BLOCKING, FLAG, VECTOR } from '../state/registers.ts';
+import { ACTIVITY, BLOCKING, CR0, FLAG, VECTOR } from '../state/registers.ts';
 import { CONTROL } from './controls.ts';
 import { externalInterruptInformation, interruptionInformation, NMI_UNBLOCKING } from './eventInformation.ts';
 import { flagsOfFaultingAccess, vmExit } from './exit.ts';
@@ -66,6 +66,17 @@ export function interceptEvent(processor: VmxProcessor, event: GuestEvent): Outc
 /** @see SDM "External-interrupt exiting", table 26-5; "Acknowledge interrupt on exit", table 26-13 */
 export function interceptExternalInterrupt(processor: VmxProcessor, acknowledge: () => number): Outcome {
   if (!processor.inGuest || !processor.has(CONTROL.externalInterruptExiting)) return OUTCOME.NEXT;
+  if (processor.has(CONTROL.processPostedInterrupts)) {
+    const vector = acknowledge();
+    if (vector === (processor.vmcs.low(SLOT.POSTED_INTERRUPT_NOTIFICATION_VECTOR) & 0xff)) {
+      processor.virtualApic.takePosted();
+      return OUTCOME.JUMPED;
+    }
+    return vmExit(processor, EXIT_REASON_NUMBER.externalInterrupt, {
+      interruptionInformation: externalInterruptInformation(vector),
+      flags: flagsBetweenInstructions(processor),
+    });
+  }
   const takesVector = processor.has(CONTROL.acknowledgeInterruptOnExit);
   const information = takesVector ? externalInterruptInformation(acknowledge()) : 0;
   return vmExit(processor, EXIT_REASON_NUMBER.externalInterrupt, {
@@ -103,12 +114,61 @@ export function secondLevelFault(processor: VmxProcessor, fault: SecondLevelFaul
       flags,
     });
   }
+  if (fault.kind === 'apic-access') {
+    const { cpu } = processor;
+    const duringDelivery = (fault.qualification & 0xfff) | (APIC_ACCESS_DURING_DELIVERY << 12);
+    return vmExit(processor, EXIT_REASON_NUMBER.apicAccess, {
+      qualification: cpu.deliveringEvent === undefined ? fault.qualification : duringDelivery,
+      flags,
+    });
+  }
+  if (fault.kind === 'log-full') {
+    return vmExit(processor, EXIT_REASON_NUMBER.pageModificationLogFull, {
+      qualification: nmiUnblocking(processor),
+      flags,
+    });
+  }
+  if (becomesException(processor, fault)) return processor.cpu.raise(VECTOR.VE);
   return vmExit(processor, EXIT_REASON_NUMBER.eptViolation, {
     qualification: fault.qualification | nmiUnblocking(processor),
     guestPhysical: fault.guestPhysical,
     guestLinear: fault.qualification & EPT_LINEAR_VALID ? fault.linear : 0n,
     flags,
   });
+}
+
+/** Bits 15:12 of the qualification: a linear access while an event is delivered. */
+const APIC_ACCESS_DURING_DELIVERY = 3;
+
+/** The virtualization-exception information area. */
+const VE_AREA = {
+  reason: 0,
+  busy: 4,
+  qualification: 8,
+  linear: 16,
+  guestPhysical: 24,
+  eptpIndex: 32,
+} as const;
+const VE_BUSY = 0xffff_ffff | 0;
+
+/**
+ * Whether an EPT violation is #VE instead of a VM exit; then the information area is written.
+ *
+ * @see SDM "Virtualization Exceptions", 27.5.7
+ */
+function becomesException(processor: VmxProcessor, fault: SecondLevelFault): boolean {
+  const { cpu, state, vmcs, physical } = processor;
+  if (!processor.has(CONTROL.eptViolationVe) || fault.suppressVe) return false;
+  if ((state.cr0 & CR0.PE) === 0 || cpu.deliveringEvent !== undefined) return false;
+  const area = vmcs.physicalAddress(SLOT.VIRTUALIZATION_EXCEPTION_INFORMATION_ADDRESS);
+  if (physical.read32(area + VE_AREA.busy) !== 0) return false;
+  physical.write(area + VE_AREA.reason, 4, EXIT_REASON_NUMBER.eptViolation, 0);
+  physical.write(area + VE_AREA.busy, 4, VE_BUSY, 0);
+  physical.write64(area + VE_AREA.qualification, BigInt(fault.qualification));
+  physical.write64(area + VE_AREA.linear, fault.linear);
+  physical.write64(area + VE_AREA.guestPhysical, BigInt(fault.guestPhysical));
+  physical.write(area + VE_AREA.eptpIndex, 2, vmcs.low(SLOT.EPTP_INDEX) & 0xffff, 0);
+  return true;
 }
 
 // What pends at an instruction boundary
@@ -167,10 +227,19 @@ const PENDING_ROWS: readonly PendingRow[] = [
 
 export function pendingExit(processor: VmxProcessor, priority: EventPriority): Outcome {
   if (!processor.inGuest) return OUTCOME.NEXT;
+  if (priority === 'above-debug-traps') {
+    const trap = processor.virtualApic.takeTrap();
+    if (trap !== undefined)
+      return vmExit(processor, trap.reason, {
+        qualification: trap.qualification,
+        flags: flagsBetweenInstructions(processor),
+      });
+  }
   for (const row of PENDING_ROWS) {
     if (row.priority === priority && row.pends(processor)) {
       return vmExit(processor, row.reason, { flags: flagsBetweenInstructions(processor) });
     }
   }
+  if (priority === 'above-external-interrupts' && !processor.stepping) return processor.virtualApic.deliver();
   return OUTCOME.NEXT;
 }

@@ -3,7 +3,6 @@
  *
  * Intel SDM Vol. 3C, "VM Exits", chapter 29.
  */
-import { Unimplemented } from '../base/errors.ts';
 import { pushedFlags } from '../core/events.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import { arePdptesValid, usesPaePaging } from '../core/pdptes.ts';
@@ -38,6 +37,7 @@ import {
   transferList,
 } from './stateTransfer.ts';
 import { SLOT } from './vmcs.ts';
+import { VMCS_HEADER } from './vmcsLayout.ts';
 import { VMX_ABORT, type VmxAbortKey } from './vmInstructionErrors.ts';
 
 /** What besides the reason an exit reports. What is absent is recorded as 0. */
@@ -90,11 +90,11 @@ export function vmExit(
     stored !== 0 &&
     storeMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_STORE_ADDRESS), stored) !== 0
   ) {
-    abort('savingGuestMsrs');
+    abort(processor, 'savingGuestMsrs');
+    return OUTCOME.VM_EXIT;
   }
   // 4. to 6.
-  leaveGuest(processor, nmiBlocking);
-  processor.onExit(reason);
+  if (leaveGuest(processor, nmiBlocking)) processor.onExit(reason);
   return OUTCOME.VM_EXIT;
 }
 
@@ -109,8 +109,7 @@ export function entryFailureExit(processor: VmxProcessor, reason: number, qualif
   vmcs.setLow(SLOT.VM_EXIT_REASON, reason | ENTRY_FAILURE);
   vmcs.setPair(SLOT.EXIT_QUALIFICATION, qualification, 0);
   logExit(processor, reason);
-  leaveGuest(processor, state.INTERRUPTIBILITY);
-  processor.onExit(reason);
+  if (leaveGuest(processor, state.INTERRUPTIBILITY)) processor.onExit(reason);
 }
 
 /** The VMM has completed an instruction of the guest: guest state is saved and host state loaded, nothing recorded. */
@@ -257,14 +256,14 @@ function nmiBlockingAfter(processor: VmxProcessor, reason: number, information: 
 
 const CR0_LOADED = CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.NE | CR0.WP | CR0.AM | CR0.PG;
 
-/** Host state and MSRs, then VMX root operation. */
-function leaveGuest(processor: VmxProcessor, nmiBlocking: number): void {
+/** Host state and MSRs, then VMX root operation. False after a VMX abort. */
+function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
   const { state, vmcs, cpu } = processor;
   const words = state.i32;
   const { word } = vmcs;
   const exitControls = vmcs.low(SLOT.PRIMARY_VM_EXIT_CONTROLS);
   const host64 = (exitControls & CONTROL.hostAddressSpaceSize.mask) !== 0;
-  if (!host64 && (state.efer & EFER.LMA) !== 0) abort('ia32eModeTo32BitHost');
+  if (!host64 && (state.efer & EFER.LMA) !== 0) return abort(processor, 'ia32eModeTo32BitHost');
 
   // 4. Loading host state.
   load(HOST_LIST, words, word);
@@ -284,7 +283,9 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): void {
   state.VMX_OPERATION = VMX_OPERATION.ROOT;
   processor.monitorTrapFlag.clear();
   if (processor.preemptionAlarm.deadline !== Number.POSITIVE_INFINITY) processor.preemptionAlarm.disarm();
-  if (!host64) loadHostPdptes(processor);
+  cpu.mmu.pageModificationLog = undefined;
+  processor.virtualApic.left();
+  if (!host64 && !loadHostPdptes(processor)) return abort(processor, 'hostPdptes');
   switchAddressSpace(cpu.mmu.spaces, 0, false, 0, 0);
 
   // 5. Loading MSRs.
@@ -293,8 +294,9 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): void {
     loaded !== 0 &&
     loadMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_LOAD_ADDRESS), loaded) !== 0
   ) {
-    abort('loadingHostMsrs');
+    return abort(processor, 'loadingHostMsrs');
   }
+  return true;
 }
 
 /** @see SDM "Loading Host Segment and Descriptor-Table Registers", 29.5.2 */
@@ -312,17 +314,34 @@ function loadHostSegments({ state, vmcs }: VmxProcessor, host64: boolean): void 
 }
 
 /** @see SDM "Checking and Loading Host Page-Directory-Pointer-Table Entries", 29.5.4 */
-function loadHostPdptes({ state, physical, cpu }: VmxProcessor): void {
-  if (!usesPaePaging(state.cr0, state.cr4, state.efer)) return;
+function loadHostPdptes({ state, physical, cpu }: VmxProcessor): boolean {
+  if (!usesPaePaging(state.cr0, state.cr4, state.efer)) return true;
   const table = Number(state.CR3 & 0xffff_ffe0n);
   const pdptes = [0, 1, 2, 3].map((index) => physical.read64(table + 8 * index));
-  if (!arePdptesValid(pdptes, cpu.model.physicalAddressBits)) abort('hostPdptes');
+  if (!arePdptesValid(pdptes, cpu.model.physicalAddressBits)) return false;
   for (const [index, pdpte] of pdptes.entries()) state.setPdpte(index, pdpte);
+  return true;
 }
 
-/** @see SDM "VMX Aborts", 29.7 */
-function abort(key: VmxAbortKey): never {
-  throw new Unimplemented(`VMX abort ${VMX_ABORT[key]} (SDM "VMX Aborts", 29.7)`);
+/**
+ * The processor cannot go on in either state: it leaves a number in the VMCS region and shuts down, and nothing but
+ * RESET brings it back.
+ *
+ * @see SDM "VMX Aborts", 29.7
+ */
+function abort(processor: VmxProcessor, key: VmxAbortKey): false {
+  const { state, vmcs, physical, preemptionAlarm } = processor;
+  physical.write(vmcs.address + VMCS_HEADER.abortIndicator, 4, VMX_ABORT[key], 0);
+  processor.aborted = key;
+  processor.monitorTrapFlag.clear();
+  processor.virtualApic.left();
+  processor.controls.fill(0);
+  preemptionAlarm.disarm();
+  state.VMX_PREEMPTION_ARMED = 0;
+  state.VMX_OPERATION = VMX_OPERATION.ROOT;
+  state.ACTIVITY_STATE = ACTIVITY.SHUTDOWN;
+  state.INTERRUPTIBILITY = BLOCKING.NMI;
+  return false;
 }
 
 /**

@@ -29,7 +29,7 @@ import {
 
 /** Why VMLAUNCH or VMRESUME did not enter. */
 export type EntryProblem =
-  | { readonly kind: 'noVmcs' }
+  | { readonly kind: 'noVmcs' | 'shadowVmcs' }
   | { readonly kind: 'basic'; readonly error: VmInstructionErrorKey }
   | { readonly kind: 'check'; readonly failure: FailedEntryCheck }
   | { readonly kind: 'msr'; readonly refused: RefusedMsr };
@@ -90,8 +90,8 @@ export function lastEntryReport({ failedEntry }: VmxProcessor): EntryReport | un
 export function nextEntryReport(processor: VmxProcessor): EntryReport {
   const { vmcs, view, marks } = processor;
   const instruction = vmcs.isValid && vmcs.launched ? 'VMRESUME' : 'VMLAUNCH';
-  if (!vmcs.isValid) {
-    const problem: EntryProblem = { kind: 'noVmcs' };
+  if (!vmcs.isValid || vmcs.isShadow) {
+    const problem: EntryProblem = { kind: vmcs.isValid ? 'shadowVmcs' : 'noVmcs' };
     return {
       vmcs: undefined,
       instruction,
@@ -134,6 +134,8 @@ function outcomeOf(problem: EntryProblem): string {
   switch (problem.kind) {
     case 'noVmcs':
       return 'VMfailInvalid: there is no current VMCS';
+    case 'shadowVmcs':
+      return 'VMfailInvalid: the current VMCS is a shadow VMCS';
     case 'basic': {
       const number = VM_INSTRUCTION_ERROR[problem.error];
       return `VMfailValid(${number}): ${describeVmInstructionError(number)}`;
@@ -162,14 +164,14 @@ const BASIC_TEXTS: Readonly<Partial<Record<VmInstructionErrorKey, string>>> = {
 };
 
 function basicRules(problem: EntryProblem, instruction: EntryReport['instruction']): BrokenRule[] {
-  if (problem.kind !== 'noVmcs' && problem.kind !== 'basic') return [];
+  if (problem.kind === 'check' || problem.kind === 'msr') return [];
   const text =
-    problem.kind === 'noVmcs'
-      ? `${instruction} needs a current VMCS: VMPTRLD makes one current`
+    problem.kind !== 'basic'
+      ? `${instruction} needs a current VMCS that is no shadow VMCS: VMPTRLD makes one current`
       : (BASIC_TEXTS[problem.error] ?? describeVmInstructionError(VM_INSTRUCTION_ERROR[problem.error]));
   return [
     {
-      id: problem.kind === 'noVmcs' ? 'basic.noVmcs' : `basic.${problem.error}`,
+      id: `basic.${problem.kind === 'basic' ? problem.error : problem.kind}`,
       section: 'Basic checks',
       text,
       reference: BASIC,

@@ -119,7 +119,7 @@ describe('a field', () => {
     expect(fieldExists(VMCS_FIELD.GUEST_CR0)).toBe(true);
     expect(fieldExists(VMCS_FIELD.EPT_POINTER)).toBe(true);
     expect(fieldExists(VMCS_FIELD.GUEST_IA32_PAT)).toBe(true);
-    expect(fieldExists(VMCS_FIELD.TPR_THRESHOLD)).toBe(false);
+    expect(fieldExists(VMCS_FIELD.TPR_THRESHOLD)).toBe(true);
     expect(fieldExists(VMCS_FIELD.HLAT_POINTER)).toBe(false);
   });
 
@@ -129,7 +129,7 @@ describe('a field', () => {
     expect(fieldIsWritable(VMCS_FIELD.GUEST_CR0, false)).toBe(true);
   });
 
-  it('has the highest index of the CPU model in the VMX-preemption timer value', () => {
-    expect(highestFieldIndex()).toBe(VMCS_FIELD.VMX_PREEMPTION_TIMER_VALUE.index);
+  it('has the highest index of the CPU model in the TSC multiplier', () => {
+    expect(highestFieldIndex()).toBe(VMCS_FIELD.TSC_MULTIPLIER.index);
   });
 });

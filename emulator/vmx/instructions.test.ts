@@ -186,11 +186,14 @@ describe('VMPTRLD', () => {
     expect(test.state.CURRENT_VMCS).toBe(BigInt(AT.VMCS));
   });
 
-  it('is VMfail(11) with a shadow VMCS', () => {
+  it('takes a shadow VMCS, which VMREAD and VMWRITE access and VMLAUNCH refuses as VMfailInvalid', () => {
     const test = processorInRoot();
     test.physical.write(AT.OTHER_VMCS, 4, VMCS_REVISION_IDENTIFIER | 0x8000_0000, 0);
     withPointer(test, 'VMPTRLD', BigInt(AT.OTHER_VMCS));
-    expect(error(test)).toBe(11);
+    expect(succeeded(test)).toBe(true);
+    expect(test.state.CURRENT_VMCS).toBe(BigInt(AT.OTHER_VMCS));
+    execute(test, 'VMLAUNCH');
+    expect(failedInvalid(test)).toBe(true);
   });
 
   it('without a current VMCS is VMfailInvalid', () => {
@@ -277,7 +280,7 @@ describe('VMREAD and VMWRITE', () => {
   it.each([
     ['names no field', 0x0fff_0000],
     ['names the high half of a 32-bit field', VMCS_FIELD.EXCEPTION_BITMAP.encoding | 1],
-    ['names a field that the processor does not have', VMCS_FIELD.PML_ADDRESS.encoding],
+    ['names a field that the processor does not have', VMCS_FIELD.HLAT_POINTER.encoding],
   ])('are VMfail(12) when the encoding %s', (_what, encoding) => {
     const test = processorInRoot();
     read(test, encoding);

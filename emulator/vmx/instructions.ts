@@ -9,12 +9,15 @@ import { inRealMode, readSegmented, writeSegmented } from '../core/memory.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import { PAGE_ROM } from '../mmu/physicalMemory.ts';
 import { setArithmeticFlags } from '../state/flags.ts';
-import { AR, BLOCKING, CR4, CS, EFER, FLAG, VMX_OPERATION } from '../state/registers.ts';
+import { AR, BLOCKING, CR4, CS, EFER, FLAG, RAX, RCX, VMX_OPERATION } from '../state/registers.ts';
+import { switchAddressSpace } from './addressSpace.ts';
+import { isBitSet } from './bitmaps.ts';
+import { CONTROL } from './controls.ts';
 import { vmEnter } from './entry.ts';
 import { fixedBitsViolated } from './entryChecks/check.ts';
 import { noteFailedEntry } from './failedEntry.ts';
 import { interceptInstruction } from './intercepts.ts';
-import { invept, invvpid } from './invalidate.ts';
+import { invept, invvpid, isEptpValid } from './invalidate.ts';
 import { NO_VMCS, type VmxProcessor } from './processor.ts';
 import { readAccess, SLOT, writeAccess } from './vmcs.ts';
 import {
@@ -23,6 +26,7 @@ import {
   fieldIsWritable,
   HIGH_ACCESS,
   SHADOW_VMCS_INDICATOR,
+  VMCS_FIELD,
   VMCS_HEADER,
   type VmcsField,
 } from './vmcsLayout.ts';
@@ -43,17 +47,17 @@ export function vmFailInvalid({ state }: VmxProcessor): Outcome {
   return OUTCOME.NEXT;
 }
 
-function vmFailValid(processor: VmxProcessor, error: number): Outcome {
+function vmFailValid(processor: VmxProcessor, error: number, vmcs = processor.vmcs): Outcome {
   setArithmeticFlags(processor.state, FLAG.ZF);
-  processor.announceVmcsWrite();
-  processor.vmcs.setLow(SLOT.VM_INSTRUCTION_ERROR, error);
+  processor.regions.announceOwnWrite(vmcs.address);
+  vmcs.setLow(SLOT.VM_INSTRUCTION_ERROR, error);
   return OUTCOME.NEXT;
 }
 
 /** VMfailValid with a current VMCS, VMfailInvalid without. */
-export function vmFail(processor: VmxProcessor, key: VmInstructionErrorKey): Outcome {
-  if (!processor.vmcs.isValid) return vmFailInvalid(processor);
-  return vmFailValid(processor, VM_INSTRUCTION_ERROR[key]);
+export function vmFail(processor: VmxProcessor, key: VmInstructionErrorKey, vmcs = processor.vmcs): Outcome {
+  if (!vmcs.isValid) return vmFailInvalid(processor);
+  return vmFailValid(processor, VM_INSTRUCTION_ERROR[key], vmcs);
 }
 
 // Operands
@@ -141,6 +145,9 @@ function vmptrld(processor: VmxProcessor, instruction: Instruction): Outcome {
   return pointer === undefined ? processor.cpu.failed : loadVmcsPointer(processor, pointer);
 }
 
+/** Bit of the secondary processor-based controls. */
+const VMCS_SHADOWING = 1n << 14n;
+
 /** @see SDM "VMPTRLD—Load Pointer to Virtual-Machine Control Structure" */
 export function loadVmcsPointer(processor: VmxProcessor, pointer: bigint): Outcome {
   const { state, physical, capabilities } = processor;
@@ -148,9 +155,9 @@ export function loadVmcsPointer(processor: VmxProcessor, pointer: bigint): Outco
   if (pointer === state.VMXON_POINTER) return vmFail(processor, 'vmptrldVmxonPointer');
   const address = Number(pointer);
   const revision = physical.read32(address);
-  // A shadow VMCS can only be loaded by processors with "VMCS shadowing".
   const isShadow = (revision & SHADOW_VMCS_INDICATOR) !== 0;
-  if ((revision & REVISION_MASK) !== capabilities.revisionIdentifier || isShadow) {
+  const mayBeShadow = (capabilities.allowed.secondaryProcessorBased.mayBe1 & VMCS_SHADOWING) !== 0n;
+  if ((revision & REVISION_MASK) !== capabilities.revisionIdentifier || (isShadow && !mayBeShadow)) {
     return vmFail(processor, 'vmptrldIncorrectRevision');
   }
   if (!physical.isRam(address, 4096) || (physical.pageFlags[address / 4096] & PAGE_ROM) !== 0) {
@@ -176,12 +183,12 @@ function supportedField(encoding: bigint): VmcsField | undefined {
 }
 
 /** @see SDM "VMREAD—Read Field from Virtual-Machine Control Structure" */
-function vmread(processor: VmxProcessor, instruction: Instruction): Outcome {
-  const { cpu, vmcs, state } = processor;
+function vmread(processor: VmxProcessor, instruction: Instruction, vmcs = processor.vmcs): Outcome {
+  const { cpu, state } = processor;
   if (!vmcs.isValid) return vmFailInvalid(processor);
   const encoding = readRegister(processor, instruction.register(1));
   const field = supportedField(encoding);
-  if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent');
+  if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent', vmcs);
   const value = readAccess(vmcs, field, Number(encoding) & HIGH_ACCESS);
   const wide = usesWideOperands(processor);
   const result = wide ? value : value & 0xffff_ffffn;
@@ -193,8 +200,8 @@ function vmread(processor: VmxProcessor, instruction: Instruction): Outcome {
 }
 
 /** @see SDM "VMWRITE—Write Field to Virtual-Machine Control Structure" */
-function vmwrite(processor: VmxProcessor, instruction: Instruction): Outcome {
-  const { cpu, vmcs, capabilities } = processor;
+function vmwrite(processor: VmxProcessor, instruction: Instruction, vmcs = processor.vmcs): Outcome {
+  const { cpu, capabilities } = processor;
   if (!vmcs.isValid) return vmFailInvalid(processor);
   const value =
     instruction.operandKind(1) === 'register'
@@ -208,9 +215,14 @@ function vmwrite(processor: VmxProcessor, instruction: Instruction): Outcome {
   if (value === undefined) return cpu.failed;
   const encoding = readRegister(processor, instruction.register(0));
   const field = supportedField(encoding);
-  if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent');
+  if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent', vmcs);
   if (!fieldIsWritable(field, capabilities.vmwriteToAnyField))
-    return vmFail(processor, 'vmwriteReadOnlyComponent');
+    return vmFail(processor, 'vmwriteReadOnlyComponent', vmcs);
+  if (vmcs !== processor.vmcs) {
+    processor.regions.announceOwnWrite(vmcs.address);
+    writeAccess(vmcs, field, Number(encoding) & HIGH_ACCESS, value);
+    return vmSucceed(processor);
+  }
   writeField(processor, field, value, Number(encoding) & HIGH_ACCESS);
   processor.marks?.written(field.ordinal, processor.state.RIP);
   return vmSucceed(processor);
@@ -231,8 +243,8 @@ export function writeField(processor: VmxProcessor, field: VmcsField, value: big
 /** @see SDM "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine" */
 export function vmlaunchOrVmresume(processor: VmxProcessor, launch: boolean): Outcome {
   const { vmcs, state } = processor;
-  if (!vmcs.isValid) {
-    noteFailedEntry(processor, { kind: 'noVmcs' }, launch);
+  if (!vmcs.isValid || vmcs.isShadow) {
+    noteFailedEntry(processor, { kind: vmcs.isValid ? 'shadowVmcs' : 'noVmcs' }, launch);
     return vmFailInvalid(processor);
   }
   const refuse = (error: VmInstructionErrorKey): Outcome => {
@@ -273,8 +285,8 @@ const INSTRUCTIONS: Readonly<Record<VmxInstruction, Execute>> = {
   VMCLEAR: vmclear,
   VMPTRLD: vmptrld,
   VMPTRST: vmptrst,
-  VMREAD: vmread,
-  VMWRITE: vmwrite,
+  VMREAD: (processor, instruction) => vmread(processor, instruction),
+  VMWRITE: (processor, instruction) => vmwrite(processor, instruction),
   VMLAUNCH: (processor) => vmlaunchOrVmresume(processor, true),
   VMRESUME: (processor) => vmlaunchOrVmresume(processor, false),
   VMCALL: vmcall,
@@ -293,12 +305,7 @@ const INSTRUCTIONS: Readonly<Record<VmxInstruction, Execute>> = {
 export function executeVmxInstruction(processor: VmxProcessor, instruction: Instruction): Outcome {
   const { cpu, state } = processor;
   const { name } = instruction;
-  if (name === 'VMFUNC') {
-    // "Enable VM functions" is not offered.
-    return processor.inGuest
-      ? interceptInstruction(processor, { point: 'VMFUNC' }, instruction)
-      : cpu.raiseUd();
-  }
+  if (name === 'VMFUNC') return vmfunc(processor, instruction);
   if (!(name in INSTRUCTIONS)) throw new EmulatorBug(`${name} is no VMX instruction`);
   const vmx = name as VmxInstruction;
   const mayStart = vmx === 'VMXON' ? (state.cr4 & CR4.VMXE) !== 0 : processor.inVmxOperation;
@@ -306,9 +313,59 @@ export function executeVmxInstruction(processor: VmxProcessor, instruction: Inst
   if (processor.inGuest && vmx === 'VMCALL')
     return interceptInstruction(processor, { point: vmx }, instruction);
   if (inRealMode(state) || state.virtual8086 || inCompatibilityMode(processor)) return cpu.raiseUd();
-  if (processor.inGuest) return interceptInstruction(processor, { point: vmx }, instruction);
+  if (processor.inGuest) {
+    if (!reachesShadow(processor, vmx, instruction))
+      return interceptInstruction(processor, { point: vmx }, instruction);
+    if (state.CPL > 0) return cpu.raiseGp();
+    return executeOnShadow(processor, vmx, instruction);
+  }
   if (state.CPL > 0) return cpu.raiseGp();
   return INSTRUCTIONS[vmx](processor, instruction);
+}
+
+const EPTP_SWITCHING = 0;
+const EPTP_LIST_ENTRIES = 512;
+
+/** @see SDM "VMFUNC—Invoke VM function"; "VM Functions", 27.5.6 */
+function vmfunc(processor: VmxProcessor, instruction: Instruction): Outcome {
+  const { cpu, state, vmcs, physical } = processor;
+  if (!processor.inGuest) return cpu.raiseUd();
+  const exits = (): Outcome => interceptInstruction(processor, { point: 'VMFUNC' }, instruction);
+  const leaf = Number(state.gpr(RAX) & 0xffff_ffffn);
+  const enabled = vmcs.read(VMCS_FIELD.VM_FUNCTION_CONTROLS.ordinal);
+  const isEnabled =
+    processor.has(CONTROL.enableVmFunctions) && leaf < 64 && ((enabled >> BigInt(leaf)) & 1n) === 1n;
+  if (!isEnabled || leaf !== EPTP_SWITCHING) return exits();
+  const index = Number(state.gpr(RCX) & 0xffff_ffffn);
+  if (index >= EPTP_LIST_ENTRIES) return exits();
+  const eptp = physical.read64(vmcs.physicalAddress(SLOT.EPTP_LIST_ADDRESS) + 8 * index);
+  if (!isEptpValid(processor, eptp)) return exits();
+  writeField(processor, VMCS_FIELD.EPT_POINTER, eptp);
+  if (processor.has(CONTROL.eptViolationVe)) writeField(processor, VMCS_FIELD.EPTP_INDEX, BigInt(index));
+  const { spaces } = cpu.mmu;
+  switchAddressSpace(spaces, spaces.vpid, true, vmcs.low(SLOT.EPT_POINTER), vmcs.low(SLOT.EPT_POINTER + 1));
+  return OUTCOME.NEXT_THEN_CHECK;
+}
+
+/** Bits 14:0 of an encoding choose a bit of the VMREAD and VMWRITE bitmaps. */
+const BITMAP_BITS = 0x7fffn;
+
+/** Whether VMREAD or VMWRITE of the guest goes to its shadow VMCS. @see SDM "VMCS Shadowing", 26.10 */
+function reachesShadow(processor: VmxProcessor, vmx: VmxInstruction, instruction: Instruction): boolean {
+  if (vmx !== 'VMREAD' && vmx !== 'VMWRITE') return false;
+  if (!processor.has(CONTROL.vmcsShadowing)) return false;
+  const encoding = readRegister(processor, instruction.register(vmx === 'VMREAD' ? 1 : 0));
+  if ((encoding & ~BITMAP_BITS) !== 0n) return false;
+  const slot = vmx === 'VMREAD' ? SLOT.VMREAD_BITMAP_ADDRESS : SLOT.VMWRITE_BITMAP_ADDRESS;
+  return !isBitSet(processor.physical, processor.vmcs.physicalAddress(slot), Number(encoding));
+}
+
+function executeOnShadow(processor: VmxProcessor, vmx: VmxInstruction, instruction: Instruction): Outcome {
+  const { shadow, vmcs } = processor;
+  const link = vmcs.read(VMCS_FIELD.VMCS_LINK_POINTER.ordinal);
+  if (link === NO_VMCS) return vmFailInvalid(processor);
+  shadow.select(Number(link));
+  return vmx === 'VMREAD' ? vmread(processor, instruction, shadow) : vmwrite(processor, instruction, shadow);
 }
 
 function inCompatibilityMode({ state }: VmxProcessor): boolean {

@@ -126,6 +126,23 @@ function msrExits(processor: VmxProcessor, { point, msr }: PointOf<'RDMSR' | 'WR
   return msrBitmapExits(processor.physical, bitmaps, msr, point === 'WRMSR');
 }
 
+/**
+ * "PAUSE exiting"; and with "PAUSE-loop exiting", at CPL 0, a PAUSE that comes PLE_Window after the first of its loop. A
+ * loop is one as long as no more than PLE_Gap lies between two of them.
+ *
+ * @see SDM "Instructions That Cause VM Exits Conditionally", 27.1.3, PAUSE
+ */
+function pauseExits(processor: VmxProcessor): boolean {
+  if (processor.has(CONTROL.pauseExiting)) return true;
+  const { state, pauseLoop, vmcs, cpu } = processor;
+  if (!processor.has(CONTROL.pauseLoopExiting) || state.CPL !== 0) return false;
+  const now = cpu.clock.now();
+  const isFirst = pauseLoop.last < 0 || now - pauseLoop.last > vmcs.low(SLOT.PLE_GAP) >>> 0;
+  pauseLoop.last = now;
+  if (isFirst) pauseLoop.first = now;
+  return now - pauseLoop.first > vmcs.low(SLOT.PLE_WINDOW) >>> 0;
+}
+
 function ioQualification({ port, size, input, string, repeat, immediate }: PointOf<'IO'>): number {
   return (
     (size - 1) |
@@ -174,7 +191,7 @@ const INTERCEPT_ROWS: readonly Row[] = [
   { point: 'RSM', reason: 'rsm', exits: never },
   { point: 'MWAIT', reason: 'mwait', exits: 'mwaitExiting' },
   { point: 'MONITOR', reason: 'monitor', exits: 'monitorExiting' },
-  { point: 'PAUSE', reason: 'pause', exits: 'pauseExiting' },
+  { point: 'PAUSE', reason: 'pause', exits: pauseExits },
   { point: 'RDRAND', reason: 'rdrand', exits: 'rdrandExiting', information: destinationInformation },
   { point: 'RDSEED', reason: 'rdseed', exits: 'rdseedExiting', information: destinationInformation },
   { point: 'UMWAIT', reason: 'umwait', exits: 'rdtscExiting', undefinedWithout: 'enableUserWaitAndPause', information: destinationInformation },

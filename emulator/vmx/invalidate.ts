@@ -51,7 +51,7 @@ const EPTP_RESERVED = 0xf80n;
 const WALK_LENGTH_4 = 3n << 3n;
 
 /** Whether VM entry would take this EPT pointer. */
-function isEptpValid({ view, capabilities }: VmxProcessor, eptp: bigint): boolean {
+export function isEptpValid({ view, capabilities }: VmxProcessor, eptp: bigint): boolean {
   const type = eptp & EPTP.MEMORY_TYPE;
   const { memoryTypeUncacheable, memoryTypeWriteBack, accessedDirty } = capabilities.eptVpid;
   if (!((type === 0n && memoryTypeUncacheable) || (type === 6n && memoryTypeWriteBack))) return false;

@@ -19,7 +19,10 @@ import { ExitLog } from './exitLog.ts';
 import type { FailedEntry } from './failedEntry.ts';
 import { capabilitiesOf } from './model.ts';
 import { MonitorTrapFlag } from './monitorTrapFlag.ts';
+import { PageModificationLog } from './pageModificationLog.ts';
+import { VirtualApic } from './virtualApic.ts';
 import { CurrentVmcs } from './vmcs.ts';
+import type { VmxAbortKey } from './vmInstructionErrors.ts';
 
 /** The current-VMCS pointer when there is none. */
 export const NO_VMCS = 0xffff_ffff_ffff_ffffn;
@@ -56,6 +59,8 @@ export class VmxProcessor {
   /** Forces an event check at the tick at which the VMX-preemption timer reaches 0. */
   readonly preemptionAlarm: Alarm;
   readonly monitorTrapFlag: MonitorTrapFlag;
+  readonly pageModificationLog: PageModificationLog;
+  readonly virtualApic: VirtualApic;
 
   /** While the VMLAUNCH or VMRESUME of a guest is being handled: the level of that guest, else 0. */
   nestingLevel = 0;
@@ -69,6 +74,12 @@ export class VmxProcessor {
   failedEntry: FailedEntry | undefined = undefined;
   /** Called when a VM entry has failed, before anything follows from it. */
   onEntryFailure: (failed: FailedEntry) => void = () => undefined;
+  /** A VMX abort has shut the processor down. */
+  aborted: VmxAbortKey | undefined = undefined;
+  /** Ticks of the first and the last PAUSE of a loop at CPL 0 since VM entry; -1 before the first. */
+  readonly pauseLoop = { first: -1, last: -1 };
+  /** A shadow VMCS while the guest reads or writes it. */
+  readonly shadow: CurrentVmcs;
   /** Called after each VM exit was recorded and the host state is loaded, with the basic exit reason. */
   onExit: (basicReason: number) => void = () => undefined;
   /** Called when another VMCS, or none, has become current. */
@@ -81,6 +92,8 @@ export class VmxProcessor {
     this.physical = physical;
     this.capabilities = options.capabilities ?? capabilitiesOf(cpu.model);
     this.vmcs = new CurrentVmcs(cpu.state, physical);
+    this.shadow = new CurrentVmcs(cpu.state, physical);
+    this.pageModificationLog = new PageModificationLog(this.vmcs, physical);
     this.regions = new VmcsRegions(physical);
     this.view = vmcsView(
       (ordinal) => (this.vmcs.isValid ? this.vmcs.read(ordinal) : 0n),
@@ -91,6 +104,7 @@ export class VmxProcessor {
     this.position = options.position ?? (() => 0);
     this.controls = new Int32Array(cpu.state.memory.buffer, OFFSET.VMX_CONTROLS, CONTROL_SLOTS);
     this.monitorTrapFlag = new MonitorTrapFlag(cpu.clock, this.position);
+    this.virtualApic = new VirtualApic(this);
     this.preemptionAlarm = cpu.clock.createAlarm('VMX-preemption timer', () => undefined);
   }
 

@@ -82,3 +82,8 @@ export type VmxAbortKey = (typeof VMX_ABORTS)[number]['key'];
 export const VMX_ABORT = Object.freeze(
   Object.fromEntries(VMX_ABORTS.map((row) => [row.key, row.indicator])),
 ) as Readonly<Record<VmxAbortKey, number>>;
+
+export function describeVmxAbort(key: VmxAbortKey): string {
+  const row = VMX_ABORTS.find((candidate) => candidate.key === key);
+  return `VMX abort ${row?.indicator} (${row?.text})`;
+}

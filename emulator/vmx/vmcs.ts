@@ -47,6 +47,11 @@ export class CurrentVmcs {
     this.isValid = false;
   }
 
+  /** Bit 31 of the first doubleword. */
+  get isShadow(): boolean {
+    return this.#i32[this.word] < 0;
+  }
+
   get launched(): boolean {
     return this.#i32[this.word + LAUNCH_STATE] !== 0;
   }

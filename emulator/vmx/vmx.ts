@@ -14,6 +14,7 @@ import type {
   InterceptPoint,
   SecondLevelFault,
   Virtualization,
+  VirtualMsrWrite,
 } from '../core/virtualization.ts';
 import { readRflags } from '../state/flags.ts';
 import { CR0, VMX_OPERATION } from '../state/registers.ts';
@@ -116,10 +117,29 @@ export class Vmx implements Virtualization {
     return (value & ~mask) | (current & mask);
   }
 
+  readTaskPriority(): number | undefined {
+    return this.processor.inGuest ? this.processor.virtualApic.readTaskPriority() : undefined;
+  }
+
+  writeTaskPriority(priority: number): boolean {
+    return this.processor.inGuest && this.processor.virtualApic.writeTaskPriority(priority);
+  }
+
+  readVirtualMsr(msr: number): bigint | undefined {
+    return this.processor.inGuest ? this.processor.virtualApic.readMsr(msr) : undefined;
+  }
+
+  writeVirtualMsr(msr: number, value: bigint): VirtualMsrWrite {
+    return this.processor.inGuest ? this.processor.virtualApic.writeMsr(msr, value) : 'real';
+  }
+
   /** @see SDM "Changes to Instruction Behavior in VMX Non-Root Operation", 27.3, RDTSC */
   guestTsc(tsc: bigint): bigint {
     const { processor } = this;
-    return processor.inGuest ? BigInt.asUintN(64, tsc + processor.state.TSC_OFFSET) : tsc;
+    if (!processor.inGuest) return tsc;
+    const isScaled = processor.has(CONTROL.useTscScaling) && processor.has(CONTROL.useTscOffsetting);
+    const scaled = isScaled ? (tsc * processor.vmcs.read(TSC_MULTIPLIER)) >> 48n : tsc;
+    return BigInt.asUintN(64, scaled + processor.state.TSC_OFFSET);
   }
 
   // What VMX instructions do, for the built-in VMM, which is no guest code.
@@ -183,8 +203,15 @@ export class Vmx implements Virtualization {
   // Snapshots
 
   save(): StateRecord {
-    const { nestingLevel, monitorTrapFlag, regions } = this.processor;
-    return { nestingLevel, monitorTrapFlag: monitorTrapFlag.save(), levels: regions.saveLevels() };
+    const { nestingLevel, monitorTrapFlag, regions, pauseLoop } = this.processor;
+    return {
+      nestingLevel,
+      monitorTrapFlag: monitorTrapFlag.save(),
+      levels: regions.saveLevels(),
+      firstPause: pauseLoop.first,
+      lastPause: pauseLoop.last,
+      virtualApic: this.processor.virtualApic.save(),
+    };
   }
 
   /** After the CPU state and memory are back. */
@@ -193,6 +220,9 @@ export class Vmx implements Virtualization {
     const saved = new SavedState('vmx', record);
     processor.monitorTrapFlag.restore(saved.rawRecord('monitorTrapFlag'));
     processor.nestingLevel = saved.number('nestingLevel');
+    processor.pauseLoop.first = saved.number('firstPause');
+    processor.pauseLoop.last = saved.number('lastPause');
+    processor.aborted = undefined;
     processor.regions.restoreLevels(saved.numbers('levels'));
     const { state, vmcs } = processor;
     if (state.VMX_OPERATION === VMX_OPERATION.NONE || state.CURRENT_VMCS === NO_VMCS) {
@@ -200,6 +230,7 @@ export class Vmx implements Virtualization {
       processor.marks = undefined;
     } else processor.select(Number(state.CURRENT_VMCS));
     processor.resumeAfterRestore();
+    processor.virtualApic.restore(saved.numbers('virtualApic', 3));
   }
 
   /** Power-on. */
@@ -211,8 +242,11 @@ export class Vmx implements Virtualization {
     processor.monitorTrapFlag.clear();
     processor.nestingLevel = 0;
     processor.stepping = false;
+    processor.aborted = undefined;
     processor.controls.fill(0);
     processor.regions.forget();
+    processor.virtualApic.left();
+    processor.cpu.mmu.pageModificationLog = undefined;
     processor.log.reset();
     processor.resumeAfterRestore();
   }
@@ -222,3 +256,4 @@ const CR0_MASK = VMCS_FIELD.CR0_GUEST_HOST_MASK.ordinal;
 const CR4_MASK = VMCS_FIELD.CR4_GUEST_HOST_MASK.ordinal;
 const CR0_SHADOW = VMCS_FIELD.CR0_READ_SHADOW.ordinal;
 const CR4_SHADOW = VMCS_FIELD.CR4_READ_SHADOW.ordinal;
+const TSC_MULTIPLIER = VMCS_FIELD.TSC_MULTIPLIER.ordinal;

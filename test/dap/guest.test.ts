@@ -172,9 +172,9 @@ describe('the VMCS', () => {
     const pin = controls.find(({ name }) => name.startsWith('Pin-based')) as P.Variable;
     const { variables } = await talk.request('variables', { variablesReference: pin.variablesReference });
     expect(variables.find(({ type }) => type?.includes('External-interrupt exiting'))?.value).toBe('1');
-    const missing = controls.find(({ name }) => name === 'Posted-interrupt notification vector');
+    const missing = controls.find(({ name }) => name === 'HLAT prefix size');
     expect(missing).toMatchObject({
-      value: 'does not exist: needs "Process posted interrupts"',
+      value: 'does not exist: needs "Enable HLAT"',
       presentationHint: { attributes: ['readOnly'] },
     });
   });

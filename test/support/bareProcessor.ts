@@ -64,6 +64,7 @@ export function bareProcessor(options: BareProcessorOptions = {}): BareProcessor
       readMsr: () => undefined,
       writeMsr: () => false,
       baseChanged: () => undefined,
+      eoi: () => undefined,
       readCr8: () => 0,
       writeCr8: () => undefined,
     },

@@ -46,6 +46,8 @@ export interface TestVmx {
   readonly physical: PhysicalMemory;
   readonly clock: ManualClock;
   readonly interrupts: number[];
+  /** Ends of interrupts at the local APIC. */
+  readonly eois: { count: number };
   readonly charged: { ticks: number };
   /** Instructions that the processor is to believe it has retired. */
   readonly retired: { count: number };
@@ -75,6 +77,7 @@ export function processorWithVmx(): TestVmx {
   const physical = new PhysicalMemory(state, RAM_BYTES);
   const clock = new ManualClock();
   const interrupts: number[] = [];
+  const eois = { count: 0 };
   const cpu = new Cpu({
     state,
     mmu: new Mmu({ state, physical }),
@@ -84,6 +87,9 @@ export function processorWithVmx(): TestVmx {
       writeMsr: () => false,
       baseChanged: () => undefined,
       tscChanged: () => undefined,
+      eoi: () => {
+        eois.count++;
+      },
       readCr8: () => 0,
       writeCr8: () => undefined,
     },
@@ -128,7 +134,18 @@ export function processorWithVmx(): TestVmx {
   cpu.virtualization = vmx;
   for (const region of [AT.VMXON, AT.VMCS, AT.OTHER_VMCS])
     physical.write(region, 4, VMCS_REVISION_IDENTIFIER, 0);
-  return { vmx, cpu, state, physical, clock, interrupts, charged, retired, field: (key) => vmx.vmread(key) };
+  return {
+    vmx,
+    cpu,
+    state,
+    physical,
+    clock,
+    interrupts,
+    eois,
+    charged,
+    retired,
+    field: (key) => vmx.vmread(key),
+  };
 }
 
 /** In root operation, with `contents` in the VMCS at {@link AT.VMCS}, which is current. */

@@ -85,6 +85,7 @@ export function testProcessor(options: Partial<ModelOptions> = {}): TestProcesso
         apic.base = base;
       },
       tscChanged: () => undefined,
+      eoi: () => undefined,
       readCr8: () => apic.cr8,
       writeCr8: (value) => {
         apic.cr8 = value;
