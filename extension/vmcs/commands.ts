@@ -25,7 +25,10 @@ export function registerVmcsCommands(view: VmcsView, breakpoints: FieldBreakpoin
     'hvm.vmcs.removeAllBreakpoints': () => breakpoints.clear(),
     'hvm.vmcs.revealField': (key: string) => view.reveal(key),
     'hvm.vmcs.showNow': () => view.showExit(undefined),
-    'hvm.showVmcsAtExit': (number?: number) => view.showExit(number),
+    'hvm.showVmcsAtExit': async (number?: number) => {
+      const exit = number ?? (await askForExit());
+      if (exit !== undefined) await view.showExit(exit);
+    },
   };
   return vscode.Disposable.from(
     ...Object.entries(commands).map(([id, run]) => vscode.commands.registerCommand(id, run)),
@@ -130,4 +133,13 @@ function askForFilter(view: VmcsView): void {
     input.dispose();
   });
   input.show();
+}
+
+async function askForExit(): Promise<number | undefined> {
+  const text = await vscode.window.showInputBox({
+    title: 'Show VMCS at VM Exit',
+    prompt: 'Number of the VM exit, counted from 0 at power-on.',
+    validateInput: (typed) => (/^\d{1,15}$/.test(typed.trim()) ? undefined : 'Type a whole number.'),
+  });
+  return text === undefined ? undefined : Number(text);
 }
