@@ -200,7 +200,8 @@ describe('registers', () => {
 
   it('come in groups, decoded, with the manual', () => {
     const groups = bench().target.registers(0);
-    expect(groups.map(({ key }) => key)).toEqual(['general', 'control', 'segments', 'debug', 'msr', 'lapic']);
+    const keys = ['general', 'control', 'segments', 'debug', 'vector', 'msr', 'lapic'];
+    expect(groups.map(({ key }) => key)).toEqual(keys);
     const cr0 = groups[1].registers.find(({ name }) => name === 'CR0');
     expect(cr0?.fields.find(({ key }) => key === 'PG')).toMatchObject({
       bit: 31,
@@ -221,10 +222,14 @@ describe('registers', () => {
     expect(() => target.setRegister(0, 'CR4', 0n)).toThrow('does not take 0x0 for CR4');
     expect(() => target.setRegister(0, 'CR3', 1n << 60n)).toThrow('#GP(0)');
     expect(target.setRegister(0, 'IA32_LSTAR', 0x1234n)).toBe(true);
-    expect(target.registers(0)[4].registers.find(({ name }) => name === 'IA32_LSTAR')?.value).toBe(0x1234n);
+    expect(target.registers(0)[5].registers.find(({ name }) => name === 'IA32_LSTAR')?.value).toBe(0x1234n);
     expect(() => target.setRegister(0, 'IA32_LSTAR', 1n << 63n)).toThrow('IA32_LSTAR');
     expect(target.setRegister(0, 'RFLAGS', 0x246n)).toBe(true);
     expect(target.register(0, 'RFLAGS')).toBe(0x246n);
+    expect(target.setRegister(0, 'YMM3', (1n << 255n) | 5n)).toBe(true);
+    expect(target.setRegister(0, 'XMM3', (1n << 127n) | 7n)).toBe(true);
+    expect(target.register(0, 'YMM3')).toBe((1n << 255n) | (1n << 127n) | 7n);
+    expect(() => target.setRegister(0, 'MXCSR', 0x1_0000n)).toThrow('MXCSR');
     expect(target.setRegister(0, 'CPL', 3n)).toBe(false);
     expect(target.setRegister(0, 'NOTHING', 3n)).toBe(false);
   });

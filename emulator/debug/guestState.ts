@@ -24,6 +24,8 @@ import {
 export interface StatePlace {
   readonly state: CpuFieldKey;
   readonly element: number;
+  /** Elements of a vector register, the lowest first; 1 unless said. */
+  readonly count?: number;
 }
 
 /** CR0 and RFLAGS move between the VMCS and the processor by rules of their own, but have a field each too. */
@@ -61,14 +63,23 @@ export function fieldOfPlace({ state, element }: StatePlace): VmcsFieldKey | und
 }
 
 /** The processor's value; RFLAGS with its arithmetic flags. */
-export function readPlace(cpuState: CpuState, { state, element }: StatePlace): bigint {
+export function readPlace(cpuState: CpuState, { state, element, count = 1 }: StatePlace): bigint {
   if (state === 'RFLAGS') return BigInt(readRflags(cpuState));
+  if (count > 1) {
+    const upper = readPlace(cpuState, { state, element: element + 1, count: count - 1 });
+    return (upper << 64n) | readPlace(cpuState, { state, element });
+  }
   if (widths.get(state) === 8) return cpuState.u64[(OFFSET[state] >> 3) + element];
   return BigInt(cpuState.u32[(OFFSET[state] >> 2) + element]);
 }
 
 /** Sets the processor's value as it is: no check, and nothing follows from it. */
-export function writePlace(cpuState: CpuState, { state, element }: StatePlace, value: bigint): void {
+export function writePlace(
+  cpuState: CpuState,
+  { state, element, count = 1 }: StatePlace,
+  value: bigint,
+): void {
+  if (count > 1) writePlace(cpuState, { state, element: element + 1, count: count - 1 }, value >> 64n);
   if (widths.get(state) === 8) cpuState.u64[(OFFSET[state] >> 3) + element] = BigInt.asUintN(64, value);
   else cpuState.u32[(OFFSET[state] >> 2) + element] = Number(BigInt.asUintN(32, value));
 }

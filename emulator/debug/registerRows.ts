@@ -24,7 +24,7 @@ import { type StatePlace, writePlace } from './guestState.ts';
 
 export interface RegisterRow {
   readonly name: string;
-  readonly bits: 16 | 32 | 64;
+  readonly bits: 16 | 32 | 64 | 128 | 256;
   readonly place: StatePlace;
   readonly fields?: readonly BitFieldRow[];
   readonly ref: Reference;
@@ -129,12 +129,56 @@ const DEBUG_ROWS: readonly RegisterRow[] = [0, 1, 2, 3, 6, 7].map((index) => ({
   ...(index === 7 && { fields: DR7_BITS }),
 }));
 
+const VECTOR = SDM('XMM Registers', '10.2.2');
+const EXTENDED = SDM('The YMM Registers and State', '14.1.1');
+
+const MXCSR_BITS = [
+  { bit: 0, key: 'IE', name: 'Invalid operation' },
+  { bit: 1, key: 'DE', name: 'Denormal operand' },
+  { bit: 2, key: 'ZE', name: 'Divide by zero' },
+  { bit: 3, key: 'OE', name: 'Overflow' },
+  { bit: 4, key: 'UE', name: 'Underflow' },
+  { bit: 5, key: 'PE', name: 'Precision' },
+  { bit: 6, key: 'DAZ', name: 'Denormals are zeros' },
+  { bit: 7, key: 'IM', name: 'Invalid operation mask' },
+  { bit: 8, key: 'DM', name: 'Denormal operand mask' },
+  { bit: 9, key: 'ZM', name: 'Divide by zero mask' },
+  { bit: 10, key: 'OM', name: 'Overflow mask' },
+  { bit: 11, key: 'UM', name: 'Underflow mask' },
+  { bit: 12, key: 'PM', name: 'Precision mask' },
+  { bit: 13, width: 2, key: 'RC', name: 'Rounding control' },
+  { bit: 15, key: 'FTZ', name: 'Flush to zero' },
+] as const satisfies readonly BitFieldRow[];
+
+/** XMM registers are bits 127:0 of YMM registers. */
+function vectorRows(prefix: 'XMM' | 'YMM', bits: 128 | 256, ref: Reference): RegisterRow[] {
+  return Array.from({ length: 16 }, (_, number) => {
+    const place = { state: 'YMM', element: 4 * number, count: bits / 64 } as const;
+    return { name: `${prefix}${number}`, bits, place, ref, write: direct(place) };
+  });
+}
+
+const VECTOR_ROWS: readonly RegisterRow[] = [
+  ...vectorRows('XMM', 128, VECTOR),
+  ...vectorRows('YMM', 256, EXTENDED),
+  {
+    ...row('MXCSR', 32, 'MXCSR', 0, SDM('MXCSR Control and Status Register', '10.2.3')),
+    fields: MXCSR_BITS,
+    write: (cpu, value) => {
+      if (value >> 16n) return false;
+      cpu.state.MXCSR = Number(value);
+      return true;
+    },
+  },
+];
+
 /** Groups with fixed rows, in the order of the view. */
 export const REGISTER_GROUPS: readonly RegisterGroupRows[] = [
   { key: 'general', title: 'Registers', rows: GENERAL_ROWS },
   { key: 'control', title: 'Control Registers', rows: CONTROL_ROWS },
   { key: 'segments', title: 'Segments', rows: SEGMENT_ROWS },
   { key: 'debug', title: 'Debug Registers', rows: DEBUG_ROWS },
+  { key: 'vector', title: 'Vector', rows: VECTOR_ROWS },
 ];
 
 /** @see SDM "Local APIC Register Address Map", table 12-1 */
