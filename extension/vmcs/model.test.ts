@@ -219,7 +219,7 @@ describe('a field', () => {
         ['Stored', '0x100002 (1048578)'],
         ['Live', '0x100004 (1048580)'],
         ['Meaning', '_start+0x4'],
-        ['At the last stop', 'stored 0x100002, live 0x100002'],
+        ['Before', 'stored 0x100002, live 0x100002'],
         ['Manual', 'SDM "Guest Register State", 26.4.1'],
       ],
     });

@@ -215,7 +215,7 @@ export function hoverOf(node: VmcsNode): Hover | undefined {
         lines: [
           ['Of', `${node.field.title}, ${bits}`],
           ['Value', meaning === value ? value : `${value} (${meaning})`],
-          ...(node.was === undefined ? [] : ([['At the last stop', node.was]] as const)),
+          ...(node.was === undefined ? [] : ([['Before', node.was]] as const)),
           ['Manual', node.field.reference],
         ],
       };
@@ -252,7 +252,7 @@ function fieldHover(node: FieldNode): Hover {
   if (absent !== undefined) lines.push(['Existence', absent]);
   if (isChanged && row.previous) {
     const { stored, live } = row.previous;
-    lines.push(['At the last stop', live === undefined ? stored : `stored ${stored}, live ${live}`]);
+    lines.push(['Before', live === undefined ? stored : `stored ${stored}, live ${live}`]);
   }
   if (node.watched) lines.push(['Breakpoint', 'the machine stops when the stored value changes']);
   lines.push(['Manual', row.reference]);
