@@ -165,8 +165,11 @@ export class SessionContext {
   /** Starts a plan; what the client holds of the stopped machine becomes invalid. */
   run(plan: Plan): void {
     const { control, exits } = this.requireDebuggee();
-    control.start(plan);
-    this.machineRuns();
+    control.start((run) => {
+      // Before the plan, which may say how the next stop is to be shown.
+      this.machineRuns();
+      return plan(run);
+    });
     exits.start();
   }
 

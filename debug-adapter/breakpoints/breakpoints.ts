@@ -133,6 +133,16 @@ export class Breakpoints {
     return [...this.#lists.values()].flat().find((entry) => entry.id === id)?.wish.kind;
   }
 
+  /** The line where the first of these breakpoints is that has one. */
+  lineOf(ids: readonly number[]): number | undefined {
+    const hit = [...this.#lists.values()]
+      .flat()
+      .filter(({ id, wish }) => wish.kind === 'source' && ids.includes(id));
+    for (const { binding } of hit)
+      if ('addresses' in binding && binding.line !== undefined) return binding.line;
+    return undefined;
+  }
+
   async #bind(wish: BreakpointWish, names: SymbolNames): Promise<Entry> {
     const id = this.#idOf(`${wish.kind} ${wish.key}`);
     try {

@@ -1,7 +1,8 @@
 /**
  * Inlined calls as a person steps through them. Where inlined code begins, the machine is at once in front of the call
  * and inside of it. After a step the frames that begin there are hidden: the step has arrived at the call, stepping in
- * shows them one by one without the machine moving, and stepping over runs them through.
+ * shows them one by one without the machine moving, and stepping over runs them through. A breakpoint on the line of the
+ * call is in front of it too.
  */
 import type { Program } from '../program/program.ts';
 import type { SourcePosition } from '../symbols/program.ts';
@@ -31,6 +32,16 @@ export function framesToHide(program: Program, address: bigint, origin: Origin, 
     call?.path === origin.position?.path &&
     call?.line === origin.position?.line;
   return isStepIn && isOwnStatement ? count - 1 : count;
+}
+
+/** How many frames to hide at an address so that a line is shown whose inlined calls begin there. */
+export function framesAbove(program: Program, address: bigint, line: number): number {
+  const frames = program.functionAt(address)?.frames ?? [];
+  for (const [index, { name, position }] of frames.entries()) {
+    if (position?.line === line) return index;
+    if (!beginsAt(program, name, address)) return 0;
+  }
+  return 0;
 }
 
 function beginsAt(program: Program, name: string | undefined, address: bigint): boolean {

@@ -4,6 +4,7 @@ import { TEMPORARY } from '../breakpoints/breakpoints.ts';
 import { type SessionContext, threadOf } from '../context.ts';
 import { isFailure } from './exceptions.ts';
 import { exitStatus } from './exitStatus.ts';
+import { arriveAtBreakpoint } from './stepping.ts';
 
 export async function reportStop(context: SessionContext, stop: StopEvent): Promise<void> {
   const { exits, machine, noDebug, serial } = context.requireDebuggee();
@@ -26,6 +27,7 @@ export async function reportStop(context: SessionContext, stop: StopEvent): Prom
     return;
   }
   context.memoryChanged();
+  if (stop.reason === 'breakpoint') await arriveAtBreakpoint(context, stop);
   context.connection.event('stopped', stoppedBody(context, stop));
 }
 

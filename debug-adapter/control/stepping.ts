@@ -9,7 +9,7 @@ import { dapError } from '../errors.ts';
 import { codeMode } from '../inspect/stack.ts';
 import type { AddressRange } from '../symbols/program.ts';
 import { RIP, RSP } from '../symbols/registers.ts';
-import { framesToHide, originAt } from './inlineSteps.ts';
+import { framesAbove, framesToHide, originAt } from './inlineSteps.ts';
 import type { Plan, RunOnce } from './runControl.ts';
 
 /** A step that does not arrive at a statement in so many runs ends where it is. */
@@ -55,6 +55,15 @@ export function stepStatement(context: SessionContext, vcpu: number, over: boole
     }
     return arrived;
   };
+}
+
+/** Shows the line of the breakpoint that was hit, in front of the inlined calls that it begins with. */
+export async function arriveAtBreakpoint(context: SessionContext, stop: StopEvent): Promise<void> {
+  const line = context.breakpoints.lineOf(stop.breakpoints);
+  if (line === undefined) return;
+  const { program } = context.requireDebuggee();
+  const { address } = await position(context, stop.vcpu);
+  context.hideFrames(stop.vcpu, framesAbove(program, address, line));
 }
 
 /** A step into an inlined call: what changes is what is shown. */

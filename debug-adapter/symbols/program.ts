@@ -29,7 +29,7 @@ import { Dwarf } from './dwarf/dwarf.ts';
 import { type Entity, followEntity, readEntity } from './dwarf/entities.ts';
 import { evaluateExpression, type ReadMemory } from './dwarf/expression.ts';
 import type { FunctionTable, Scope } from './dwarf/functions.ts';
-import { ROW_IS_STATEMENT, rowAt } from './dwarf/lineTable.ts';
+import { rowAt, startsStatement } from './dwarf/lineTable.ts';
 import { DebugNames } from './dwarf/names.ts';
 import { NO_STRING, type StringRef } from './dwarf/sections.ts';
 import { type StatementOptions, statementRanges } from './dwarf/stepping.ts';
@@ -126,7 +126,7 @@ export class ProgramSymbols {
       path: this.dwarf.sources.path(file),
       line: table.lines[row],
       column: table.columns[row],
-      isStatement: (table.flags[row] & ROW_IS_STATEMENT) !== 0,
+      isStatement: startsStatement(table, row),
       start: this.external(table.addresses[row]),
       end: this.external(table.addresses[row + 1]),
     };

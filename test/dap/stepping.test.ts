@@ -1,5 +1,8 @@
+import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Conversation } from '../support/dapConversation.ts';
+
+const HELLO_GUEST = resolve(import.meta.dirname, '../../samples/hello-guest/hello-guest.elf');
 
 /** At the first line of the function. */
 async function inside(name: string): Promise<Conversation> {
@@ -16,6 +19,16 @@ async function steps(talk: Conversation, ...commands: ('next' | 'stepIn' | 'step
     places.push((await talk.stack())[0]);
   }
   return places;
+}
+
+/** hello-guest in kmain; gcc has inlined what kmain calls. */
+async function sample(breakpoint?: number): Promise<Conversation> {
+  const talk = await Conversation.start();
+  await talk.launch({ program: HELLO_GUEST, mode: 'guest', runToEntryPoint: 'kmain' }, async () => {
+    const breakpoints = breakpoint === undefined ? [] : [{ line: breakpoint }];
+    await talk.request('setBreakpoints', { source: { path: join(HELLO_GUEST, '../kernel.c') }, breakpoints });
+  });
+  return talk;
 }
 
 describe('steps of the source language', () => {
@@ -85,6 +98,33 @@ describe('steps of the source language', () => {
     const talk = await inside('_start');
     for (let i = 0; i < 20 && !(await talk.stack())[0].endsWith('tour.c:41'); i++) await talk.runs('next');
     expect(await steps(talk, 'next')).toEqual(['_start tour.c:42']);
+  });
+
+  it('a line whose last row at an address is no statement is stepped to all the same', async () => {
+    const talk = await sample();
+    expect(await steps(talk, 'next', 'next', 'next', 'next')).toEqual([
+      'kmain kernel.c:113',
+      'kmain kernel.c:114',
+      'kmain kernel.c:115',
+      'kmain kernel.c:119',
+    ]);
+  });
+
+  it('of inlined calls that begin at one instruction stepIn shows one after the other', async () => {
+    const talk = await sample();
+    await steps(talk, 'next', 'next', 'next', 'next');
+    expect(await steps(talk, 'next', 'stepIn', 'stepIn')).toEqual([
+      'kmain kernel.c:121',
+      'show_processor kernel.c:59',
+      'cpuid cpu.h:26',
+    ]);
+  });
+
+  it('a breakpoint on the line of an inlined call stops in front of it', async () => {
+    const talk = await sample(121);
+    await talk.runs('continue');
+    expect(await talk.stack()).toEqual(['kmain kernel.c:121', 'long_mode boot.S:113']);
+    expect(await steps(talk, 'next')).toEqual(['kmain kernel.c:122']);
   });
 
   it('steps into assembly and through it', async () => {

@@ -52,3 +52,17 @@ export function firstRowAt(table: LineTable, address: Address): number {
   while (row > 0 && addresses[row - 1] === addresses[row] && (flags[row - 1] & ROW_END_SEQUENCE) === 0) row--;
   return row;
 }
+
+/**
+ * Whether a statement starts where a row does. A compiler writes several rows for one address: what matters is that one
+ * of them, for the same line, is marked.
+ */
+export function startsStatement(table: LineTable, row: number): boolean {
+  const { addresses, flags, lines, files } = table;
+  for (let each = row; each >= 0 && addresses[each] === addresses[row]; each--) {
+    if (each < row && (flags[each] & ROW_END_SEQUENCE) !== 0) return false;
+    const isSameLine = lines[each] === lines[row] && files[each] === files[row];
+    if (isSameLine && (flags[each] & ROW_IS_STATEMENT) !== 0) return true;
+  }
+  return false;
+}
