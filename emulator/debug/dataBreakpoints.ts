@@ -40,6 +40,7 @@ interface Moment {
   /** VM exits logged before. */
   readonly exits: number;
   readonly rip: bigint;
+  /** The guest was running, not an instruction of it that the built-in VMM completes. */
   readonly inGuest: boolean;
 }
 
@@ -107,10 +108,11 @@ export class DataBreakpoints {
     if (!this.#values.some(isNear)) return;
     this.#compare();
     const { processor, system } = this.#machine;
+    const vmx = processor.vmx?.processor;
     this.#moment = {
-      exits: processor.vmx?.processor.log.total ?? 0,
+      exits: vmx?.log.total ?? 0,
       rip: processor.linearRip,
-      inGuest: processor.vmx?.processor.inGuest === true,
+      inGuest: vmx?.inGuest === true && !vmx.stepping,
     };
     system.machine.stop();
   }
@@ -136,9 +138,9 @@ export class DataBreakpoints {
       const { text, reasonName } = log.record(moment.exits);
       return `VM exit: ${text || reasonName}`;
     }
+    // The page-modification log and virtual interrupts change fields without an exit.
+    if (moment.inGuest) return 'by the processor, for its guest';
     if (processor.hasBuiltInVmm) return 'by the built-in hypervisor';
-    // A guest cannot name the VMCS of its hypervisor; a store to the region is one to memory.
-    if (moment.inGuest) return undefined;
     const code = this.#machine.memory.read({ space: 'linear', address: moment.rip }, LONGEST_INSTRUCTION);
     const [line] = disassemble(code, moment.rip, processor.codeBits, 1);
     const name = line?.valid ? line.text.split(' ')[0].toUpperCase() : 'the instruction';

@@ -10,6 +10,7 @@ import {
 import { writeExplicit } from '../core/memory.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import { reg, testInstruction } from '../core/testing/instruction.ts';
+import { PAGE_FLAG } from '../mmu/physicalMemory.ts';
 import { readRflags } from '../state/flags.ts';
 import { FLAG, RAX, RCX, VECTOR, VMX_OPERATION } from '../state/registers.ts';
 import { VMCS_REVISION_IDENTIFIER } from './capabilities.ts';
@@ -105,6 +106,15 @@ describe('"enable PML"', () => {
     expect(logged).toContain(0x12_3000n);
     write(test, 0x12_3456);
     expect(Number(test.field('PML_INDEX'))).toBe(after);
+  });
+
+  it('announces that it writes to the VMCS, for whoever watches the page', () => {
+    const test = logging(511n);
+    let announced = 0;
+    test.physical.onWrite(PAGE_FLAG.WATCHED, () => announced++);
+    test.physical.setPageFlag(AT.VMCS / 4096, PAGE_FLAG.WATCHED);
+    write(test, 0x12_3456);
+    expect(announced).toBeGreaterThan(0);
   });
 
   it('exits when the index is not in the log; the access does not take place', () => {

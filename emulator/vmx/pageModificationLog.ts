@@ -13,10 +13,12 @@ const INDEX_MASK = 0xffff;
 export class PageModificationLog implements DirtyPageLog {
   readonly #vmcs: CurrentVmcs;
   readonly #physical: PhysicalMemory;
+  readonly #announceVmcsWrite: () => void;
 
-  constructor(vmcs: CurrentVmcs, physical: PhysicalMemory) {
+  constructor(vmcs: CurrentVmcs, physical: PhysicalMemory, announceVmcsWrite: () => void) {
     this.#vmcs = vmcs;
     this.#physical = physical;
+    this.#announceVmcsWrite = announceVmcsWrite;
   }
 
   get isFull(): boolean {
@@ -28,6 +30,7 @@ export class PageModificationLog implements DirtyPageLog {
     const index = vmcs.low(SLOT.PML_INDEX) & INDEX_MASK;
     const entry = vmcs.physicalAddress(SLOT.PML_ADDRESS) + 8 * index;
     this.#physical.write(entry, 8, guestLo & ~0xfff, guestHi);
+    this.#announceVmcsWrite();
     vmcs.setLow(SLOT.PML_INDEX, (index - 1) & INDEX_MASK);
   }
 }

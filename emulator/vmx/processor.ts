@@ -93,7 +93,7 @@ export class VmxProcessor {
     this.capabilities = options.capabilities ?? capabilitiesOf(cpu.model);
     this.vmcs = new CurrentVmcs(cpu.state, physical);
     this.shadow = new CurrentVmcs(cpu.state, physical);
-    this.pageModificationLog = new PageModificationLog(this.vmcs, physical);
+    this.pageModificationLog = new PageModificationLog(this.vmcs, physical, () => this.announceVmcsWrite());
     this.regions = new VmcsRegions(physical);
     this.view = vmcsView(
       (ordinal) => (this.vmcs.isValid ? this.vmcs.read(ordinal) : 0n),

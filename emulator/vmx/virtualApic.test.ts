@@ -10,6 +10,7 @@ import { writeCr8 } from '../core/controlRegisters.ts';
 import { checkEvents } from '../core/eventCheck.ts';
 import { readExplicit, writeExplicit } from '../core/memory.ts';
 import { OUTCOME } from '../core/outcome.ts';
+import { PAGE_FLAG } from '../mmu/physicalMemory.ts';
 import { ACTIVITY, FLAG, VMX_OPERATION } from '../state/registers.ts';
 import type { ControlKey } from './controls.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
@@ -188,6 +189,15 @@ describe('"virtual-interrupt delivery"', () => {
     test.vmx.enterGuest();
     return test;
   };
+
+  it('announces that the status changes, for whoever watches the VMCS', () => {
+    const test = request(0x51);
+    const announced: number[] = [];
+    test.physical.onWrite(PAGE_FLAG.WATCHED, (address) => announced.push(address));
+    test.physical.setPageFlag(AT.VMCS / 4096, PAGE_FLAG.WATCHED);
+    checkEvents(test.cpu);
+    expect(announced).toContain(AT.VMCS);
+  });
 
   it('delivers the requested interrupt through the guest’s IDT', () => {
     const test = request(0x51);

@@ -101,6 +101,7 @@ export class VirtualApic implements ApicAccessPage {
   }
 
   #setStatus(requesting: number, serviced: number): void {
+    this.#processor.announceVmcsWrite();
     this.#processor.vmcs.setLow(SLOT.GUEST_INTERRUPT_STATUS, requesting | (serviced << 8));
   }
 

@@ -194,9 +194,9 @@ export class Vmx implements Virtualization {
   /** The instruction is complete: the guest's state goes back to the VMCS. Not after an outcome of `VM_EXIT`. */
   endStep(): void {
     const { processor } = this;
+    if (processor.inGuest) processor.announceVmcsWrite();
     processor.stepping = false;
     if (!processor.inGuest) return;
-    processor.announceVmcsWrite();
     leaveStep(processor, readRflags(processor.state));
   }
 
