@@ -25,8 +25,9 @@ function rowSet(contains: (row: EntryCheckRow) => boolean): RowSet {
 }
 
 const ALL = rowSet(() => true);
-/** Rows that read memory or processor state. */
-const EVERY_TIME = rowSet(({ alsoReads }) => alsoReads !== undefined);
+/** Rows that read memory, and those that look at the processor's mode. */
+const READS_MEMORY = rowSet(({ alsoReads }) => alsoReads === 'memory');
+const READS_MODE = rowSet(({ alsoReads }) => alsoReads === 'processorState');
 
 /** The indexes of the rows that read a field, by its ordinal. */
 const ROWS_OF_FIELD: readonly (readonly number[])[] = VMCS_FIELD_LIST.map(({ key }) =>
@@ -48,8 +49,13 @@ export class VmcsMarks {
   level = 0;
   /** RIP of the VMWRITE that wrote each field last, by ordinal; 0 is unknown. */
   writers: BigUint64Array | undefined = undefined;
+  #writerWords: Int32Array | undefined = undefined;
   /** Rows that read something that has changed since they passed. */
   readonly #pending = ALL.slice();
+  /** Rows that have read memory when they passed. */
+  readonly #everyTime = new Int32Array(SET_WORDS);
+  /** IA32_EFER.LMA when the rows passed. */
+  #ia32eMode = false;
 
   everythingChanged(): void {
     this.#pending.set(ALL);
@@ -69,21 +75,34 @@ export class VmcsMarks {
   }
 
   /** A VMWRITE of the running program wrote a field. */
-  written(ordinal: number, rip: bigint): void {
+  written(ordinal: number, ripLo: number, ripHi: number): void {
     this.writers ??= new BigUint64Array(VMCS_FIELD_LIST.length);
-    this.writers[ordinal] = rip;
+    this.#writerWords ??= new Int32Array(this.writers.buffer);
+    this.#writerWords[2 * ordinal] = ripLo;
+    this.#writerWords[2 * ordinal + 1] = ripHi;
   }
 
   /** Runs the rows that have to run, in the manual's order, up to the first that fails. */
   firstFailure(vmcs: VmcsView): FailedEntryCheck | undefined {
     const pending = this.#pending;
+    const everyTime = this.#everyTime;
+    const { ia32eMode } = vmcs.context;
+    if (ia32eMode !== this.#ia32eMode) {
+      this.#ia32eMode = ia32eMode;
+      for (let word = 0; word < SET_WORDS; word++) pending[word] |= READS_MODE[word];
+    }
     for (let word = 0; word < SET_WORDS; word++) {
-      for (let rows = pending[word] | EVERY_TIME[word]; rows !== 0; rows &= rows - 1) {
+      for (let rows = pending[word] | everyTime[word]; rows !== 0; rows &= rows - 1) {
         // The lowest bit that is set.
         const bit = 31 - Math.clz32(rows & -rows);
-        const failure = run(ENTRY_CHECKS[word * 32 + bit], vmcs);
+        const row = ENTRY_CHECKS[word * 32 + bit];
+        const failure = run(row, vmcs);
         if (failure !== undefined) return failure;
-        pending[word] &= ~(1 << bit);
+        const mask = 1 << bit;
+        pending[word] &= ~mask;
+        if ((READS_MEMORY[word] & mask) === 0) continue;
+        if (row.applies?.(vmcs) ?? true) everyTime[word] |= mask;
+        else everyTime[word] &= ~mask;
       }
     }
     return undefined;

@@ -202,7 +202,7 @@ describe('the MSR-load area in the report', () => {
 describe('the VMWRITE that wrote a field last', () => {
   it('is in the report', () => {
     const { vmx } = processorInRoot(guestVmcs().change('HOST_CR0', { clear: CR0.NE }));
-    vmx.processor.marks?.written(VMCS_FIELD.HOST_CR0.ordinal, 0x4321n);
+    vmx.processor.marks?.written(VMCS_FIELD.HOST_CR0.ordinal, 0x4321, 0);
     const report = nextEntryReport(vmx.processor);
     expect(report.rules[0].field?.writtenAt).toBe(0x4321n);
     expect(entryReportLines(report, () => 'vmx.c:12').join('\n')).toContain(

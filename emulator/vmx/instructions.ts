@@ -9,6 +9,7 @@ import { inRealMode, readSegmented, writeSegmented } from '../core/memory.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import { PAGE_ROM } from '../mmu/physicalMemory.ts';
 import { setArithmeticFlags } from '../state/flags.ts';
+import { OFFSET } from '../state/layout.ts';
 import { AR, BLOCKING, CR4, CS, EFER, FLAG, RAX, RCX, VMX_OPERATION } from '../state/registers.ts';
 import { switchAddressSpace } from './addressSpace.ts';
 import { isBitSet } from './bitmaps.ts';
@@ -27,6 +28,7 @@ import {
   HIGH_ACCESS,
   SHADOW_VMCS_INDICATOR,
   VMCS_FIELD,
+  VMCS_FIELD_LIST,
   VMCS_HEADER,
   type VmcsField,
 } from './vmcsLayout.ts';
@@ -183,6 +185,54 @@ function supportedField(encoding: bigint): VmcsField | undefined {
 }
 
 /** @see SDM "VMREAD—Read Field from Virtual-Machine Control Structure" */
+const RIP_WORD = OFFSET.RIP >> 2;
+const GPR_WORD = OFFSET.GPR >> 2;
+
+const NO_FIELD = -1;
+
+/** By encoding: the ordinal of a field that exists, and that may be accessed by this encoding; else -1. */
+const ORDINALS = Int16Array.from({ length: 0x8000 }, (_, encoding) => {
+  const field = supportedField(BigInt(encoding));
+  return field === undefined || (encoding & HIGH_ACCESS) !== 0 ? NO_FIELD : field.ordinal;
+});
+
+/**
+ * VMREAD to a register and VMWRITE from one, of a field as a whole, in 64-bit mode: most of them, without a 64-bit number
+ * on the way. False: nothing was done.
+ */
+function accessInRegisters(processor: VmxProcessor, instruction: Instruction, write: boolean): boolean {
+  const { vmcs, state, marks, regions } = processor;
+  if (!vmcs.isValid || marks === undefined || !state.in64BitMode) return false;
+  const other = write ? 1 : 0;
+  if (instruction.operandKind(other) !== 'register') return false;
+  const words = state.i32;
+  const source = GPR_WORD + 2 * instruction.register(1 - other);
+  const encoding = words[source];
+  if (words[source + 1] !== 0 || encoding < 0 || encoding >= ORDINALS.length) return false;
+  const ordinal = ORDINALS[encoding];
+  if (ordinal === NO_FIELD) return false;
+  const field = VMCS_FIELD_LIST[ordinal];
+  const slot = field.offset >> 2;
+  const register = GPR_WORD + 2 * instruction.register(other);
+  const low = vmcs.low(slot);
+  const high = vmcs.low(slot + 1);
+  const isWide = field.width === 64 || field.width === 'natural';
+  const mask = field.width === 16 ? 0xffff : -1;
+  if (!write) {
+    words[register] = low & mask;
+    words[register + 1] = isWide ? high : 0;
+    return true;
+  }
+  if (!fieldIsWritable(field, processor.capabilities.vmwriteToAnyField)) return false;
+  const newLow = words[register] & mask;
+  const newHigh = isWide ? words[register + 1] : 0;
+  regions.announceOwnWrite(vmcs.address);
+  vmcs.setPair(slot, newLow, newHigh);
+  if (((low ^ newLow) | (high ^ newHigh)) !== 0) marks.fieldChanged(ordinal, low ^ newLow);
+  marks.written(ordinal, words[RIP_WORD], words[RIP_WORD + 1]);
+  return true;
+}
+
 function vmread(processor: VmxProcessor, instruction: Instruction, vmcs = processor.vmcs): Outcome {
   const { cpu, state } = processor;
   if (!vmcs.isValid) return vmFailInvalid(processor);
@@ -224,7 +274,7 @@ function vmwrite(processor: VmxProcessor, instruction: Instruction, vmcs = proce
     return vmSucceed(processor);
   }
   writeField(processor, field, value, Number(encoding) & HIGH_ACCESS);
-  processor.marks?.written(field.ordinal, processor.state.RIP);
+  processor.marks?.written(field.ordinal, processor.state.i32[RIP_WORD], processor.state.i32[RIP_WORD + 1]);
   return vmSucceed(processor);
 }
 
@@ -285,8 +335,10 @@ const INSTRUCTIONS: Readonly<Record<VmxInstruction, Execute>> = {
   VMCLEAR: vmclear,
   VMPTRLD: vmptrld,
   VMPTRST: vmptrst,
-  VMREAD: (processor, instruction) => vmread(processor, instruction),
-  VMWRITE: (processor, instruction) => vmwrite(processor, instruction),
+  VMREAD: (processor, instruction) =>
+    accessInRegisters(processor, instruction, false) ? vmSucceed(processor) : vmread(processor, instruction),
+  VMWRITE: (processor, instruction) =>
+    accessInRegisters(processor, instruction, true) ? vmSucceed(processor) : vmwrite(processor, instruction),
   VMLAUNCH: (processor) => vmlaunchOrVmresume(processor, true),
   VMRESUME: (processor) => vmlaunchOrVmresume(processor, false),
   VMCALL: vmcall,

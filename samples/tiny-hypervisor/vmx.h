@@ -3,6 +3,7 @@
 
 /* Intel SDM, appendix B, "Field Encoding in VMCS" */
 enum vmcs_field {
+  VIRTUAL_PROCESSOR_IDENTIFIER = 0x0000,
   GUEST_ES_SELECTOR = 0x0800, /* then CS, SS, DS, FS, GS, LDTR, TR, two apart */
   GUEST_CS_SELECTOR = 0x0802,
   GUEST_SS_SELECTOR = 0x0804,
@@ -74,6 +75,7 @@ enum control {
   ACTIVATE_SECONDARY_CONTROLS = 1u << 31,
   /* Secondary processor-based */
   ENABLE_EPT = 1 << 1,
+  ENABLE_VPID = 1 << 5,
   /* VM exit */
   HOST_ADDRESS_SPACE_SIZE = 1 << 9,
   LOAD_HOST_EFER = 1 << 21,

@@ -100,8 +100,13 @@ export interface EntryCheckRow {
   readonly needs: readonly VmcsFieldKey[];
   readonly text: string;
   readonly ref: Reference;
-  /** The check reads what may change although the VMCS does not: it has to run at every VM entry. */
+  /**
+   * The check reads what may change although the VMCS does not: memory, or whether the processor is in IA-32e mode. It
+   * has to run again at every VM entry, or at those where the mode is another.
+   */
   readonly alsoReads?: 'memory' | 'processorState';
+  /** For rows that read memory: whether they do, by the controls and by fields that VM exits do not save. */
+  readonly applies?: (vmcs: VmcsView) => boolean;
   /** The capability MSR that says what this processor allows. */
   readonly capability?: string;
   /** The exit qualification of the entry failure, 0 when absent; only rows of the group `guest` have one. */

@@ -313,7 +313,6 @@ const ENTRY_CHECKS: readonly EntryCheckRow[] = [
     needs: ['VM_ENTRY_CONTROLS'],
     text: '"Entry to SMM" and "deactivate dual-monitor treatment" must be 0 if the processor is not in SMM',
     ref: VM_ENTRY,
-    alsoReads: 'processorState',
     check: (v) =>
       mustHold(
         v.context.inSmm || !(v.controls.entryToSmm || v.controls.deactivateDualMonitorTreatment),

@@ -5,7 +5,14 @@
  * Intel SDM Vol. 3C, "VM Entries", "VM-Execution Control Fields", 28.2.1.1.
  */
 import { ENTRIES } from '../manual.ts';
-import { beyondPhysicalWidth, type EntryCheckRow, mustBeZero, mustHold, pageAddress } from './check.ts';
+import {
+  beyondPhysicalWidth,
+  type EntryCheckRow,
+  mustBeZero,
+  mustHold,
+  pageAddress,
+  type VmcsView,
+} from './check.ts';
 
 const EXECUTION = ENTRIES('VM-Execution Control Fields', '2.1.1');
 
@@ -16,6 +23,9 @@ const PIN = 'PIN_BASED_VM_EXECUTION_CONTROLS';
 
 /** Offset of VTPR on the virtual-APIC page. */
 const VTPR = 0x80n;
+
+const looksAtVtpr = ({ controls }: VmcsView): boolean =>
+  controls.useTprShadow && !controls.virtualizeApicAccesses && !controls.virtualInterruptDelivery;
 
 export const TPR_CHECKS: readonly EntryCheckRow[] = [
   ...pageAddress('virtualApic', 'virtual-APIC address', 'VIRTUAL_APIC_ADDRESS', 'useTprShadow', EXECUTION),
@@ -37,9 +47,9 @@ export const TPR_CHECKS: readonly EntryCheckRow[] = [
     text: 'The TPR threshold must not be greater than bits 7:4 of VTPR if "use TPR shadow" is 1 and neither "virtualize APIC accesses" nor "virtual-interrupt delivery" is',
     ref: EXECUTION,
     alsoReads: 'memory',
+    applies: looksAtVtpr,
     check: (v) => {
-      const { useTprShadow, virtualizeApicAccesses, virtualInterruptDelivery } = v.controls;
-      if (!useTprShadow || virtualizeApicAccesses || virtualInterruptDelivery) return undefined;
+      if (!looksAtVtpr(v)) return undefined;
       const address = v.VIRTUAL_APIC_ADDRESS;
       if ((address & 0xfffn) !== 0n || beyondPhysicalWidth(address, v.context) !== 0n) return undefined;
       const priority = (v.context.readPhysical32(address + VTPR) >> 4n) & 15n;

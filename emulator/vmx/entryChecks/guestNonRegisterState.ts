@@ -195,7 +195,6 @@ const INTERRUPTIBILITY_CHECKS: readonly EntryCheckRow[] = [
     needs: [INTERRUPTIBILITY_FIELD],
     text: 'Blocking by SMI must be 0 if the processor is not in SMM',
     ref: NON_REGISTER,
-    alsoReads: 'processorState',
     check: (v) =>
       v.context.inSmm
         ? undefined
@@ -292,9 +291,11 @@ const PENDING_DEBUG_CHECKS: readonly EntryCheckRow[] = [
 const NO_LINK = 0xffff_ffff_ffff_ffffn;
 const SHADOW_INDICATOR = 0x8000_0000n;
 
+const hasLink = (v: VmcsView): boolean => v.VMCS_LINK_POINTER !== NO_LINK;
+
 /** A sentence about the link pointer, which applies unless the field is all ones. */
 function linked(check: EntryCheckRow['check']): EntryCheckRow['check'] {
-  return (v) => (v.VMCS_LINK_POINTER === NO_LINK ? undefined : check(v));
+  return (v) => (hasLink(v) ? check(v) : undefined);
 }
 
 function linkIsAddress(v: VmcsView): boolean {
@@ -331,6 +332,7 @@ const LINK_POINTER_CHECKS: readonly EntryCheckRow[] = [
     ref: NON_REGISTER,
     qualification: 4,
     alsoReads: 'memory',
+    applies: hasLink,
     check: linked((v) => {
       if (!linkIsAddress(v)) return undefined;
       const identifier = v.context.readPhysical32(v.VMCS_LINK_POINTER) & ~SHADOW_INDICATOR;
@@ -350,6 +352,7 @@ const LINK_POINTER_CHECKS: readonly EntryCheckRow[] = [
     ref: NON_REGISTER,
     qualification: 4,
     alsoReads: 'memory',
+    applies: hasLink,
     check: linked((v) => {
       if (!linkIsAddress(v)) return undefined;
       const isShadow = (v.context.readPhysical32(v.VMCS_LINK_POINTER) & SHADOW_INDICATOR) !== 0n;
@@ -368,7 +371,6 @@ const LINK_POINTER_CHECKS: readonly EntryCheckRow[] = [
     text: 'The VMCS link pointer must not be the current-VMCS pointer if the processor is not in SMM',
     ref: NON_REGISTER,
     qualification: 4,
-    alsoReads: 'processorState',
     check: linked((v) =>
       mustHold(
         v.context.inSmm || v.VMCS_LINK_POINTER !== v.context.currentVmcsPointer,
@@ -400,6 +402,7 @@ const PDPTE_CHECKS: readonly EntryCheckRow[] = [
     ref: PDPTES,
     qualification: 2,
     alsoReads: 'memory',
+    applies: (v) => !v.controls.enableEpt,
     check: (v) => {
       if (!usesPaePaging(v) || v.controls.enableEpt) return undefined;
       const table = v.GUEST_CR3 & PDPT_ADDRESS;
