@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { OutputQueue } from './outputQueue.ts';
 
 /** A terminal is written to at most this often, and so much at a time. */
-const INTERVAL_MS = 33;
+const INTERVAL_MS = 50;
 const MOST_AT_ONCE = 1 << 16;
 
 /** Full reset: screen, scrollback, colours, modes. */
