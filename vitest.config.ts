@@ -13,6 +13,18 @@ const suites = readdirSync('test', { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && hasTests(`test/${entry.name}`))
   .map((entry) => entry.name);
 
+/** Suites that need more than a folder. */
+const MORE: Readonly<Record<string, object>> = {
+  // One VS Code and one browser at a time, when nothing else runs any more.
+  e2e: {
+    globalSetup: 'test/e2e/support/globalSetup.ts',
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    maxWorkers: 1,
+    sequence: { groupOrder: 1 },
+  },
+};
+
 export default defineConfig({
   test: {
     // A slow guest must not hold up everything else on two cores.
@@ -31,6 +43,7 @@ export default defineConfig({
           include: [`test/${suite}/**/*.test.ts`],
           testTimeout: 60_000,
           hookTimeout: 120_000,
+          ...MORE[suite],
         },
       })),
     ],

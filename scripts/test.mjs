@@ -10,7 +10,7 @@ import { isOnPath, root, tool } from './support/tools.mjs';
 
 const CI = process.env.CI === 'true';
 
-/** Programs that tests use: [program, its Debian package]. */
+/** Programs that tests use: [program, its Debian package and what it needs besides]. */
 const TOOLS = [
   ['gcc', 'gcc'],
   ['as', 'binutils'],
@@ -18,6 +18,7 @@ const TOOLS = [
   ['nasm', 'nasm'],
   ['gdb', 'gdb'],
   ['llvm-dwarfdump', 'llvm'],
+  ['chromium', 'chromium', 'fonts-dejavu-core'],
 ];
 
 const missingTools = () => TOOLS.filter(([program]) => !isOnPath(program));
@@ -26,7 +27,7 @@ function installTools() {
   let missing = missingTools();
   const canInstall = existsSync('/etc/debian_version') && process.getuid?.() === 0;
   if (missing.length > 0 && canInstall) {
-    const packages = missing.map(([, name]) => name);
+    const packages = missing.flatMap(([, ...names]) => names);
     console.log(`Installing ${packages.join(', ')} …`);
     const aptGet = (...args) =>
       spawnSync('apt-get', args, {
@@ -37,9 +38,9 @@ function installTools() {
     aptGet('install', '-qy', '--no-install-recommends', ...packages);
     missing = missingTools();
   }
-  for (const [program, name] of missing)
+  for (const [program, ...names] of missing)
     console.log(
-      `${program} is not installed: ${CI ? 'CI skips no test' : 'its tests are skipped'}. On Debian: apt-get install ${name}`,
+      `${program} is not installed: ${CI ? 'CI skips no test' : 'its tests are skipped'}. On Debian: apt-get install ${names.join(' ')}`,
     );
   return missing.length === 0;
 }

@@ -1,0 +1,46 @@
+/** Before the first end-to-end test: VS Code's server, a browser, and the extension as it is shipped. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { writeVsix } from '../../../scripts/support/extensionPackage.mjs';
+import { buildIfOutdated } from '../../../scripts/support/setup.mjs';
+import { vscodeServer } from '../../../scripts/support/vscodeServer.mjs';
+import { CHROMIUM } from './browser.ts';
+import type { Installation } from './server.ts';
+import { output } from './workbench.ts';
+
+export interface Environment {
+  readonly installation: Installation;
+  /** The .vsix. */
+  readonly extension: string;
+}
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Or why there is none: the tests are skipped then. */
+    e2e: Environment | string;
+  }
+}
+
+export default function setup(project: TestProject): void {
+  let environment: Environment | string;
+  try {
+    environment = prepare();
+  } catch (error) {
+    if (process.env.CI === 'true') throw error;
+    environment = (error as Error).message;
+    console.error(`The end-to-end tests are skipped: ${environment}`);
+  }
+  project.provide('e2e', environment);
+}
+
+function prepare(): Environment {
+  if (!existsSync(CHROMIUM))
+    throw new Error(`${CHROMIUM} does not exist; on Debian: apt-get install chromium`);
+  const installation = vscodeServer();
+  buildIfOutdated();
+  mkdirSync(output, { recursive: true });
+  const extension = join(output, 'hvm-debugger.vsix');
+  writeVsix('--out', extension);
+  return { installation, extension };
+}

@@ -1,0 +1,66 @@
+/** Views beside the editor: trees, webviews, terminals, each found by its title. */
+import type { FrameLocator, Locator } from 'playwright-core';
+import { until } from './until.ts';
+import type { Workbench } from './workbench.ts';
+
+export class Views {
+  readonly #workbench: Workbench;
+
+  constructor(workbench: Workbench) {
+    this.#workbench = workbench;
+  }
+
+  #pane(title: string): Locator {
+    return this.#workbench.page.locator('.pane', {
+      has: this.#workbench.page.locator('.pane-header').getByText(title, { exact: true }),
+    });
+  }
+
+  async #setOpen(title: string, isOpen: boolean): Promise<void> {
+    const header = this.#pane(title).locator('.pane-header');
+    await header.waitFor();
+    if ((await header.getAttribute('aria-expanded')) !== String(isOpen)) await header.click();
+  }
+
+  /** A view of the side bar, opened. */
+  async open(title: string): Promise<Locator> {
+    await this.#setOpen(title, true);
+    return this.#pane(title);
+  }
+
+  async fold(title: string): Promise<void> {
+    await this.#setOpen(title, false);
+  }
+
+  /** A tab of the panel below the editor. */
+  async openPanel(title: string): Promise<void> {
+    const tab = this.#workbench.page.locator('.part.panel .composite-bar').getByRole('tab', { name: title });
+    await tab.click();
+  }
+
+  /** The document of the webview that is shown; VS Code puts it two frames deep. */
+  webview(): FrameLocator {
+    return this.#workbench.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  }
+
+  /** The text on the screen of the terminal that is shown. */
+  async terminalText(): Promise<string> {
+    const rows = this.#workbench.page.locator('.terminal-wrapper.active .xterm-rows > div');
+    return (await rows.allInnerTexts()).map((row) => row.replaceAll('\u00a0', ' ').trimEnd()).join('\n');
+  }
+
+  async terminalShows(text: string): Promise<void> {
+    let seen = '';
+    await until(`${JSON.stringify(text)} in the terminal`, async () => {
+      seen = await this.terminalText();
+      return seen.includes(text) || undefined;
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}; last seen:\n${seen}`);
+    });
+  }
+
+  async typeIntoTerminal(text: string): Promise<void> {
+    await this.#workbench.page.locator('.terminal-wrapper.active .xterm').click();
+    await this.#workbench.page.keyboard.type(text);
+  }
+}

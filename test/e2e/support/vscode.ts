@@ -1,0 +1,88 @@
+/** One VS Code for the tests of a file: a server with a fresh profile, a browser, a window on a copy of a sample. */
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Browser, BrowserContext } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, inject } from 'vitest';
+import { newContext, startBrowser } from './browser.ts';
+import { type Server, type ServerOptions, startServer } from './server.ts';
+import { output, Workbench } from './workbench.ts';
+
+const samples = resolve(import.meta.dirname, '../../../samples');
+const environment = inject('e2e');
+
+/** Why there can be no VS Code here. */
+export const unavailable = typeof environment === 'string';
+
+type Options = Pick<ServerOptions, 'settings' | 'workspaceTrust'>;
+
+export class VsCode {
+  #server: Server | undefined;
+  #browser: Browser | undefined;
+  #context: BrowserContext | undefined;
+  #workbench: Workbench | undefined;
+  readonly #options: Options;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  get server(): Server {
+    return this.#server!;
+  }
+
+  get workbench(): Workbench {
+    return this.#workbench!;
+  }
+
+  /** A folder beside the profile, that goes with it. */
+  folder(name: string): string {
+    return join(this.server.profile, 'home', name);
+  }
+
+  copySample(name: string): string {
+    const folder = this.folder(name);
+    cpSync(join(samples, name), folder, { recursive: true });
+    return folder;
+  }
+
+  async start(): Promise<void> {
+    if (typeof environment === 'string') throw new Error(environment);
+    this.#server = await startServer({ ...environment, ...this.#options });
+    this.#browser = await startBrowser();
+  }
+
+  /** A fresh window in the place of the last one: no breakpoints, no open files. */
+  async open(folder?: string): Promise<Workbench> {
+    await this.#context?.close();
+    this.#context = await newContext(this.#browser!);
+    this.#workbench = await Workbench.open(this.#context, this.server.port, folder);
+    return this.#workbench;
+  }
+
+  async save(name: string): Promise<void> {
+    if (this.#workbench === undefined) return;
+    const folder = join('failures', name.replaceAll(/[^\w]+/g, '-'));
+    mkdirSync(join(output, folder), { recursive: true });
+    writeFileSync(join(output, folder, 'console.log'), this.#workbench.console.join('\n'));
+    cpSync(this.server.log, join(output, folder, 'server.log'));
+    await this.#workbench.screenshot('window', folder).catch(() => undefined);
+  }
+
+  async stop(): Promise<void> {
+    await this.#browser?.close();
+    await this.#server?.stop();
+  }
+}
+
+/** Starts VS Code before the tests of this file and ends it after them; what failed leaves its traces in build/e2e/failures. */
+export function useVsCode(options: Options = {}): VsCode {
+  const vscode = new VsCode(options);
+  beforeAll(async () => {
+    await vscode.start();
+  });
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') await vscode.save(task.name);
+  });
+  afterAll(() => vscode.stop());
+  return vscode;
+}

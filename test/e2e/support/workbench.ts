@@ -1,0 +1,106 @@
+/** A window of VS Code: commands, quick input, notifications, dialogs, pictures. */
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { BrowserContext, Locator, Page } from 'playwright-core';
+import { Debugging } from './debugging.ts';
+import { Editor } from './editor.ts';
+import { PATIENCE, until } from './until.ts';
+import { Views } from './views.ts';
+
+export const output = resolve(import.meta.dirname, '../../../build/e2e');
+
+export class Workbench {
+  readonly page: Page;
+  readonly editor: Editor;
+  readonly debug: Debugging;
+  readonly views: Views;
+  /** What the window wrote to its console. */
+  readonly console: string[] = [];
+
+  constructor(page: Page) {
+    this.page = page;
+    this.editor = new Editor(this);
+    this.debug = new Debugging(this);
+    this.views = new Views(this);
+    page.setDefaultTimeout(PATIENCE);
+    page.on('console', (message) => this.console.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => this.console.push(`uncaught: ${error.stack ?? error.message}`));
+  }
+
+  /** Opens a window on `folder`, or on nothing. */
+  static async open(context: BrowserContext, port: number, folder?: string): Promise<Workbench> {
+    const workbench = new Workbench(await context.newPage());
+    const url = new URL(`http://127.0.0.1:${port}/`);
+    if (folder !== undefined) url.searchParams.set('folder', folder);
+    await workbench.page.goto(url.href);
+    await workbench.isReady();
+    return workbench;
+  }
+
+  async isReady(): Promise<void> {
+    await this.page.locator('.monaco-workbench .part.statusbar .statusbar-item').first().waitFor();
+    // The files of the folder show that the server's side is there.
+    const files = this.page.locator('.explorer-folders-view .monaco-list-row').first();
+    await files.or(this.page.locator('.explorer-empty-view').first()).first().waitFor();
+  }
+
+  async close(): Promise<void> {
+    // As a user does: the window may say goodbye to its extension host.
+    await this.page.close({ runBeforeUnload: true });
+    await until('the window closes', () => this.page.isClosed());
+  }
+
+  async press(key: string): Promise<void> {
+    await this.page.keyboard.press(key);
+  }
+
+  /** A command by its title, as the palette shows it. */
+  async run(title: string): Promise<void> {
+    await this.press('F1');
+    await this.quickInput.fill(`>${title}`);
+    await this.quickPick(title);
+  }
+
+  get quickInput(): Locator {
+    return this.page.locator('.quick-input-widget input.input');
+  }
+
+  /** Chooses a row of the quick input by its label. */
+  async quickPick(label: string): Promise<void> {
+    const name = this.page.locator('.quick-input-list-label .monaco-icon-label-container .label-name');
+    await this.page
+      .locator('.quick-input-list .monaco-list-row')
+      .filter({ has: name.getByText(label, { exact: true }) })
+      .first()
+      .click();
+  }
+
+  async typeIntoQuickInput(text: string): Promise<void> {
+    await this.quickInput.fill(text);
+    await this.press('Enter');
+  }
+
+  /** The messages at the lower right that are there now. */
+  async notifications(): Promise<readonly string[]> {
+    return this.page.locator('.notifications-toasts .notification-list-item-message').allInnerTexts();
+  }
+
+  get dialog(): Locator {
+    return this.page.locator('.monaco-dialog-box');
+  }
+
+  async answerDialog(button: string | RegExp): Promise<void> {
+    await this.dialog.getByRole('button', { name: button }).click();
+    await this.dialog.waitFor({ state: 'hidden' });
+  }
+
+  get statusBar(): Locator {
+    return this.page.locator('.part.statusbar');
+  }
+
+  async screenshot(name: string, folder = 'screenshots'): Promise<void> {
+    const path = join(output, folder);
+    mkdirSync(path, { recursive: true });
+    await this.page.screenshot({ path: join(path, `${name}.png`) });
+  }
+}
