@@ -12,6 +12,8 @@ const COMMONJS_IN_ESM = [
   'const __dirname = dirname$hvm(fileURLToPath$hvm(import.meta.url));',
 ].join('\n');
 
+/** The browser of the oldest VS Code that the extension runs in. */
+const BROWSER = { platform: 'browser', format: 'iife', target: 'chrome132' };
 const NODE = { platform: 'node', format: 'esm', banner: { js: COMMONJS_IN_ESM } };
 
 /** [entry, bundle, options] */
@@ -24,6 +26,8 @@ const BUNDLES = [
     'dist/extension.cjs',
     { platform: 'node', format: 'cjs', external: ['vscode'] },
   ],
+  ['extension/exits/webview/main.ts', 'dist/exitsView.js', BROWSER],
+  ['extension/exits/webview/style.css', 'dist/exitsView.css', BROWSER],
 ];
 
 process.chdir(import.meta.dirname);

@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import { registerCommands } from './commands/commands.ts';
 import { ConfigurationProvider, DynamicConfigurations } from './configuration/configurationProvider.ts';
+import { registerExitsView } from './exits/register.ts';
 import type { ExtensionHost } from './host/extensionHost.ts';
 import { MemoryDocuments } from './memory/memoryDocuments.ts';
 import { followNumberFormat } from './numbers/numberFormat.ts';
@@ -34,5 +35,6 @@ export function startExtension(context: vscode.ExtensionContext, host: Extension
     ),
     registerCommands({ extension: extensionUri, host, sessions, terminals, documents }),
     registerVmcsView(context, sessions),
+    registerExitsView(extensionUri, host, sessions),
   );
 }

@@ -12,6 +12,7 @@ const layered = ['emulator', 'debug-adapter', 'extension', 'cli'].filter((folder
 const CHECKS = [
   ['types', 'tsc', ['-p', '.']],
   ['types of the emulator, without node', 'tsc', ['-p', 'emulator']],
+  ['types of the exits view, in the browser', 'tsc', ['-p', 'extension/exits/webview']],
   ['format and lint', 'biome', ['check', '--error-on-warnings', '.']],
   ['floating promises', 'eslint', ['--max-warnings', '0', '.']],
   ['layers', 'depcruise', layered],

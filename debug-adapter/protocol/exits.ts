@@ -62,6 +62,8 @@ export interface ExitPage {
   readonly reasons: readonly ExitReasonCount[];
   /** Whose guest leaves: the built-in VMM's, a hypervisor's in the program, or nobody's without VT-x. */
   readonly hypervisor: 'built-in' | 'program' | 'none';
+  /** Place of the first row in the list. */
+  readonly start: number;
   readonly rows: readonly ExitRow[];
 }
 
@@ -75,8 +77,8 @@ export interface ExitSource {
 }
 
 export interface ExitRequests {
-  /** A part of the list of exits: `count` entries from `start` on. Works while the machine runs. */
-  'hvm/exits': [{ readonly start: number; readonly count: number; readonly filter?: ExitFilter }, ExitPage];
+  /** A part of the list of exits: `count` entries from `start` on, or the last ones. Works while the machine runs. */
+  'hvm/exits': [{ readonly start?: number; readonly count: number; readonly filter?: ExitFilter }, ExitPage];
   /** The VMCS right after an exit. What was not recorded has neither a value nor `missing`. */
   'hvm/exitVmcs': [{ readonly number: number }, { readonly groups: readonly VmcsGroup[] }];
   'hvm/exitSource': [{ readonly number: number }, ExitSource];

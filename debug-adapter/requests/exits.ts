@@ -9,7 +9,7 @@ import type { ExitFilter, ExitPage, ExitRequests, ExitRow } from '../protocol/ex
 
 type Args<K extends keyof ExitRequests> = ExitRequests[K][0];
 type Body<K extends keyof ExitRequests> = Promise<ExitRequests[K][1]>;
-type ListPart = Omit<ExitPage, 'rows' | 'hypervisor'> & { readonly records: readonly ExitRecord[] };
+type ListPart = Omit<ExitPage, 'rows' | 'start' | 'hypervisor'> & { readonly records: readonly ExitRecord[] };
 
 const MOST_ROWS = 10_000;
 const NOT_RECORDED = 'not recorded';
@@ -19,28 +19,23 @@ export async function exits(
   context: SessionContext,
   { start, count, filter }: Args<'hvm/exits'>,
 ): Body<'hvm/exits'> {
-  if (!isCount(start) || !isCount(count)) throw dapError('exitsRange');
+  if ((start !== undefined && !isCount(start)) || !isCount(count)) throw dapError('exitsRange');
   const debuggee = context.requireDebuggee();
   const shown = Math.min(count, MOST_ROWS);
-  const { records, total, kept, first, end, isComplete, searched, reasons } =
+  const { records, ...part } =
     filter === undefined || Object.keys(filter).length === 0
       ? await everyExit(debuggee, start, shown)
       : await matchingExits(debuggee, checked(debuggee, filter), start, shown);
   const { config } = debuggee;
   return {
-    total,
-    kept,
-    first,
-    end,
-    isComplete,
-    searched,
-    reasons,
+    ...part,
+    start: Math.max(start ?? part.end - records.length, part.first),
     hypervisor: config.mode === 'guest' ? 'built-in' : config.virtualization === 'vt-x' ? 'program' : 'none',
     rows: records.map((record) => exitRow(record, debuggee)),
   };
 }
 
-async function everyExit({ machine }: Debuggee, start: number, count: number): Promise<ListPart> {
+async function everyExit({ machine }: Debuggee, start: number | undefined, count: number): Promise<ListPart> {
   const [{ total, kept, records }, { exitsByReason }] = await Promise.all([
     machine.exits(start, count),
     machine.statistics(),
@@ -61,7 +56,7 @@ async function everyExit({ machine }: Debuggee, start: number, count: number): P
 async function matchingExits(
   debuggee: Debuggee,
   filter: MachineFilter,
-  start: number,
+  start: number | undefined,
   count: number,
 ): Promise<ListPart> {
   const { machine, exitPlaces } = debuggee;
@@ -71,8 +66,14 @@ async function matchingExits(
     exitPlaces.add(part.addresses);
     isComplete = part.isComplete;
   }
-  const found = await machine.findExits(filter, exitPlaces.matching(filter.text), start, count);
-  return { ...found, isComplete: isComplete && found.isComplete };
+  const { total, kept, first, end, searched, reasons, records, ...found } = await machine.findExits(
+    filter,
+    exitPlaces.matching(filter.text),
+    start,
+    count,
+  );
+  isComplete &&= found.isComplete;
+  return { total, kept, first, end, isComplete, searched, reasons, records };
 }
 
 function checked({ exitReasons }: Debuggee, filter: ExitFilter): MachineFilter {

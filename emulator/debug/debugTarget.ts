@@ -195,10 +195,11 @@ class MachineTarget implements DebugTarget {
     return EXIT_REASONS.map(({ key, name, number }) => ({ key, name, number }));
   }
 
-  exits(start: number, count: number): { total: number; kept: number; records: ExitRecord[] } {
+  exits(start: number | undefined, count: number): { total: number; kept: number; records: ExitRecord[] } {
     const log = this.#exitLog;
     if (log === undefined) return { total: 0, kept: 0, records: [] };
-    return { total: log.total, kept: log.first, records: log.records(start, count).map(exitRecord) };
+    const { total, first: kept } = log;
+    return { total, kept, records: log.records(start ?? total - count, count).map(exitRecord) };
   }
 
   exitAddresses(known: number): { addresses: BigUint64Array; isComplete: boolean } {
@@ -208,7 +209,7 @@ class MachineTarget implements DebugTarget {
   findExits(
     filter: ExitFilter,
     addresses: BigUint64Array,
-    start: number,
+    start: number | undefined,
     count: number,
   ): ExitSearchResult & { records: ExitRecord[] } {
     const search = this.#search;

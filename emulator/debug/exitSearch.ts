@@ -47,10 +47,15 @@ export class ExitSearch {
   }
 
   /**
-   * A part of the exits that match. `matching` are the addresses whose symbol or source matches the text, of those that
+   * A part of the exits that match: from match `start` on, or the last. `matching` are the addresses whose symbol or source matches the text, of those that
    * {@link addresses} has given.
    */
-  find(filter: ExitFilter, matching: BigUint64Array, start: number, count: number): ExitSearchResult {
+  find(
+    filter: ExitFilter,
+    matching: BigUint64Array,
+    start: number | undefined,
+    count: number,
+  ): ExitSearchResult {
     const key = JSON.stringify(filter);
     if (this.#current?.key !== key) this.#current = new Scan(this.log, key, filter);
     const scan = this.#current;
@@ -114,10 +119,11 @@ class Scan {
     return number >= end;
   }
 
-  result(start: number, count: number): ExitSearchResult {
+  result(wanted: number | undefined, count: number): ExitSearchResult {
     this.#drop();
     const numbers = this.#found.subarray(0, this.#length);
     const first = this.#dropped;
+    const start = wanted ?? Math.max(first, first + numbers.length - count);
     const from = Math.max(0, start - first);
     return {
       total: this.#log.total,

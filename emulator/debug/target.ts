@@ -110,7 +110,7 @@ export interface RegisterValue {
 }
 
 export interface RegisterGroup {
-  /** `general`, `segments`, `control`, `debug`, `msr`, `lapic`. */
+  /** `general`, `segments`, `control`, `debug`, `vector`, `msr`, `lapic`. */
   readonly key: string;
   readonly title: string;
   readonly registers: readonly RegisterValue[];
@@ -267,21 +267,21 @@ export interface DebugTarget {
 
   /** Every exit reason there is, for choosing one by name. */
   exitReasons(): readonly { readonly key: string; readonly name: string; readonly number: number }[];
-  /** Exits from number `start` on that are kept; `kept` is the number of the oldest. */
+  /** Exits from number `start` on that are kept, or the last ones; `kept` is the number of the oldest. */
   exits(
-    start: number,
+    start: number | undefined,
     count: number,
   ): { readonly total: number; readonly kept: number; readonly records: readonly ExitRecord[] };
   /** Addresses that exits came from, each once, from index `known` on; ask again until it is complete. */
   exitAddresses(known: number): { readonly addresses: BigUint64Array; readonly isComplete: boolean };
   /**
-   * Exits that match, from match `start` on. `addresses` are those of {@link exitAddresses} whose symbol or source
+   * Exits that match, from match `start` on or the last ones. `addresses` are those of {@link exitAddresses} whose symbol or source
    * matches the filter's text.
    */
   findExits(
     filter: ExitFilter,
     addresses: BigUint64Array,
-    start: number,
+    start: number | undefined,
     count: number,
   ): ExitSearchResult & { readonly records: readonly ExitRecord[] };
   /** The VMCS right after an exit, as far as that was recorded; undefined when the exit is no longer kept. */

@@ -6,4 +6,11 @@ export interface ExtensionHost {
   adapterDescriptor(extension: vscode.Uri): vscode.DebugAdapterDescriptor;
   /** The first `length` bytes of a file, or fewer when it is shorter. */
   readBeginning(file: vscode.Uri, length: number): Promise<Uint8Array>;
+  /** A file that is written piece by piece; an existing one is replaced. */
+  createTextFile(file: vscode.Uri): Promise<TextFile>;
+}
+
+export interface TextFile {
+  write(text: string): Promise<void>;
+  close(): Promise<void>;
 }

@@ -31,6 +31,18 @@ describe('the list of VM exits', () => {
     expect(reasons.reduce((sum, { count }) => sum + count, 0)).toBe(total);
   });
 
+  it('gives its last entries without being told where they are', async () => {
+    const { rows: all, total } = await talk.request('hvm/exits', { start: 0, count: 100 });
+    const last = await talk.request('hvm/exits', { count: 2 });
+    expect([last.start, last.rows.map(({ number }) => number)]).toEqual([total - 2, [total - 2, total - 1]]);
+    const reasons = ['cpuid', 'ioInstruction'];
+    const filtered = await talk.request('hvm/exits', { count: 1, filter: { reasons } });
+    expect([filtered.start, filtered.rows]).toEqual([
+      1,
+      all.filter(({ reason }) => reason === 'I/O instruction'),
+    ]);
+  });
+
   it('can be filtered by reasons', async () => {
     expect(await texts({ reasons: ['ioInstruction', 'cpuid'] })).toEqual([
       'CPUID: leaf 0x0, subleaf 0x0',

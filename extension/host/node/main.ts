@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import { startExtension } from '../../extension.ts';
-import type { ExtensionHost } from '../extensionHost.ts';
+import type { ExtensionHost, TextFile } from '../extensionHost.ts';
 
 const nodeHost: ExtensionHost = {
   // VS Code forks its own Node for the command "node", so that none has to be installed.
@@ -20,7 +20,22 @@ const nodeHost: ExtensionHost = {
       await handle.close();
     }
   },
+
+  async createTextFile(file) {
+    // The API writes whole files only.
+    if (file.scheme !== 'file') return wholeFile(file);
+    const handle = await open(file.fsPath, 'w');
+    return { write: (text) => handle.writeFile(text), close: () => handle.close() };
+  },
 };
+
+function wholeFile(file: vscode.Uri): TextFile {
+  const parts: string[] = [];
+  return {
+    write: async (text) => void parts.push(text),
+    close: async () => vscode.workspace.fs.writeFile(file, new TextEncoder().encode(parts.join(''))),
+  };
+}
 
 export function activate(context: vscode.ExtensionContext): void {
   startExtension(context, nodeHost);

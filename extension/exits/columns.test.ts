@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { COLUMNS, columnTemplate, detailsOf, duration, grouped } from './columns.ts';
+import { testRow } from './testRow.ts';
+
+describe('the columns', () => {
+  it('have everything of an exit', () => {
+    expect(COLUMNS.map(({ text }) => text(testRow(1234)))).toEqual([
+      '1,234',
+      '12,340',
+      'L1 · 0',
+      '0x100040 kmain+0x10',
+      'kernel.c:12',
+      'CPUID',
+      '800',
+      'leaf 0x0, subleaf 0x0',
+    ]);
+  });
+
+  it('leave out what is not known', () => {
+    const { location: _, source: __, ...row } = testRow(0);
+    const at = (key: string) => COLUMNS.find((column) => column.key === key)?.text(row);
+    expect([at('rip'), at('source')]).toEqual(['0x100040', '']);
+  });
+
+  it('repeat the reason only where the text is about something else', () => {
+    expect(detailsOf({ ...testRow(0), reason: 'HLT', text: 'HLT' })).toBe('');
+    expect(detailsOf({ ...testRow(0), reason: 'HLT', text: 'other' })).toBe('other');
+  });
+
+  it('group digits by thousands', () => {
+    expect([0, 999, 1000, 1234567].map(grouped)).toEqual(['0', '999', '1,000', '1,234,567']);
+  });
+
+  it('show virtual time in a readable unit', () => {
+    expect([12, 800_000, 1.5e6, 2e10].map(duration)).toEqual(['12 ns', '800 µs', '1.50 ms', '20.0 s']);
+  });
+
+  it('let the last one take what is left', () => {
+    expect(columnTemplate([10, 20, 30])).toBe('10px 20px minmax(30px, 1fr)');
+  });
+});
