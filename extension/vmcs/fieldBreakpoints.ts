@@ -7,7 +7,7 @@ const STATE = 'vmcs.fieldBreakpoints';
 
 export class FieldBreakpoints implements vscode.Disposable {
   readonly #state: vscode.Memento;
-  readonly #sessions = new Set<HvmSession>();
+  readonly #sessions: Sessions;
   readonly #subscriptions: vscode.Disposable[];
   readonly #changed = new vscode.EventEmitter<void>();
   /** Titles by key, in the order in which they were set. */
@@ -17,16 +17,15 @@ export class FieldBreakpoints implements vscode.Disposable {
 
   constructor(state: vscode.Memento, sessions: Sessions) {
     this.#state = state;
+    this.#sessions = sessions;
     this.#fields = new Map(state.get<[string, string][]>(STATE, []));
     this.#subscriptions = [
       sessions.onDidStart((session) => {
-        this.#sessions.add(session);
         // Before the client says that its breakpoints are set, so that nothing is run past.
         session.onDidInitialize(() => {
           if (this.#fields.size > 0) void this.#send(session);
         });
       }),
-      sessions.onDidEnd((session) => this.#sessions.delete(session)),
     ];
   }
 
@@ -56,7 +55,7 @@ export class FieldBreakpoints implements vscode.Disposable {
   async #apply(): Promise<void> {
     await Promise.all([
       this.#state.update(STATE, [...this.#fields]),
-      ...[...this.#sessions].map((session) => this.#send(session)),
+      ...this.#sessions.all.map((session) => this.#send(session)),
     ]);
     this.#changed.fire();
   }

@@ -83,6 +83,34 @@ export class ThemeIcon {
 
 export class ThemeColor extends ThemeIcon {}
 
+export class TreeItem {
+  readonly label: string;
+  readonly collapsibleState: number;
+
+  constructor(label: string, collapsibleState: number) {
+    this.label = label;
+    this.collapsibleState = collapsibleState;
+  }
+}
+
+export class MarkdownString {
+  value: string;
+
+  constructor(value = '') {
+    this.value = value;
+  }
+
+  appendMarkdown(text: string): this {
+    this.value += text;
+    return this;
+  }
+
+  /** As VS Code does: nothing in the text is Markdown. */
+  appendText(text: string): this {
+    return this.appendMarkdown(text.replaceAll(/[\\`*_{}[\]()#+\-!~<>|]/g, '\\$&'));
+  }
+}
+
 export class DebugAdapterExecutable {
   readonly command: string;
   readonly args: readonly string[];
