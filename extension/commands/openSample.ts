@@ -1,21 +1,6 @@
 /** Copies a sample out of the extension into a folder of the user and opens it there. */
 import * as vscode from 'vscode';
-
-interface Sample {
-  /** Folder in samples/, and the name of the copy. */
-  readonly folder: string;
-  readonly description: string;
-  /** Shown when the copy is opened. */
-  readonly firstFile: string;
-}
-
-const SAMPLES: readonly Sample[] = [
-  {
-    folder: 'hello-guest',
-    description: 'A small kernel in C that makes a VM exit of every kind',
-    firstFile: 'kernel.c',
-  },
-];
+import { SAMPLES, type Sample } from './samples.ts';
 
 export async function openSample(extension: vscode.Uri): Promise<void> {
   const sample = await chooseSample();

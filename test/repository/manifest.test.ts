@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { ExtensionContext } from 'vscode';
+import { SAMPLES } from '../../extension/commands/samples.ts';
 import { startExtension } from '../../extension/extension.ts';
 import type { ExtensionHost } from '../../extension/host/extensionHost.ts';
 import { registered, Uri } from '../support/fakeVscode.ts';
@@ -99,6 +100,20 @@ describe('the manifest', () => {
     const languages = new Set(contributes.breakpoints.map(({ language }: { language: string }) => language));
     for (const { id } of own.filter((language) => 'extensions' in language)) expect(languages).toContain(id);
     for (const { language } of contributes.grammars) expect(own.map(({ id }) => id)).toContain(language);
+  });
+});
+
+describe('the samples that are brought along', () => {
+  it.each(SAMPLES)('$folder can be opened and debugged', ({ folder, firstFile }) => {
+    const path = join(repository, 'samples', folder);
+    expect(existsSync(join(path, firstFile))).toBe(true);
+    const { configurations } = JSON.parse(readFileSync(join(path, '.vscode/launch.json'), 'utf8'));
+    const programs: string[] = configurations.map(({ program }: { program: string }) => program);
+    for (const program of programs)
+      expect(existsSync(program.replace(/^\$\{workspaceFolder\}/, path)), program).toBe(true);
+    const shipped = manifest.files.filter((file: string) => file.startsWith(`samples/${folder}/`));
+    expect(shipped).toContain(`samples/${folder}/.vscode/*.json`);
+    expect(shipped.length).toBeGreaterThan(1);
   });
 });
 
