@@ -1,8 +1,8 @@
 /**
- * `npm run fuzz -- [--count 100000] [--seed 1]`: damages so many files, programs with debug information and kernel images in
+ * `npm run fuzz -- [--count 100000] [--seed 1] [--vmcs]`: damages so many files, programs with debug information and kernel images in
  * turns. The symbol reader is asked everything about the ones, the others are booted and run for some thousand instructions
  * (test/fuzz/). Each has to end with a result or one clear error, soon. A file is told by its number: `--count 1 --seed NUMBER`
- * does it again.
+ * does it again. With --vmcs it enters guests with as many damaged VMCSs instead.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { installPackages, requireNode } from './support/setup.mjs';
@@ -14,12 +14,17 @@ const PROGRESS_SECONDS = 10;
 const MOST_FAILURES = 20;
 
 function readArguments(args) {
-  const values = { count: 100_000, seed: 1 };
+  const values = { count: 100_000, seed: 1, vmcs: false };
   for (let i = 0; i < args.length; i += 2) {
+    if (args[i] === '--vmcs') {
+      values.vmcs = true;
+      i--;
+      continue;
+    }
     const name = args[i].replace(/^--/, '');
     const value = Number(args[i + 1]);
-    if (!(name in values) || !Number.isInteger(value) || value < 0) {
-      console.error(`${args[i]} is unknown or lacks a number: --count NUMBER, --seed NUMBER`);
+    if (!['count', 'seed'].includes(name) || !Number.isInteger(value) || value < 0) {
+      console.error(`${args[i]} is unknown or lacks a number: --count NUMBER, --seed NUMBER, --vmcs`);
       process.exit(2);
     }
     values[name] = value;
@@ -28,7 +33,8 @@ function readArguments(args) {
 }
 
 const isProgram = (number) => number % 2 === 1;
-const describe = (number) => `file ${number} (${isProgram(number) ? 'program' : 'kernel image'})`;
+const describe = (number, vmcs) =>
+  vmcs ? `VMCS ${number}` : `file ${number} (${isProgram(number) ? 'program' : 'kernel image'})`;
 
 /** Adds up two results: numbers are added, slowest times compared, the rest is merged. */
 function add(total, result) {
@@ -55,30 +61,33 @@ function errorText(error) {
   return lines.join('\n');
 }
 
-async function work({ count, seed, current }) {
+async function work({ count, seed, vmcs, current }) {
   const { importTypeScript } = await import('./support/runTypeScript.mjs');
   const { fuzzSymbols } = await importTypeScript('test/fuzz/symbols.ts');
   const { fuzzMachines } = await importTypeScript('test/fuzz/machines.ts');
+  const { fuzzVmcss } = await importTypeScript('test/fuzz/vmcs.ts');
   const programs = {};
   const images = {};
+  const vmcss = {};
   for (let i = 0; i < count; i++) {
     const number = (seed + i) >>> 0;
     Atomics.store(current, 0, number);
     Atomics.store(current, 1, i);
     try {
-      if (isProgram(number)) add(programs, fuzzSymbols(number, 1));
+      if (vmcs) add(vmcss, fuzzVmcss(number, 1));
+      else if (isProgram(number)) add(programs, fuzzSymbols(number, 1));
       else add(images, fuzzMachines(number, 1));
     } catch (error) {
-      parentPort.postMessage({ failure: `${describe(number)}: ${errorText(error)}` });
+      parentPort.postMessage({ failure: `${describe(number, vmcs)}: ${errorText(error)}` });
     }
   }
-  parentPort.postMessage({ programs, images });
+  parentPort.postMessage(vmcs ? { vmcss } : { programs, images });
 }
 
-function watch({ count, seed }) {
+function watch({ count, seed, vmcs }) {
   const began = performance.now();
   const current = new Uint32Array(new SharedArrayBuffer(8));
-  const worker = new Worker(new URL(import.meta.url), { workerData: { count, seed, current } });
+  const worker = new Worker(new URL(import.meta.url), { workerData: { count, seed, vmcs, current } });
   let failures = 0;
   let seen = -1;
   let seenAt = began;
@@ -93,17 +102,20 @@ function watch({ count, seed }) {
     console.log(`FAILED ${text}`);
     if (failures === MOST_FAILURES) finish();
   };
-  worker.on('message', ({ failure, programs, images }) => {
+  worker.on('message', ({ failure, programs, images, vmcss }) => {
     if (failure) {
       fail(failure);
       return;
     }
-    console.log('programs:', programs);
-    console.log('kernel images:', images);
+    if (vmcss) console.log('VMCSs:', vmcss);
+    else {
+      console.log('programs:', programs);
+      console.log('kernel images:', images);
+    }
     finish();
   });
   worker.on('error', (error) => {
-    fail(`${describe(Atomics.load(current, 0))}: ${errorText(error)}`);
+    fail(`${describe(Atomics.load(current, 0), vmcs)}: ${errorText(error)}`);
     finish();
   });
   setInterval(() => {
@@ -113,12 +125,12 @@ function watch({ count, seed }) {
       seen = done;
       seenAt = now;
     } else if (now - seenAt > HANG_SECONDS * 1000) {
-      fail(`${describe(Atomics.load(current, 0))}: still busy after ${HANG_SECONDS} s`);
+      fail(`${describe(Atomics.load(current, 0), vmcs)}: still busy after ${HANG_SECONDS} s`);
       finish();
     }
     if (now - shownAt < PROGRESS_SECONDS * 1000) return;
     shownAt = now;
-    console.error(`${done} of ${count} files, ${failures} failures, ${Math.round((now - began) / 1000)} s`);
+    console.error(`${done} of ${count}, ${failures} failures, ${Math.round((now - began) / 1000)} s`);
   }, 1000);
 }
 

@@ -292,6 +292,28 @@ describe('"VMCS shadowing"', () => {
   });
 });
 
+describe('a control that changes what VM entry loads', () => {
+  it('"activate secondary controls": without it the secondary controls count as 0', () => {
+    const contents = guest().control('activateSecondaryControls', false);
+    const test = processorInGuest(contents);
+    expect(test.cpu.mmu.secondLevel.enabled).toBe(false);
+    expect(test.cpu.mmu.spaces.vpid).toBe(0);
+  });
+
+  it.each([
+    [true, 5],
+    [false, 0],
+  ])('"enable VPID" %s: the VPID is %d', (enabled, vpid) => {
+    const contents = guest().control('enableVpid', enabled).set({ VIRTUAL_PROCESSOR_IDENTIFIER: 5n });
+    expect(processorInGuest(contents).cpu.mmu.spaces.vpid).toBe(vpid);
+  });
+
+  it.each([true, false])('"load IA32_PAT" %s', (loads) => {
+    const contents = guest().control('loadPatOnEntry', loads).set({ GUEST_IA32_PAT: 0x0606n });
+    expect(processorInGuest(contents).state.IA32_PAT === 0x0606n).toBe(loads);
+  });
+});
+
 describe('reading the guest’s memory', () => {
   it('is not disturbed by controls that are 0', () => {
     expect(read(processorInGuest(), 0x12_3000, 8)).toBe(0n);

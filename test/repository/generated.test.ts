@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { GENERATORS } from '../../scripts/generators.ts';
+import { withoutTest } from '../../scripts/vmxCoverage.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
 
@@ -13,4 +14,10 @@ describe('generated files', () => {
       expect(render(current)).toBe(current);
     });
   }
+});
+
+describe('the page on VT-x', () => {
+  it('lists nothing that is offered or checked without a test', () => {
+    expect(withoutTest()).toEqual([]);
+  });
 });

@@ -3,6 +3,7 @@
  * there, and checked against every other rule.
  */
 import { bitFieldMask } from '../../base/bitFields.ts';
+import { CONTROL_WORDS } from '../controls.ts';
 import type { VmcsFieldKey } from '../fields.ts';
 import { VMCS_FIELD } from '../vmcsLayout.ts';
 import {
@@ -48,18 +49,26 @@ export function passingValue(
   const { ordinal, mask, key } = VMCS_FIELD[violation.field];
   const tried = new Set<bigint>();
   const value = source.read(ordinal);
-  for (const candidate of candidates(key, value, violation, source.context)) {
-    const next = candidate & mask;
-    if (next === value || tried.has(next)) continue;
-    tried.add(next);
-    const view = vmcsView((at) => (at === ordinal ? next : source.read(at)), source.context);
+  let candidate = value;
+  const view = vmcsView((at) => (at === ordinal ? candidate : source.read(at)), source.context);
+  const isControlWord = CONTROL_FIELDS.has(key);
+  // A rule is about the fields that it names, and about the controls.
+  const concerned = rows.filter(
+    (other) => !known.has(other.id) && (isControlWord || other.needs.includes(key)),
+  );
+  for (const proposed of candidates(key, value, violation, source.context)) {
+    candidate = proposed & mask;
+    if (candidate === value || tried.has(candidate)) continue;
+    tried.add(candidate);
+    if (isControlWord) view.reload();
     // Another field of the same sentence may still break it.
-    if (row.check(view)?.field === violation.field) continue;
-    const breaksNothing = rows.every((other) => known.has(other.id) || other.check(view) === undefined);
-    if (breaksNothing) return next;
+    if (row.check(view)?.field === key) continue;
+    if (concerned.every((other) => other.check(view) === undefined)) return candidate;
   }
   return undefined;
 }
+
+const CONTROL_FIELDS: ReadonlySet<string> = new Set(CONTROL_WORDS.map(({ field }) => field));
 
 function* candidates(
   key: VmcsFieldKey,
