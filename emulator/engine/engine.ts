@@ -83,6 +83,9 @@ export class Engine {
   readonly #translations: Translations | undefined;
   readonly #breakpoints: HardwareBreakpoints;
   #attention = false;
+  /** Instructions that handlers handed over, by record. */
+  readonly #handedOver = new Map<number, SystemInstruction>();
+  #handedOverGeneration = 0;
   /** An access of the running activation asked for its end; CUT alone does not tell when no budget was left. */
   #cut = false;
   /** Instructions given to the running activation; 0 outside. */
@@ -519,10 +522,16 @@ export class Engine {
     return row;
   }
 
-  /** A SYSTEM record has its instruction; a handler that hands over is decoded again. */
+  /** A SYSTEM record has its instruction; what a handler hands over is decoded again, and kept as long as the code is. */
   #systemInstruction(record: number): SystemInstruction {
     const state = this.#state;
     if (state.u16[record >> 1] === PSEUDO.SYSTEM) return this.code.systemInstruction(record);
+    if (this.#handedOverGeneration !== this.code.generation) {
+      this.#handedOver.clear();
+      this.#handedOverGeneration = this.code.generation;
+    }
+    const known = this.#handedOver.get(record);
+    if (known !== undefined) return known;
     const bytes = new Uint8Array(state.u8[record + RECORD.LENGTH] as number);
     const linear = this.linearRip;
     for (let i = 0; i < bytes.length; i++) {
@@ -536,6 +545,7 @@ export class Engine {
     const instruction = decodeSystemInstruction(state, decoded, bits);
     decoded.free();
     decoder.free();
+    this.#handedOver.set(record, instruction);
     return instruction;
   }
 }

@@ -13,6 +13,7 @@ const FRACTION_BITS = 23;
 /** Fraction bits of the result. */
 const KEPT = 11;
 const BIAS = 127;
+const LARGE = 126 + BIAS;
 
 function parts(bits: number): { sign: number; exponent: number; fraction: number } {
   return { sign: bits & SIGN, exponent: (bits >>> FRACTION_BITS) & 0xff, fraction: bits & 0x7f_ffff };
@@ -35,6 +36,8 @@ export function approximateReciprocal(bits: number): number {
   if (exponent === 0xff) return fraction === 0 ? sign >>> 0 : (bits | QUIET) >>> 0;
   // Denormals count as zero.
   if (exponent === 0) return (sign | INFINITY) >>> 0;
+  // From 2^126 on, as processors have it: what their tables give there is tiny.
+  if (exponent >= LARGE) return sign >>> 0;
   if (fraction === 0) return encode(sign, 1 << KEPT, BIAS - exponent);
   // 1 / 1.f lies between 0.5 and 1: the quotient has 12 bits and is rounded in integers.
   const divisor = (1 << FRACTION_BITS) + fraction;

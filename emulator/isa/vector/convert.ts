@@ -229,7 +229,7 @@ function toGeneralRows(
 
 const SAME = ['v128 vm128', 'v256 vm256'] as const;
 const WIDEN = ['v128 vm64', 'v256 vm128'] as const;
-const NARROW = ['v128 vm128', 'v128 v256m256'] as const;
+const NARROW = ['v128 vm128', 'v128 vm256'] as const;
 
 // biome-ignore format: rows are read as a table
 export const CONVERT_ROWS: readonly VectorSystemRow[] = [

@@ -18,6 +18,9 @@ const R = new Lanes();
 
 type Size = 8 | 16 | 32 | 64;
 
+const MASK32 = 0xffff_ffffn;
+const MASK64 = 0xffff_ffff_ffff_ffffn;
+
 function element(lanes: Lanes, size: Size, i: number): bigint {
   if (size === 64) return lanes.u64[i] as bigint;
   return BigInt((size === 8 ? lanes.u8[i] : size === 16 ? lanes.u16[i] : lanes.u32[i]) as number);
@@ -163,7 +166,8 @@ function permuteInLane(size: 32 | 64): VectorBody {
 /** A linear address of the memory operand, moved by so many bytes. */
 function addressOf(x: VectorExecution, offset: bigint, bytes: number, write: boolean): bigint | undefined {
   const { cpu, instruction } = x;
-  const mask = (1n << BigInt(instruction.addressSize)) - 1n;
+  // The offset of the operand is cut to the address size, those of its elements are not.
+  const mask = cpu.state.in64BitMode ? MASK64 : MASK32;
   return linearAddress(cpu, instruction.segment, offset & mask, bytes, write);
 }
 
@@ -260,7 +264,8 @@ function gather(size: 32 | 64, indexSize: 32 | 64): VectorBody {
         continue;
       }
       const own = BigInt.asIntN(indexSize, element(A, indexSize, i));
-      const at = addressOf(x, base + own * scale, size / 8, false);
+      const offset = BigInt.asUintN(instruction.addressSize, base + own * scale);
+      const at = addressOf(x, offset, size / 8, false);
       const part = R.u8.subarray((i * size) / 8, ((i + 1) * size) / 8);
       if (at !== undefined && cpu.mmu.readBytes(at, part, privilegeOf(state.CPL))) {
         setElement(C, size, i, 0n);

@@ -26,7 +26,11 @@ export class Lanes {
   readonly u64 = new BigUint64Array(this.u8.buffer);
 
   copy(from: Lanes): void {
-    this.u8.set(from.u8);
+    for (let i = 0; i < 8; i++) this.i32[i] = from.i32[i] as number;
+  }
+
+  clear(): void {
+    for (let i = 0; i < 8; i++) this.i32[i] = 0;
   }
 }
 
@@ -36,6 +40,7 @@ const TOP = 7 << 11;
 /** MXCSR bits. */
 const MXCSR = { DAZ: 1 << 6, MASKS: 7, RC: 13, FTZ: 1 << 15 } as const;
 const BEFORE_COMPUTING = 7;
+const EXCEPTION_FLAGS = 0x3f;
 
 type State = 'mmx' | 'sse' | 'avx';
 
@@ -66,21 +71,19 @@ export class VectorExecution {
   readonly instruction: Instruction;
   /** The VEX encoding, whose destination is not also a source and whose writes clear bits 255:128. */
   readonly vex: boolean;
-  /** MXCSR, as long as the instruction runs. */
-  readonly control: BinaryControl;
+  #control: BinaryControl | undefined;
   #flags = 0;
 
   constructor(cpu: Cpu, instruction: Instruction) {
     this.cpu = cpu;
     this.instruction = instruction;
     this.vex = instruction.name.startsWith('V');
-    const mxcsr = cpu.state.MXCSR;
-    this.control = {
-      rounding: ((mxcsr >> MXCSR.RC) & 3) as Rounding,
-      masks: (mxcsr >> MXCSR.MASKS) & 0x3f,
-      denormalsAreZeros: (mxcsr & MXCSR.DAZ) !== 0,
-      flushToZero: (mxcsr & MXCSR.FTZ) !== 0,
-    };
+  }
+
+  /** What MXCSR says. */
+  get control(): BinaryControl {
+    this.#control ??= controlOf(this.cpu.state.MXCSR);
+    return this.#control;
   }
 
   get usesMmx(): boolean {
@@ -122,17 +125,16 @@ export class VectorExecution {
 
   readRegister(kind: string, register: number, into: Lanes): void {
     const { state } = this.cpu;
-    if (kind === 'mmx') {
-      into.u8.fill(0);
-      into.u64[0] = state.u64[(OFFSET.X87_SIGNIFICAND >> 3) + register] as bigint;
-    } else if (kind === 'general') {
-      into.u8.fill(0);
-      into.u64[0] = state.gpr(register);
-    } else {
-      const at = OFFSET.YMM + 32 * register;
-      into.u8.set(state.u8.subarray(at, at + 32));
-      if (kind === 'xmm') into.u8.fill(0, 16);
-    }
+    const words = state.i32;
+    const size = kind === 'ymm' ? 8 : kind === 'xmm' ? 4 : 2;
+    const first =
+      kind === 'mmx'
+        ? (OFFSET.X87_SIGNIFICAND >> 2) + 2 * register
+        : kind === 'general'
+          ? (OFFSET.GPR >> 2) + 2 * register
+          : (OFFSET.YMM >> 2) + 8 * register;
+    // Few words: a loop is faster than typed arrays' methods.
+    for (let i = 0; i < 8; i++) into.i32[i] = i < size ? (words[first + i] as number) : 0;
   }
 
   /** Writes a register operand whole by the rule of the encoding, or `bytes` bytes of memory. False: see `read`. */
@@ -168,10 +170,11 @@ export class VectorExecution {
       state.u32[(OFFSET.X87_EXPONENT >> 2) + register] = 0xffff;
       return;
     }
-    const at = OFFSET.YMM + 32 * register;
-    const size = kind === 'ymm' ? 32 : 16;
-    state.u8.set(from.u8.subarray(0, size), at);
-    if (this.vex) state.u8.fill(0, at + size, at + 32);
+    const words = state.i32;
+    const first = (OFFSET.YMM >> 2) + 8 * register;
+    const size = kind === 'ymm' ? 8 : 4;
+    for (let i = 0; i < size; i++) words[first + i] = from.i32[i] as number;
+    if (this.vex) for (let i = size; i < 8; i++) words[first + i] = 0;
   }
 
   #linear(size: number, write: boolean, unaligned: boolean): bigint | undefined {
@@ -210,6 +213,24 @@ export class VectorExecution {
     this.cpu.state.X87_TAG = 0;
     this.cpu.state.X87_STATUS &= ~TOP;
   }
+}
+
+const controls = new Map<number, BinaryControl>();
+
+/** One object for each rounding mode, masks, DAZ and FTZ that programs use. */
+function controlOf(mxcsr: number): BinaryControl {
+  const key = mxcsr & ~EXCEPTION_FLAGS;
+  let control = controls.get(key);
+  if (control === undefined) {
+    control = {
+      rounding: ((mxcsr >> MXCSR.RC) & 3) as Rounding,
+      masks: (mxcsr >> MXCSR.MASKS) & 0x3f,
+      denormalsAreZeros: (mxcsr & MXCSR.DAZ) !== 0,
+      flushToZero: (mxcsr & MXCSR.FTZ) !== 0,
+    };
+    controls.set(key, control);
+  }
+  return control;
 }
 
 /** An instruction's work. Gives the outcome where it is not `NEXT`, `false` when an access failed. */

@@ -5,13 +5,14 @@
  */
 import { type Reference, SDM } from '../../base/reference.ts';
 import type { FeatureKey } from '../../core/features.ts';
+import { OFFSET } from '../../state/layout.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Form, OperandBits, RowOperand, SemanticRow } from '../forms.ts';
 import type { Value } from '../ir.ts';
 import { begin, end, isVex, lane64, low64, result, source, zero } from './forms.ts';
 
 /** Operands of one form, each with its size: `v128`, `m64`, `r32`. */
-function formOf(operands: string, feature: FeatureKey, general = true): Form {
+export function formOf(operands: string, feature: FeatureKey, general = true): Form {
   const parts = operands.split(' ').filter((part) => part.length > 0);
   const kinds = parts.map((part) => part.replace(/\d+$/, '') as RowOperand);
   const sizes = parts.map((part) => Number(/\d+$/.exec(part)?.[0]) as OperandBits);
@@ -300,6 +301,19 @@ function permuteQuadwords(op: string, title: string): SemanticRow {
   return rowOf(op, [formOf('v256 vm256 i8', 'AVX2')], emit, SDM(title));
 }
 
+/** Clears all registers that the mode can name, from a half on. */
+function clearAll(op: string, from: 0 | 1, title: string): SemanticRow {
+  const emit = (e: Emitter): void => {
+    begin(e);
+    for (let register = 0; register < (e.spec.flat ? 16 : 8); register++) {
+      for (let word = 2 * from; word < 4; word++)
+        e.setField(OFFSET.YMM + 32 * register + 8 * word, 64, e.constant(0));
+    }
+  };
+  const form: Form = { operands: [], bits: [8], feature: 'AVX' };
+  return { op, forms: [form], variants: 'mode', emit, feature: 'AVX', ref: SDM(title) };
+}
+
 const movq2dq: SemanticRow = rowOf(
   'MOVQ2DQ',
   [formOf('v128 q64', 'SSE2')],
@@ -377,5 +391,7 @@ export const VECTOR_MOVE_ROWS: readonly SemanticRow[] = [
   permuteLanes('VPERM2F128', 'AVX', 'VPERM2F128—Permute Floating-Point Values'),
   permuteLanes('VPERM2I128', 'AVX2', 'VPERM2I128—Permute Integer Values'),
   permuteQuadwords('VPERMQ', 'VPERMQ—Qwords Element Permutation'),
+  clearAll('VZEROUPPER', 1, 'VZEROUPPER—Zero Upper Bits of YMM Registers'),
+  clearAll('VZEROALL', 0, 'VZEROALL—Zero XMM, YMM, and ZMM Registers'),
   permuteQuadwords('VPERMPD', 'VPERMPD—Permute Double Precision Floating-Point Elements'),
 ];

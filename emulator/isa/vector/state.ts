@@ -73,16 +73,6 @@ function emms(cpu: Cpu): Outcome {
 /** XMM and YMM registers that the mode can name. */
 const registersOf = (state: CpuState): number => (state.in64BitMode ? 16 : 8);
 
-/** VZEROALL, or VZEROUPPER, which keeps bits 127:0. */
-function clearRegisters(from: 0 | 16): VectorBody {
-  return (x) => {
-    const { state } = x.cpu;
-    for (let r = 0; r < registersOf(state); r++)
-      state.u8.fill(0, OFFSET.YMM + 32 * r + from, OFFSET.YMM + 32 * (r + 1));
-    return undefined;
-  };
-}
-
 /** A part of an image: where it goes, and its bytes. */
 interface Part {
   readonly at: number;
@@ -409,7 +399,6 @@ export const VECTOR_STATE_ROWS: readonly SystemRow[] = [
 
 const LDMXCSR = SDM('LDMXCSR—Load MXCSR Register');
 const STMXCSR = SDM('STMXCSR—Store MXCSR Register State');
-const VZEROUPPER = SDM('VZEROUPPER—Zero Upper Bits of YMM Registers');
 
 // biome-ignore format: rows are read as a table
 export const MXCSR_ROWS: readonly VectorSystemRow[] = [
@@ -417,6 +406,4 @@ export const MXCSR_ROWS: readonly VectorSystemRow[] = [
   vectorRow('VLDMXCSR', [{ operands: 'm32', feature: 'AVX' }], loadMxcsr, LDMXCSR),
   vectorRow('STMXCSR', [{ operands: 'm32', feature: 'SSE' }], storeMxcsr, STMXCSR),
   vectorRow('VSTMXCSR', [{ operands: 'm32', feature: 'AVX' }], storeMxcsr, STMXCSR),
-  vectorRow('VZEROUPPER', [{ operands: '', feature: 'AVX' }], clearRegisters(16), VZEROUPPER),
-  vectorRow('VZEROALL', [{ operands: '', feature: 'AVX' }], clearRegisters(0), SDM('VZEROALL—Zero XMM, YMM, and ZMM Registers')),
 ];

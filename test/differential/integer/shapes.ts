@@ -17,6 +17,7 @@ export interface TestedRow {
 
 /** Rows with vectors have a suite of their own. */
 function isInteger(row: SemanticRow): boolean {
+  if (row.op.startsWith('VZERO')) return false;
   return row.forms.every(({ operands }) => !operands.some((kind) => /[vq]/.test(kind)));
 }
 

@@ -251,6 +251,14 @@ export function makeVectorCase({ form, text, address, memory, general }: PlacedV
       }
     }
   }
+  // AMD's processors have a bit 17 in MXCSR.
+  if (memory && form.op.includes('LDMXCSR')) {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, random.below(4) ? mxcsr(random) : random.u32() & ~0x2_0000, true);
+    const address = linearOf(gpr, memory);
+    pokes.length = 0;
+    if (isWritable(address, 4)) pokes.push({ address, bytes });
+  }
   if (memory && memory.bytes >= 512) prepareState(form.op, gpr, pokes, memory, random);
   for (const register of general) {
     if (memory && (register === memory.base || register === memory.index)) continue;
@@ -307,7 +315,7 @@ function prepareState(
   random: Random,
 ): void {
   pokes.length = 0;
-  gpr[0] = (edge(random, 64) & ~7n & 0xffff_ff18n) | BigInt(random.below(8));
+  gpr[0] = (edge(random, 64) & ~7n & 0xffff_ff18n) | BigInt(1 + random.below(7));
   gpr[2] = 0n;
   if (!op.includes('RSTOR')) return;
   const start = linearOf(gpr, memory);

@@ -53,8 +53,11 @@ export function vectorForms(): Map<string, VectorForm[]> {
     else forms.set(form.op, [form]);
   };
   for (const row of SEMANTIC_ROWS) {
-    for (const { operands, operandBits, feature } of expandRow(row)) {
-      if (!operands.some((kind) => kind === 'v' || kind === 'q') || operands.includes('h')) continue;
+    for (const { operands, operandBits, feature, flat } of expandRow(row)) {
+      const clears = row.op.startsWith('VZERO');
+      if (clears && !flat) continue;
+      if (!clears && (!operands.some((kind) => kind === 'v' || kind === 'q') || operands.includes('h')))
+        continue;
       add({
         op: row.op,
         operands: operands.map((kind, i) => operandOf(kind, operandBits[i] as number)),
