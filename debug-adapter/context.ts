@@ -25,13 +25,23 @@ export interface Client {
   readonly invalidatedEvents: boolean;
 }
 
-export type VariableList = () => Promise<readonly InspectedVariable[]> | readonly InspectedVariable[];
+/** Which elements of a list are wanted. */
+export interface VariableRange {
+  readonly start?: number;
+  readonly count?: number;
+}
+
+export type VariableList = (
+  range?: VariableRange,
+) => Promise<readonly InspectedVariable[]> | readonly InspectedVariable[];
 
 /** Lists of variables are assigned to through the frame they were shown for. */
 export interface VariableContainer {
   readonly vcpu: number;
   readonly frameId: number | undefined;
   readonly list: VariableList;
+  /** The list gives elements by number and heeds the range it is asked for. */
+  readonly isIndexed?: boolean;
 }
 
 export interface FrameHandle {
@@ -184,7 +194,7 @@ export class SessionContext {
 
   /** A variable as the protocol has it; one that can be opened gets a number. */
   show(variable: InspectedVariable, container: Omit<VariableContainer, 'list'>): P.Variable {
-    const { name, value, type, evaluateName, memoryReference, hint, children } = variable;
+    const { name, value, type, evaluateName, memoryReference, hint } = variable;
     return {
       name,
       value,
@@ -192,7 +202,20 @@ export class SessionContext {
       ...(evaluateName !== undefined && { evaluateName }),
       ...(memoryReference !== undefined && { memoryReference }),
       ...(hint && { presentationHint: hint }),
-      variablesReference: children ? this.variables.create({ ...container, list: children }) : 0,
+      ...this.openable(variable, container),
+    };
+  }
+
+  /** The number under which what a variable can be opened to is asked for, and how many elements that has. */
+  openable(
+    { children, indexed }: Pick<InspectedVariable, 'children' | 'indexed'>,
+    { vcpu, frameId }: Omit<VariableContainer, 'list'>,
+  ): { variablesReference: number; indexedVariables?: number } {
+    if (!children) return { variablesReference: 0 };
+    const isIndexed = indexed !== undefined;
+    return {
+      variablesReference: this.variables.create({ vcpu, frameId, list: children, isIndexed }),
+      ...(isIndexed && { indexedVariables: indexed, namedVariables: 0 }),
     };
   }
 

@@ -10,7 +10,7 @@ import type {
   ExitBreakpoint,
 } from '../../emulator/index.ts';
 import type { Expression } from '../expressions/ast.ts';
-import { bindSymbols, type SymbolNames } from '../expressions/bind.ts';
+import { bindValue, type ProgramNames } from '../expressions/bind.ts';
 import { ExpressionError } from '../expressions/errors.ts';
 import { parseExpression } from '../expressions/parser.ts';
 import { parseTemplate } from '../expressions/template.ts';
@@ -50,6 +50,9 @@ export interface BreakpointWish extends Conditions {
   readonly find: () => Promise<Binding>;
 }
 
+/** What names mean in the condition of a breakpoint that waits at an address, or at none. */
+export type NamesAt = (address: bigint | undefined) => ProgramNames;
+
 /** Number of a breakpoint of our own, which the client does not see. */
 export const TEMPORARY = 0;
 
@@ -70,11 +73,7 @@ export class Breakpoints {
   #temporary: BreakpointRequest | undefined;
 
   /** Replaces one list. Gives what the client is told, in its order. */
-  async replace(
-    list: string,
-    wishes: readonly BreakpointWish[],
-    names: SymbolNames,
-  ): Promise<P.Breakpoint[]> {
+  async replace(list: string, wishes: readonly BreakpointWish[], names: NamesAt): Promise<P.Breakpoint[]> {
     const entries: Entry[] = [];
     for (const wish of wishes) entries.push(await this.#bind(wish, names));
     this.#lists.set(list, entries);
@@ -82,7 +81,7 @@ export class Breakpoints {
   }
 
   /** Finds all places again; gives the breakpoints as they are now. */
-  async rebind(names: SymbolNames): Promise<P.Breakpoint[]> {
+  async rebind(names: NamesAt): Promise<P.Breakpoint[]> {
     const all: P.Breakpoint[] = [];
     for (const [list, entries] of this.#lists)
       all.push(
@@ -143,11 +142,12 @@ export class Breakpoints {
     return undefined;
   }
 
-  async #bind(wish: BreakpointWish, names: SymbolNames): Promise<Entry> {
+  async #bind(wish: BreakpointWish, names: NamesAt): Promise<Entry> {
     const id = this.#idOf(`${wish.kind} ${wish.key}`);
     try {
-      const rule = ruleOf(id, wish, names);
-      return { id, wish, rule, binding: await wish.find() };
+      const binding = await wish.find();
+      const addresses = 'addresses' in binding ? binding.addresses : [];
+      return { id, wish, rule: ruleOf(id, wish, addresses, names), binding };
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
       return { id, wish, rule: { id }, binding: { problem: error.message } };
@@ -167,19 +167,40 @@ export class Breakpoints {
 function ruleOf(
   id: number,
   { condition, hitCondition, logMessage }: Conditions,
-  names: SymbolNames,
+  addresses: readonly bigint[],
+  names: NamesAt,
 ): BreakpointRule {
-  const bind = (expression: Expression): Expression => bindSymbols(expression, names);
+  const isType = (name: string): boolean => names(addresses[0]).type(name, 'any') !== undefined;
+  const bind = (expression: Expression): Expression => bindAtAll(expression, addresses, names);
   const isGiven = (text: string | undefined): text is string => text !== undefined && text.trim() !== '';
   return {
     id,
-    ...(isGiven(condition) && { condition: bind(parseExpression(condition)) }),
+    ...(isGiven(condition) && { condition: bind(parseExpression(condition, isType)) }),
     ...(isGiven(hitCondition) && { hitCondition: parseHitCondition(hitCondition) }),
     ...(isGiven(logMessage) && {
-      message: parseTemplate(logMessage).map((part) => (typeof part === 'string' ? part : bind(part))),
+      message: parseTemplate(logMessage, isType).map((part) =>
+        typeof part === 'string' ? part : bind(part),
+      ),
     }),
   };
 }
+
+/** An expression as it is at each of the places of a breakpoint: a variable may be elsewhere in each. */
+function bindAtAll(expression: Expression, addresses: readonly bigint[], names: NamesAt): Expression {
+  const { offset } = expression;
+  const trees = addresses.map((address) => bindValue(expression, names(address)));
+  const last = trees.pop() ?? bindValue(expression, names(undefined));
+  const text = JSON.stringify(last, withBigInts);
+  return trees.reduceRight<Expression>((otherwise, whenTrue, i) => {
+    if (JSON.stringify(whenTrue, withBigInts) === text) return otherwise;
+    const rip: Expression = { kind: 'name', name: 'rip', register: true, offset };
+    const right: Expression = { kind: 'number', value: addresses[i], offset };
+    const test: Expression = { kind: 'binary', operator: '==', left: rip, right, offset };
+    return { kind: 'conditional', test, whenTrue, whenFalse: otherwise, offset };
+  }, last);
+}
+
+const withBigInts = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}n` : value);
 
 function describeEntry({ id, binding }: Entry): P.Breakpoint {
   if ('problem' in binding) return { id, verified: false, message: binding.problem };

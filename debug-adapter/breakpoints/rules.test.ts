@@ -17,7 +17,6 @@ const scopeWith = (rax: bigint) => (): ExpressionScope => ({
   register: (name) => (name === 'rax' ? { name: 'RAX', value: rax, bits: 64, fields: [] } : undefined),
   msr: () => undefined,
   vmcsField: () => undefined,
-  symbol: () => undefined,
   readMemory: () => new Uint8Array(0),
 });
 

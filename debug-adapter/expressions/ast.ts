@@ -5,6 +5,7 @@
  *     rax + 0x10        $rax             vmcs.guest_rip      msr.ia32_efer      rflags.zf
  *     [rsp + 8]:8       *(u32*)buffer    [gpa:cr3]:8         (i16)ax < 0        cr0.pg && cpl == 3
  */
+import type { TypeNamespace } from '../symbols/program.ts';
 import type { ScalarType } from './values.ts';
 
 /** Address spaces an expression can name: `gpa:0x1000`. */
@@ -47,6 +48,13 @@ export interface TypeName {
   readonly pointers: number;
 }
 
+/** `struct foo *` (namespace `record`), `enum e`, `foo_t *` (namespace `any`). */
+export interface ProgramTypeName {
+  readonly name: string;
+  readonly namespace: TypeNamespace;
+  readonly pointers: number;
+}
+
 /** Where the node begins in the text, for messages. */
 interface At {
   readonly offset: number;
@@ -74,6 +82,23 @@ export type Expression =
       readonly whenFalse: Expression;
     } & At)
   | ({ readonly kind: 'cast'; readonly type: TypeName; readonly operand: Expression } & At)
+  /** A cast to a type of the program, which only {@link bind} knows. */
+  | ({ readonly kind: 'programCast'; readonly operand: Expression } & ProgramTypeName & At)
+  | ({
+      readonly kind: 'sizeof';
+      /** One of these: a value, a type of ours, a type of the program. */
+      readonly operand?: Expression;
+      readonly scalar?: TypeName;
+      readonly type?: ProgramTypeName;
+    } & At)
+  /** Bits of a value, read as a type: a bit-field, or a variable in a register. */
+  | ({
+      readonly kind: 'bits';
+      readonly operand: Expression;
+      readonly shift: number;
+      readonly bits: number;
+      readonly type: ScalarType;
+    } & At)
   /** `[address]:size` */
   | ({ readonly kind: 'memory'; readonly address: Expression; readonly size: number } & At)
   /** `gpa:address`, `L1.va:address` */
@@ -87,41 +112,4 @@ export type Expression =
 /** Names before a `.` that mean the machine's own: `vmcs.guest_rip`, `msr.ia32_efer`, whatever the program calls so. */
 export function isFamily(name: string): name is 'vmcs' | 'msr' {
   return name === 'vmcs' || name === 'msr';
-}
-
-/** Replaces every name in the tree that may be a symbol's. */
-export function mapNames(
-  expression: Expression,
-  replace: (name: Extract<Expression, { kind: 'name' }>) => Expression,
-): Expression {
-  const walk = (node: Expression): Expression => {
-    switch (node.kind) {
-      case 'name':
-        return replace(node);
-      case 'member':
-        return node.object.kind === 'name' && isFamily(node.object.name)
-          ? node
-          : { ...node, object: walk(node.object) };
-      case 'index':
-        return { ...node, object: walk(node.object), index: walk(node.index) };
-      case 'unary':
-      case 'cast':
-      case 'space':
-        return { ...node, operand: walk(node.operand) };
-      case 'binary':
-        return { ...node, left: walk(node.left), right: walk(node.right) };
-      case 'conditional':
-        return {
-          ...node,
-          test: walk(node.test),
-          whenTrue: walk(node.whenTrue),
-          whenFalse: walk(node.whenFalse),
-        };
-      case 'memory':
-        return { ...node, address: walk(node.address) };
-      default:
-        return node;
-    }
-  };
-  return walk(expression);
 }

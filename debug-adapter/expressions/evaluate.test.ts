@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { bindSymbols } from './bind.ts';
+import type { ProgramType } from '../symbols/program.ts';
+import { bindValue, type ProgramNames } from './bind.ts';
 import { type ExpressionScope, evaluate, type NamedValue } from './evaluate.ts';
+import { numberTree } from './object.ts';
 import { parseExpression } from './parser.ts';
 import { parseTemplate } from './template.ts';
-import { unsignedType } from './values.ts';
 
 const FLAGS = [
   { key: 'ZF', bit: 6, width: 1 },
@@ -31,14 +32,26 @@ const scope: ExpressionScope = {
   register: (name) => REGISTERS[name],
   msr: (name) => (name === 'ia32_efer' ? named('IA32_EFER', 0x500n) : undefined),
   vmcsField: (key) => (key === 'guest_rip' ? named('GUEST_RIP', 0x10_0000n) : undefined),
-  symbol: (name) => (name === 'kmain' ? 0x10_0040n : undefined),
   readMemory: ({ space, address }, count) =>
     space === 'linear'
       ? (MEMORY.get(address) ?? new Uint8Array(0)).subarray(0, count)
       : Uint8Array.of(7, 0, 0, 0, 0, 0, 0, 0).subarray(0, count),
 };
 
-const value = (text: string): bigint => evaluate(parseExpression(text), scope).value;
+const COUNT: ProgramType = { kind: 'integer', name: 'uint16_t', size: 2, signed: false, isCharacter: false };
+
+const names: ProgramNames = {
+  isRegister: (name) => Object.hasOwn(REGISTERS, name),
+  symbol: (name) => (name === 'kmain' ? 0x10_0040n : undefined),
+  variable: (name) =>
+    name === 'count' ? { type: COUNT, place: { kind: 'memory', address: numberTree(0x3000n) } } : undefined,
+  staticMember: () => undefined,
+  enumerator: () => undefined,
+  type: () => undefined,
+  wordSize: 8,
+};
+
+const value = (text: string): bigint => evaluate(bindValue(parseExpression(text), names), scope).value;
 
 describe('the value of an expression', () => {
   it.each<[string, bigint]>([
@@ -117,16 +130,12 @@ describe('the value of an expression', () => {
 
 describe('binding symbols for use beside the machine', () => {
   it('replaces symbols and leaves registers, VMCS fields and MSRs', () => {
-    const names = {
-      isRegister: (name: string) => Object.hasOwn(REGISTERS, name),
-      symbol: (name: string) => (name === 'kmain' || name === 'vmcs' ? 0x10n : undefined),
-      variable: (name: string) =>
-        name === 'count' ? { address: 0x3000n, type: unsignedType(16) } : undefined,
-    };
-    const bound = bindSymbols(parseExpression('rax + eax + kmain + vmcs.guest_rip + count'), names);
-    const without: ExpressionScope = { ...scope, symbol: () => undefined };
-    expect(evaluate(structuredClone(bound), without).value).toBe(
-      BigInt.asUintN(64, 0x1122_3344_5566_8899n + 0x5566_8899n + 0x10n + 0x10_0000n + 0xfffen),
+    const bound = bindValue(parseExpression('rax + eax + kmain + vmcs.guest_rip + count'), {
+      ...names,
+      symbol: (name) => names.symbol(name === 'vmcs' ? 'kmain' : name),
+    });
+    expect(evaluate(structuredClone(bound), scope).value).toBe(
+      BigInt.asUintN(64, 0x1122_3344_5566_8899n + 0x5566_8899n + 0x10_0040n + 0x10_0000n + 0xfffen),
     );
   });
 });

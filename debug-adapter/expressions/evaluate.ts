@@ -35,7 +35,13 @@ export interface NamedValue {
 export type Place =
   | { readonly kind: 'register'; readonly name: string; readonly shift: number; readonly bits: number }
   | { readonly kind: 'vmcs'; readonly key: string; readonly shift: number; readonly bits: number }
-  | { readonly kind: 'memory'; readonly address: DebugAddress; readonly size: number };
+  | {
+      readonly kind: 'memory';
+      readonly address: DebugAddress;
+      readonly size: number;
+      /** A bit-field of what is there. */
+      readonly part?: { readonly shift: number; readonly bits: number };
+    };
 
 export interface Value {
   readonly value: bigint;
@@ -50,15 +56,11 @@ export interface Value {
   readonly named?: NamedValue;
 }
 
-/** What names mean. Names arrive in lower case where the machine's own are meant. */
+/** What the machine's own names mean: those of the program have been replaced by bind.ts. They arrive in lower case. */
 export interface ExpressionScope {
   register(name: string): NamedValue | undefined;
   msr(name: string): NamedValue | undefined;
   vmcsField(key: string): NamedValue | undefined;
-  /** A symbol of the program: its address. */
-  symbol(name: string): bigint | undefined;
-  /** A variable in scope whose type is known. */
-  variable?(name: string): Value | undefined;
   /** Bytes from `address` on, fewer where memory ends. */
   readMemory(address: DebugAddress, count: number): Uint8Array;
 }
@@ -83,6 +85,12 @@ export function evaluate(expression: Expression, scope: ExpressionScope): Value 
       return evaluate(isTrue(expression.test, scope) ? expression.whenTrue : expression.whenFalse, scope);
     case 'cast':
       return cast(evaluate(expression.operand, scope), expression.type);
+    case 'programCast':
+      throw new ExpressionError(`the program has no type "${expression.name}"`, expression.offset);
+    case 'sizeof':
+      throw new ExpressionError('the size of this is not known', expression.offset);
+    case 'bits':
+      return bitsOf(expression, evaluate(expression.operand, scope));
     case 'memory': {
       const address = evaluate(expression.address, scope);
       return load(address, unsignedType(expression.size * 8), scope, expression.offset);
@@ -106,6 +114,21 @@ export function isTrue(expression: Expression, scope: ExpressionScope): boolean 
 /** The part of a register's or field's value that a place selects. */
 export function extractPart(value: bigint, shift: number, bits: number): bigint {
   return (value >> BigInt(shift)) & ((1n << BigInt(bits)) - 1n);
+}
+
+function bitsOf(
+  { shift, bits, type }: Extract<Expression, { kind: 'bits' }>,
+  { value, place }: Value,
+): Value {
+  const part = extractPart(value, shift, bits);
+  const read = type.signed ? BigInt.asIntN(bits, part) : part;
+  return { value: normalize(read, type), type, ...(place && { place: narrowed(place, shift, bits) }) };
+}
+
+/** The place of some bits of what is at a place. */
+function narrowed(place: Place, shift: number, bits: number): Place {
+  if (place.kind !== 'memory') return { ...place, shift: place.shift + shift, bits };
+  return { ...place, part: { shift: (place.part?.shift ?? 0) + shift, bits } };
 }
 
 /** The value with a part of it replaced. */
@@ -136,12 +159,8 @@ function evaluateName(expression: Extract<Expression, { kind: 'name' }>, scope: 
     if (value === undefined) throw new ExpressionError(`there is no register "$${name}"`, offset);
     return value;
   }
-  const variable = scope.variable?.(name);
-  if (variable !== undefined) return variable;
   const value = registerValue(name.toLowerCase(), scope);
   if (value !== undefined) return value;
-  const address = scope.symbol(name);
-  if (address !== undefined) return { value: address, type: U64, symbol: name };
   if (isFamily(name))
     throw new ExpressionError(
       `"${name}" needs a name after it, such as ${name === 'vmcs' ? 'vmcs.guest_rip' : 'msr.ia32_efer'}`,
@@ -159,11 +178,10 @@ function evaluateMember(expression: Extract<Expression, { kind: 'member' }>, sco
       return object.name === 'vmcs'
         ? namedValue(named, { kind: 'vmcs', key: named.name, shift: 0, bits: named.bits })
         : namedValue(named, { kind: 'register', name: named.name, shift: 0, bits: named.bits });
-    if (scope.variable?.(object.name) === undefined)
-      throw new ExpressionError(
-        `${object.name === 'vmcs' ? 'the VMCS has no field' : 'there is no MSR'} "${member}"`,
-        offset,
-      );
+    throw new ExpressionError(
+      `${object.name === 'vmcs' ? 'the VMCS has no field' : 'there is no MSR'} "${member}"`,
+      offset,
+    );
   }
   return fieldOf(evaluate(object, scope), member, offset);
 }

@@ -23,6 +23,12 @@ function show(node: Expression): string {
       return `(${show(node.test)} ? ${show(node.whenTrue)} : ${show(node.whenFalse)})`;
     case 'cast':
       return `(${node.type.scalar.name}${'*'.repeat(node.type.pointers)})${show(node.operand)}`;
+    case 'programCast':
+      return `(${node.namespace} ${node.name}${'*'.repeat(node.pointers)})${show(node.operand)}`;
+    case 'sizeof':
+      return `sizeof ${node.operand ? show(node.operand) : (node.type?.name ?? node.scalar?.scalar.name)}`;
+    case 'bits':
+      return `bits(${show(node.operand)})`;
     case 'memory':
       return `[${show(node.address)}]:${node.size}`;
     case 'space':

@@ -2,10 +2,12 @@
  * Reads an expression with a Pratt parser: every operator has a binding power, and `parse(minimum)` takes as much as
  * binds at least that tightly. The powers are those of C.
  */
+import type { TypeNamespace } from '../symbols/program.ts';
 import {
   type BinaryOperator,
   type Expression,
   type ExpressionSpace,
+  type ProgramTypeName,
   SPACE_PREFIXES,
   type SpaceName,
   type TypeName,
@@ -13,7 +15,7 @@ import {
 } from './ast.ts';
 import { ExpressionError } from './errors.ts';
 import { type Token, tokenize } from './lexer.ts';
-import { SCALAR_TYPES } from './values.ts';
+import { scalarOfWords } from './values.ts';
 
 const BINARY_POWER: Readonly<Record<BinaryOperator, number>> = {
   '||': 2,
@@ -43,19 +45,43 @@ const MEMORY_SIZES = [1, 2, 4, 8];
 /** Nesting that nobody types; a deeper tree would exhaust the stack. */
 const DEEPEST = 200;
 
-/** Reads the whole text as one expression. */
-export function parseExpression(text: string): Expression {
+const QUALIFIERS: ReadonlySet<string> = new Set(['const', 'volatile', 'restrict', '_Atomic']);
+/** Base types of C that are no scalars of ours: `long double`. */
+const C_WORDS: ReadonlySet<string> = new Set([
+  'unsigned',
+  'signed',
+  'long',
+  'short',
+  'int',
+  'char',
+  'double',
+]);
+const NAMESPACES: Readonly<Record<string, TypeNamespace | undefined>> = {
+  struct: 'record',
+  union: 'record',
+  class: 'record',
+  enum: 'enum',
+};
+
+/**
+ * Reads the whole text as one expression.
+ *
+ * @param isType whether a name is a type of the program
+ */
+export function parseExpression(text: string, isType: (name: string) => boolean = () => false): Expression {
   if (text.trim() === '') throw new ExpressionError('the expression is empty');
-  return new Parser(text).whole();
+  return new Parser(text, isType).whole();
 }
 
 class Parser {
   readonly #tokens: readonly Token[];
+  readonly #isType: (name: string) => boolean;
   #position = 0;
   #depth = 0;
 
-  constructor(text: string) {
+  constructor(text: string, isType: (name: string) => boolean) {
     this.#tokens = tokenize(text);
+    this.#isType = isType;
   }
 
   whole(): Expression {
@@ -100,7 +126,8 @@ class Parser {
     if (token.kind === 'number') return { kind: 'number', value: token.value, offset: token.offset };
     if (token.kind === 'register')
       return this.#postfix({ kind: 'name', name: token.text, register: true, offset: token.offset });
-    if (token.kind === 'name') return this.#name(token);
+    if (token.kind === 'name')
+      return token.text === 'sizeof' && !this.#at(':') ? this.#sizeof(token) : this.#name(token);
     if (token.kind === 'end') throw new ExpressionError('the expression ends too early', token.offset);
     if (token.text === '(') return this.#parenthesis(token);
     if (token.text === '[') return this.#memory(token);
@@ -161,6 +188,9 @@ class Parser {
     const type = this.#typeName();
     if (type !== undefined)
       return { kind: 'cast', type, operand: this.#parse(UNARY_POWER), offset: open.offset };
+    const named = this.#programTypeName();
+    if (named !== undefined)
+      return { kind: 'programCast', ...named, operand: this.#parse(UNARY_POWER), offset: open.offset };
     const inner = this.#parse(0);
     this.#expect(')');
     return this.#postfix(inner);
@@ -169,21 +199,72 @@ class Parser {
   /** `u32*)` after an opening parenthesis; leaves the position alone when it is something else. */
   #typeName(): TypeName | undefined {
     const start = this.#position;
-    let name = this.#next().text;
-    if ((name === 'unsigned' || name === 'signed') && SCALAR_TYPES.has(this.#peek().text))
-      name = `${name} ${this.#next().text}`;
-    let pointers = 0;
-    while (this.#at('*')) {
-      this.#next();
-      pointers++;
+    const words: string[] = [];
+    while (this.#peek().kind === 'name') {
+      const { text } = this.#next();
+      if (!QUALIFIERS.has(text)) words.push(text);
     }
-    const scalar = SCALAR_TYPES.get(name) ?? signedType(name);
+    const pointers = this.#pointers();
+    const scalar = scalarOfWords(words);
     if (scalar !== undefined && this.#at(')')) {
       this.#next();
       return { scalar, pointers };
     }
     this.#position = start;
     return undefined;
+  }
+
+  /**
+   * `struct foo *)` or `foo_t)` after an opening parenthesis. A bare name in parentheses is a type where nothing but an
+   * operand can follow, or where the program says so: `(count) - 1` and `(u8_t) - 1` look alike.
+   */
+  #programTypeName(): ProgramTypeName | undefined {
+    const start = this.#position;
+    const words: string[] = [];
+    while (this.#peek().kind === 'name') {
+      const { text } = this.#next();
+      if (!QUALIFIERS.has(text)) words.push(text);
+    }
+    const pointers = this.#pointers();
+    const keyword = words.length === 2 ? NAMESPACES[words[0]] : undefined;
+    const isNamed = keyword !== undefined || words.length === 1 || words.every((word) => C_WORDS.has(word));
+    if (words.length > 0 && isNamed && this.#at(')')) {
+      this.#next();
+      const name = keyword === undefined ? words.join(' ') : words[1];
+      if (keyword !== undefined || pointers > 0 || this.#isType(name) || this.#startsOperand())
+        return { name, namespace: keyword ?? 'any', pointers };
+    }
+    this.#position = start;
+    return undefined;
+  }
+
+  /** Whether what comes next can only be the operand of a cast. */
+  #startsOperand(): boolean {
+    const { kind } = this.#peek();
+    return kind === 'number' || kind === 'name' || kind === 'register' || this.#at('(');
+  }
+
+  #pointers(): number {
+    let pointers = 0;
+    for (;;) {
+      if (this.#at('*')) pointers++;
+      else if (pointers === 0 || !QUALIFIERS.has(this.#peek().text)) return pointers;
+      this.#next();
+    }
+  }
+
+  #sizeof({ offset }: Token): Expression {
+    if (this.#at('(')) {
+      const start = this.#position;
+      this.#next();
+      const scalar = this.#typeName();
+      if (scalar) return { kind: 'sizeof', scalar, offset };
+      const type = this.#programTypeName();
+      // `sizeof (x)`: nothing follows that tells a type from a variable.
+      if (type) return { kind: 'sizeof', type, offset };
+      this.#position = start;
+    }
+    return { kind: 'sizeof', operand: this.#parse(UNARY_POWER), offset };
   }
 
   #memory(open: Token): Expression {
@@ -227,11 +308,4 @@ class Parser {
 
 function isSpace(text: string): text is SpaceName {
   return Object.hasOwn(SPACE_PREFIXES, text);
-}
-
-/** `unsigned int` and the like. */
-function signedType(name: string): ReturnType<typeof SCALAR_TYPES.get> {
-  const [sign, base] = name.split(' ');
-  const type = base === undefined ? undefined : SCALAR_TYPES.get(base);
-  return type && { name, bits: type.bits, signed: sign === 'signed' };
 }

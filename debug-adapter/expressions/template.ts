@@ -5,7 +5,7 @@ import { parseExpression } from './parser.ts';
 
 export type TemplatePart = string | Expression;
 
-export function parseTemplate(text: string): TemplatePart[] {
+export function parseTemplate(text: string, isType?: (name: string) => boolean): TemplatePart[] {
   const parts: TemplatePart[] = [];
   let literal = '';
   let position = 0;
@@ -20,7 +20,7 @@ export function parseTemplate(text: string): TemplatePart[] {
       if (end < 0) throw new ExpressionError('"{" without "}" in the message', position);
       if (literal !== '') parts.push(literal);
       literal = '';
-      parts.push(parseExpression(text.slice(position + 1, end)));
+      parts.push(parseExpression(text.slice(position + 1, end), isType));
       position = end + 1;
     } else {
       literal += character;

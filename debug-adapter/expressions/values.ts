@@ -10,6 +10,8 @@ export interface ScalarType {
   readonly name: string;
   readonly bits: 8 | 16 | 32 | 64;
   readonly signed: boolean;
+  /** IEEE 754 binary32 or binary64: the value is its bits. */
+  readonly isFloat?: true;
 }
 
 function scalar(name: string, bits: ScalarType['bits'], signed: boolean): ScalarType {
@@ -48,6 +50,24 @@ export const SCALAR_TYPES: ReadonlyMap<string, ScalarType> = new Map(
     scalar('qword', 64, false),
   ].map((type) => [type.name, type]),
 );
+
+const WORDS: ReadonlySet<string> = new Set(['unsigned', 'signed', 'long', 'short', 'int', 'char']);
+
+/** The scalar that words of C name, in any order: `unsigned long int`. */
+export function scalarOfWords(words: readonly string[]): ScalarType | undefined {
+  const name = words.join(' ');
+  const known = SCALAR_TYPES.get(name);
+  if (known) return known;
+  if (words.length === 0 || !words.every((word) => WORDS.has(word))) {
+    // `unsigned u32` and the like.
+    const [sign, base] = words;
+    const type =
+      words.length === 2 && (sign === 'unsigned' || sign === 'signed') ? SCALAR_TYPES.get(base) : undefined;
+    return type && { name, bits: type.bits, signed: sign === 'signed' };
+  }
+  const bits = words.includes('char') ? 8 : words.includes('short') ? 16 : words.includes('long') ? 64 : 32;
+  return { name, bits, signed: !words.includes('unsigned') };
+}
 
 export function unsignedType(bits: number): ScalarType {
   return SCALAR_TYPES.get(`u${bits <= 8 ? 8 : bits <= 16 ? 16 : bits <= 32 ? 32 : 64}`) as ScalarType;

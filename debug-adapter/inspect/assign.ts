@@ -1,4 +1,5 @@
 /** Writing to registers, VMCS fields and memory. */
+import type { DebugAddress } from '../../emulator/index.ts';
 import type { SessionContext } from '../context.ts';
 import { dapError } from '../errors.ts';
 import { extractPart, insertPart, type Place } from '../expressions/evaluate.ts';
@@ -26,13 +27,12 @@ export async function assign(
   context.requireStop();
   try {
     if (place.kind === 'memory') {
-      await writeMemory(
-        context,
-        vcpu,
-        place.address,
-        littleEndian(fitting(value, place.size * 8), place.size),
-      );
-      return BigInt.asUintN(place.size * 8, value);
+      const { address, size, part } = place;
+      let bits = fitting(value, part?.bits ?? size * 8);
+      if (part)
+        bits = insertPart(await readMemory(context, vcpu, address, size), part.shift, part.bits, bits);
+      await writeMemory(context, vcpu, address, littleEndian(bits, size));
+      return BigInt.asUintN(part?.bits ?? size * 8, value);
     }
     const part = fitting(value, place.bits);
     const name = place.kind === 'register' ? place.name : place.key;
@@ -76,6 +76,16 @@ export function othersChanged(context: SessionContext): void {
 
 async function readRegister(context: SessionContext, vcpu: number, name: string): Promise<bigint> {
   return findRegister(await context.view(vcpu).registers(), name.toLowerCase()) ?? 0n;
+}
+
+async function readMemory(
+  context: SessionContext,
+  vcpu: number,
+  address: DebugAddress,
+  size: number,
+): Promise<bigint> {
+  const bytes = await context.requireDebuggee().machine.readMemory(vcpu, address, size);
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }
 
 async function readField(context: SessionContext, vcpu: number, key: string): Promise<bigint> {

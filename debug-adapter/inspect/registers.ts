@@ -1,6 +1,7 @@
 /** Registers and VMCS fields as variables of the protocol. */
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
 import type { DecodedField, RegisterValue, VmcsFieldValue } from '../../emulator/index.ts';
+import type { VariableList } from '../context.ts';
 import type { Place } from '../expressions/evaluate.ts';
 import { formatWhole, hex } from '../expressions/format.ts';
 import type { NumberFormat } from '../protocol/custom.ts';
@@ -14,7 +15,11 @@ export interface InspectedVariable {
   readonly memoryReference?: string;
   readonly place?: Place;
   readonly hint?: P.VariablePresentationHint;
-  readonly children?: () => Promise<readonly InspectedVariable[]> | readonly InspectedVariable[];
+  readonly children?: VariableList;
+  /** How many elements `children` has, by number. */
+  readonly indexed?: number;
+  /** Bytes of a floating-point number, which is assigned as one. */
+  readonly floatSize?: 4 | 8;
 }
 
 const READ_ONLY: P.VariablePresentationHint = { attributes: ['readOnly'] };

@@ -1,8 +1,9 @@
 /** The lists of variables behind the scopes of a frame. They read anew each time, so that an edit shows. */
 import type { SessionContext, VariableList } from '../context.ts';
 import { groupVmcsFields, type InspectedVariable, registerVariable, vmcsVariable } from './registers.ts';
-import { frameRegisters } from './scope.ts';
+import { type FrameReading, frameRegisters, readingOf } from './scope.ts';
 import type { Frame } from './stack.ts';
+import { expressionOfName, showObject, unreadable, type ValueFormat } from './variables.ts';
 
 /** One group of registers; a caller's frame shows the general ones as they were saved. */
 export function registerScope(
@@ -37,6 +38,52 @@ export function vmcsScope(context: SessionContext, vcpu: number): VariableList {
       }),
     );
   };
+}
+
+/** Reads variables of a frame, now and each time something is opened later. */
+export function readerOf(
+  context: SessionContext,
+  vcpu: number,
+  frame: Frame | undefined,
+  format: ValueFormat = context.numberFormat,
+): <T>(compute: (reading: FrameReading) => T) => Promise<T> {
+  return (compute) =>
+    context.view(vcpu).read((state) => compute(readingOf(state, context.requireDebuggee(), frame, format)));
+}
+
+/** Parameters and variables of a frame's function, those of inner blocks last. */
+export function localScope(context: SessionContext, vcpu: number, frame: Frame): VariableList {
+  const read = readerOf(context, vcpu, frame);
+  return () =>
+    read((reading) => {
+      const locals = reading.names.locals();
+      return locals.map(({ name, type, entry }, index) => {
+        const isShadowed = locals.findLastIndex((other) => other.name === name) !== index;
+        const expression = isShadowed ? undefined : expressionOfName(name);
+        try {
+          return showObject(reading, read, {
+            name,
+            object: reading.names.object({ entry, type }),
+            expression,
+          });
+        } catch (error) {
+          return unreadable(name, type, error);
+        }
+      });
+    });
+}
+
+/** The variables that the source file of a frame's code defines outside of functions. */
+export function staticScope(context: SessionContext, vcpu: number, frame: Frame): VariableList {
+  const read = readerOf(context, vcpu, frame);
+  return () =>
+    read((reading) =>
+      reading.names
+        .statics()
+        .map(({ name, object }) =>
+          showObject(reading, read, { name, object, expression: expressionOfName(name) }),
+        ),
+    );
 }
 
 /** A list whose variables, when opened, are found again in it: what is shown inside is never old. */

@@ -16,6 +16,12 @@ export interface Frame {
   readonly position: SourcePosition | undefined;
   /** Inlined into the next frame, with which it shares the registers. */
   readonly isInlined: boolean;
+  /** Which of the frames that share the registers: 0 is the innermost. */
+  readonly inline: number;
+  /** Linear address to look up variables at: within the call instruction for a caller. */
+  readonly lookup: bigint;
+  /** The next frame with registers of its own. */
+  readonly caller: () => Frame | undefined;
 }
 
 /** Deeper than this a stack is damaged or recursion has run away. */
@@ -69,9 +75,10 @@ export function walkStack(state: MachineState, program: Program): Frame[] {
   const frames: Frame[] = [];
   let registers: FrameRegisters | undefined = currentRegisters(state.registers());
   for (let depth = 0; registers !== undefined && depth < DEEPEST_STACK; depth++) {
-    frames.push(...framesAt(registers, depth, mode, program));
-    const caller = unwind(registers, program, mode, readMemory);
-    registers = caller && isPlausible(registers, caller, mode, readMemory) ? caller : undefined;
+    const caller = () => frames.find((frame) => frame.depth === depth + 1);
+    frames.push(...framesAt(registers, { depth, caller }, mode, program));
+    const next = unwind(registers, program, mode, readMemory);
+    registers = next && isPlausible(registers, next, mode, readMemory) ? next : undefined;
   }
   return frames;
 }
@@ -81,21 +88,27 @@ function linearAddress(address: bigint, mode: CodeMode): bigint {
 }
 
 /** The frames of one set of registers: what is inlined there, then the function itself. */
-function framesAt(registers: FrameRegisters, depth: number, mode: CodeMode, program: Program): Frame[] {
+function framesAt(
+  registers: FrameRegisters,
+  place: Pick<Frame, 'depth' | 'caller'>,
+  mode: CodeMode,
+  program: Program,
+): Frame[] {
   const address = linearAddress(registers.values[RIP] ?? 0n, mode);
   const lookup = linearAddress(lookupAddress(registers) ?? 0n, mode);
-  const common = { depth, registers, address };
+  const common = { ...place, registers, address, lookup };
   const found = program.functionAt(lookup);
   if (found) {
-    return found.frames.map(({ name, linkageName, position, isInlined }) => ({
+    return found.frames.map(({ name, linkageName, position, isInlined }, inline) => ({
       ...common,
+      inline,
       name: name ?? linkageName ?? program.describe(lookup) ?? '??',
       position,
       isInlined,
     }));
   }
   const name = program.describe(lookup) ?? `0x${address.toString(16)}`;
-  return [{ ...common, name, position: program.addressToLine(lookup), isInlined: false }];
+  return [{ ...common, name, position: program.addressToLine(lookup), isInlined: false, inline: 0 }];
 }
 
 type ReadMemory = (address: bigint, size: number) => Uint8Array | undefined;

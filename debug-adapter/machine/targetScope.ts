@@ -14,10 +14,7 @@ export interface MachineState {
 /** Machine-specific registers are reached as `msr.name` and by their bare names. */
 const MSR_GROUP = 'msr';
 
-export function machineScope(
-  state: MachineState,
-  symbol: (name: string) => bigint | undefined,
-): ExpressionScope {
+export function machineScope(state: MachineState): ExpressionScope {
   const find = (name: string, group?: string): NamedValue | undefined => {
     for (const { key, registers } of state.registers()) {
       if (group !== undefined && key !== group) continue;
@@ -42,7 +39,6 @@ export function machineScope(
         ? { name: field.key, value, bits: field.bits, fields: field.fields }
         : undefined;
     },
-    symbol,
     readMemory: (address, count) => state.readMemory(address, count),
   };
 }
@@ -50,13 +46,10 @@ export function machineScope(
 export function targetScope(target: DebugTarget, vcpu: number): ExpressionScope {
   let registers: readonly RegisterGroup[] | undefined;
   let vmcs: readonly VmcsFieldValue[] | undefined;
-  return machineScope(
-    {
-      register: (name) => target.register(vcpu, name.toUpperCase()),
-      registers: () => (registers ??= target.registers(vcpu)),
-      vmcs: () => (vmcs ??= target.vmcs(vcpu)),
-      readMemory: (address, count) => target.readMemory(vcpu, address, count),
-    },
-    () => undefined,
-  );
+  return machineScope({
+    register: (name) => target.register(vcpu, name.toUpperCase()),
+    registers: () => (registers ??= target.registers(vcpu)),
+    vmcs: () => (vmcs ??= target.vmcs(vcpu)),
+    readMemory: (address, count) => target.readMemory(vcpu, address, count),
+  });
 }

@@ -11,9 +11,9 @@ import {
   type LineLocation,
   type NamedFunction,
   ProgramSymbols,
-  type ProgramVariable,
 } from '../symbols/program.ts';
 import { SymbolTable } from '../symbols/symbolTable.ts';
+import type { ProgramValues } from '../symbols/values.ts';
 
 export interface SymbolInput {
   readonly path: string;
@@ -95,8 +95,14 @@ export class Program {
     return entries;
   }
 
-  variable(name: string): ProgramVariable | undefined {
-    return this.#first((file) => file.variablesByName(name)[0]);
+  /** The variables of the file that an address is in. */
+  valuesAt(address: bigint): ProgramValues | undefined {
+    return this.#first((file) => (file.functionAt(address) ? file.values : undefined));
+  }
+
+  /** The first answer of a file about variables and types. */
+  firstOfValues<T>(query: (values: ProgramValues) => T | undefined): T | undefined {
+    return this.#first((file) => query(file.values));
   }
 
   /** The symbol an address is in, if it is within its size or, without one, close behind. */

@@ -1,23 +1,15 @@
 /** setBreakpoints and its relatives: each replaces one list and tells the machine. */
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
-import type { Binding, BreakpointWish } from '../breakpoints/breakpoints.ts';
+import type { Binding, BreakpointWish, NamesAt } from '../breakpoints/breakpoints.ts';
 import type { SessionContext } from '../context.ts';
 import { exitsOfFilter, parseExitReasons } from '../control/exceptions.ts';
-import type { SymbolNames } from '../expressions/bind.ts';
-import { scalarOf } from '../inspect/scope.ts';
+import { namesAt } from '../inspect/programNames.ts';
 import { parseMemoryReference } from '../memoryReference.ts';
 
-export function conditionNames(context: SessionContext): SymbolNames {
+/** What the names in conditions mean: at an address, or where none is known. */
+export function conditionNames(context: SessionContext): NamesAt {
   const { program, registerNames } = context.requireDebuggee();
-  return {
-    isRegister: (name) => registerNames.has(name),
-    symbol: (name) => program.symbol(name),
-    variable: (name) => {
-      const variable = program.variable(name);
-      const type = variable && scalarOf(variable.typeName);
-      return type && { address: variable.address, type };
-    },
-  };
+  return (address) => namesAt(program, address, (name) => registerNames.has(name));
 }
 
 /** Replaces one list of breakpoints and tells the machine. */

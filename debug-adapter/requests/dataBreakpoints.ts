@@ -2,9 +2,10 @@
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
 import type { Binding, WatchedData } from '../breakpoints/breakpoints.ts';
 import type { SessionContext } from '../context.ts';
-import { evaluate, type Place } from '../expressions/evaluate.ts';
+import type { Place } from '../expressions/evaluate.ts';
 import { parseExpression } from '../expressions/parser.ts';
-import { frameScope } from '../inspect/scope.ts';
+import { evaluateInFrame } from '../inspect/scope.ts';
+import { readerOf } from '../inspect/scopes.ts';
 import { formatMemoryReference, parseMemoryReference } from '../memoryReference.ts';
 import type { VmcsRequests } from '../protocol/vmcs.ts';
 import { replaceBreakpoints } from './breakpoints.ts';
@@ -36,10 +37,7 @@ export async function dataBreakpointInfo(
   }
   const expression = parseExpression(name);
   const { vcpu, frame } = await context.frame(frameId);
-  const { program } = context.requireDebuggee();
-  const value = await context
-    .view(vcpu)
-    .read((state) => evaluate(expression, frameScope(state, program, frame)));
+  const value = await readerOf(context, vcpu, frame)((reading) => evaluateInFrame(expression, reading));
   return infoOf(context, value.place, name);
 }
 

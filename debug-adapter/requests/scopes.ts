@@ -1,8 +1,8 @@
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
-import type { SessionContext } from '../context.ts';
-import { registerScope, vmcsScope } from '../inspect/scopes.ts';
+import type { SessionContext, VariableList } from '../context.ts';
+import { localScope, readerOf, registerScope, staticScope, vmcsScope } from '../inspect/scopes.ts';
 
-/** Groups of registers after the first are only read when somebody opens them. */
+/** What the program calls its own comes first; the other groups are read when somebody opens them. */
 export async function scopes(
   context: SessionContext,
   { frameId }: P.ScopesArguments,
@@ -10,24 +10,24 @@ export async function scopes(
   const { vcpu, frame } = await context.frame(frameId);
   const container = { vcpu, frameId };
   const groups = await context.view(vcpu).registers();
-  const result: P.Scope[] = groups.map(({ key, title }) => ({
-    name: title,
-    expensive: key !== 'general',
-    ...(key === 'general' && { presentationHint: 'registers' }),
-    variablesReference: context.variables.create({
-      ...container,
-      list: registerScope(context, vcpu, frame, key),
-    }),
+  const result: P.Scope[] = [];
+  const scope = (name: string, list: VariableList, more: Pick<P.Scope, 'expensive' | 'presentationHint'>) =>
+    result.push({ name, ...more, variablesReference: context.variables.create({ ...container, list }) });
+  const read = readerOf(context, vcpu, frame);
+  const { hasLocals, hasStatics } = await read(({ names }) => ({
+    hasLocals: names.locals().length > 0,
+    hasStatics: names.hasStatics(),
   }));
-  const fields = await context.view(vcpu).vmcs();
-  if (fields.length > 0) {
-    const list = vmcsScope(context, vcpu);
-    result.push({
-      name: 'VMCS',
-      expensive: true,
-      variablesReference: context.variables.create({ ...container, list }),
+  if (hasLocals)
+    scope('Locals', localScope(context, vcpu, frame), { expensive: false, presentationHint: 'locals' });
+  if (hasStatics) scope('Statics', staticScope(context, vcpu, frame), { expensive: true });
+  for (const { key, title } of groups)
+    scope(title, registerScope(context, vcpu, frame, key), {
+      expensive: key !== 'general',
+      ...(key === 'general' && { presentationHint: 'registers' }),
     });
-  }
+  const fields = await context.view(vcpu).vmcs();
+  if (fields.length > 0) scope('VMCS', vmcsScope(context, vcpu), { expensive: true });
   return { scopes: result };
 }
 
@@ -36,9 +36,12 @@ export async function variables(
   args: P.VariablesArguments,
 ): Promise<P.VariablesResponse['body']> {
   const container = context.requireContainer(args.variablesReference);
-  const all = await container.list();
-  const start = args.start ?? 0;
-  const shown =
-    args.filter === 'indexed' ? [] : all.slice(start, args.count ? start + args.count : undefined);
+  const { start = 0, count, filter } = args;
+  if (container.isIndexed) {
+    const elements = filter === 'named' ? [] : await container.list({ start, count });
+    return { variables: elements.map((variable) => context.show(variable, container)) };
+  }
+  const all = filter === 'indexed' ? [] : await container.list();
+  const shown = all.slice(start, count ? start + count : undefined);
   return { variables: shown.map((variable) => context.show(variable, container)) };
 }

@@ -1,11 +1,11 @@
 /** Requests of the VMCS view: see protocol/vmcs.ts. */
 import type { SessionContext } from '../context.ts';
 import { dapError } from '../errors.ts';
-import { evaluate } from '../expressions/evaluate.ts';
 import { hex } from '../expressions/format.ts';
 import { parseExpression } from '../expressions/parser.ts';
 import { assign, othersChanged } from '../inspect/assign.ts';
-import { frameScope } from '../inspect/scope.ts';
+import { evaluateInFrame } from '../inspect/scope.ts';
+import { readerOf } from '../inspect/scopes.ts';
 import { vmcsGroups } from '../inspect/vmcsRows.ts';
 import type { VmcsRequests } from '../protocol/vmcs.ts';
 
@@ -35,12 +35,15 @@ export async function setVmcsField(
   { threadId, key, value, part }: Args<'hvm/setVmcsField'>,
 ): Body<'hvm/setVmcsField'> {
   const vcpu = context.vcpuOf(threadId);
-  const { program } = context.requireDebuggee();
   const view = context.view(vcpu);
   const field = (await view.vmcs()).find((candidate) => candidate.key === key);
   if (field === undefined) throw dapError('unknownVariable', { name: key });
   const expression = parseExpression(value);
-  const computed = await view.read((state) => evaluate(expression, frameScope(state, program, undefined)));
+  const computed = await readerOf(
+    context,
+    vcpu,
+    undefined,
+  )((reading) => evaluateInFrame(expression, reading));
   const { bit: shift, width: bits } = part ?? { bit: 0, width: field.bits };
   const after = await assign(context, vcpu, { kind: 'vmcs', key, shift, bits }, computed.value);
   othersChanged(context);

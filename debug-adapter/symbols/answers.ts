@@ -1,4 +1,5 @@
 /** What ProgramSymbols answers, in addresses of the running program. */
+import type { ProgramType } from './dwarf/types.ts';
 import type { ElfSymbol } from './symbolTable.ts';
 
 export interface AddressRange {
@@ -72,3 +73,29 @@ export interface SymbolAt {
   readonly offset: number;
   readonly symbol: ElfSymbol;
 }
+
+/** What holds a value, or a part of one. */
+export type ValueSource =
+  | { readonly kind: 'memory'; readonly address: bigint }
+  /** A register in lower case: of the frame, which may not know it. */
+  | { readonly kind: 'register'; readonly name: string }
+  /** The value itself, little-endian; at least as long as what it is a value of, when it is a scalar. */
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  /** A pointer that has been optimized away, to `offset` bytes into a variable that may still be described. */
+  | {
+      readonly kind: 'implicitPointer';
+      readonly target: { readonly entry: number; readonly type: ProgramType } | undefined;
+      readonly offset: number;
+    };
+
+/** The next `bits` of a value: bits of a source from `offset` on, or optimized away. */
+export interface ValuePiece {
+  readonly bits: number;
+  readonly offset: number;
+  readonly source: ValueSource | undefined;
+}
+
+export type ValueLocation =
+  | ValueSource
+  | { readonly kind: 'pieces'; readonly pieces: readonly ValuePiece[] }
+  | { readonly kind: 'optimizedOut' };

@@ -3,7 +3,7 @@
  *
  * @see DWARF 5, section 6.4.3 "Call Frame Instruction Usage", section 6.4.4 "Call Frame Calling Address"
  */
-import { addressOfBigInt } from './address.ts';
+import { type Address, addressOfBigInt } from './address.ts';
 import { CallFrameSection, type FrameDescription } from './cfiEntries.ts';
 import { type Block, type FrameRules, type RegisterRule, rulesAt } from './cfiRules.ts';
 import { type ExpressionContext, evaluateExpression, type ReadMemory } from './dwarf/expression.ts';
@@ -42,18 +42,37 @@ export class CallFrames {
     if (rip === undefined) return { kind: 'unknown', why: 'the instruction pointer is not known' };
     const address = addressOfBigInt(rip - this.loadBias);
     try {
-      for (const section of this.sections) {
-        const description = section.find(address);
-        if (!description) continue;
-        return new Unwinder(section, description, frame, readMemory).unwind(
-          rulesAt(section, description, address),
-        );
-      }
+      const found = this.rulesAt(address);
+      if (found) return new Unwinder(found.section, found.description, frame, readMemory).unwind(found.rules);
     } catch (error) {
       if (!(error instanceof SymbolsError)) throw error;
       return { kind: 'unknown', why: error.message };
     }
     return { kind: 'unknown', why: 'no unwind information for this code' };
+  }
+
+  /** The canonical frame address of a frame: the stack pointer before the call that made it. */
+  canonicalFrameAddress(frame: FrameRegisters, readMemory: ReadMemory): bigint | undefined {
+    const rip = lookupAddress(frame);
+    const found = rip === undefined ? undefined : this.rulesAt(addressOfBigInt(rip - this.loadBias));
+    return found && new Unwinder(found.section, found.description, frame, readMemory).cfa(found.rules);
+  }
+
+  /** How the canonical frame address is computed at an address, where that is a register plus an offset. */
+  canonicalFrameRule(address: bigint): { readonly register: number; readonly offset: number } | undefined {
+    const found = this.rulesAt(addressOfBigInt(address - this.loadBias));
+    const cfa = found?.rules.cfa;
+    if (cfa?.kind !== 'register') return undefined;
+    const register = found?.description.common.numbering.toRegister(cfa.register);
+    return register === undefined ? undefined : { register, offset: cfa.offset };
+  }
+
+  private rulesAt(address: Address) {
+    for (const section of this.sections) {
+      const description = section.find(address);
+      if (description) return { section, description, rules: rulesAt(section, description, address) };
+    }
+    return undefined;
   }
 }
 
@@ -112,7 +131,7 @@ class Unwinder {
     return { kind: 'caller', frame: { values, isReturnAddress: !common.isSignalFrame }, cfa };
   }
 
-  private cfa({ cfa }: FrameRules): bigint {
+  cfa({ cfa }: FrameRules): bigint {
     if (!cfa) throw new SymbolsError('damagedDebugInfo', `${this.section.name} has no rule for the CFA`);
     if (cfa.kind === 'expression') return this.evaluate(cfa.block, []);
     const base = this.context.register(cfa.register);

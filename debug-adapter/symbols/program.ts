@@ -42,8 +42,12 @@ import { SymbolsError } from './errors.ts';
 import { Problems } from './problems.ts';
 import type { FrameRegisters } from './registers.ts';
 import { type ElfSymbol, SymbolTable } from './symbolTable.ts';
+import { ProgramValues } from './values.ts';
 
 export type * from './answers.ts';
+export type { LocalVariable } from './dwarf/locals.ts';
+export type { TypeNamespace } from './dwarf/typeIndex.ts';
+export type { Member, ProgramType, RecordType, StaticMember } from './dwarf/types.ts';
 
 export interface OpenOptions {
   readonly inflate: Inflate;
@@ -55,6 +59,8 @@ export class ProgramSymbols {
   readonly path: string;
   readonly elf: Elf;
   readonly loadBias: bigint;
+  /** Variables of the source language. */
+  readonly values: ProgramValues;
   private readonly defects = new Problems();
   private readonly dwarf: Dwarf;
   private readonly symbols: SymbolTable;
@@ -68,6 +74,7 @@ export class ProgramSymbols {
     this.dwarf = new Dwarf(elf, this.defects);
     this.symbols = new SymbolTable(elf);
     this.callFrames = new CallFrames(elf, loadBias, this.defects);
+    this.values = new ProgramValues(this.dwarf, this.callFrames, loadBias, () => this.debugNames());
   }
 
   static open(file: SymbolFile, options: OpenOptions): ProgramSymbols {
@@ -327,6 +334,7 @@ export class ProgramSymbols {
       const expression = bytes.subarray(die.values[i], die.values[i] + die.lengths[i]);
       const location = evaluateExpression(expression, {
         addressSize: unit.header.addressSize,
+        loadBias: this.loadBias,
         readMemory: () => undefined,
         register: () => undefined,
         indexedAddress: (index) => bigIntOfAddress(unit.indexedAddress(index)),
@@ -336,7 +344,7 @@ export class ProgramSymbols {
       return {
         name: this.text(entity.name),
         linkageName: this.text(entity.linkageName),
-        address: BigInt.asUintN(64, location.address + this.loadBias),
+        address: BigInt.asUintN(64, location.address),
         typeName: typeName(dwarf, entity.type),
         declaration: this.declaration(entity),
         isExternal: entity.external,

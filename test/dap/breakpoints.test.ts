@@ -39,7 +39,7 @@ describe('a breakpoint on a line', () => {
 
   it('stops when its condition holds', async () => {
     const { talk } = await withBreakpoints([{ line: 25, condition: 'counter == 5' }]);
-    expect(await talk.evaluate('counter')).toBe('0x5');
+    expect(await talk.evaluate('counter')).toBe('5');
     expect((await talk.runs('continue')).event).toBe('terminated');
   });
 
@@ -49,7 +49,7 @@ describe('a breakpoint on a line', () => {
     ['%3', 5n],
   ])('with the hit count %s stops when counter is %d', async (hitCondition, counter) => {
     const { talk } = await withBreakpoints([{ line: 25, hitCondition }]);
-    expect(BigInt(await talk.evaluate('counter'))).toBe(counter);
+    expect(BigInt(await talk.evaluate('counter,d'))).toBe(counter);
   });
 
   it('with a message prints it and goes on', async () => {
@@ -132,7 +132,7 @@ describe('a breakpoint on a line', () => {
       breakpoints: [{ line: 25, hitCondition: '=2' }],
     });
     await talk.runs('continue');
-    expect(await talk.evaluate('counter')).toBe('0x1');
+    expect(await talk.evaluate('counter')).toBe('1');
   });
 });
 

@@ -118,7 +118,7 @@ describe('restart', () => {
       });
       expect((await changed).body).toMatchObject({ reason: 'changed', breakpoint: { verified: true } });
       expect((await stopped).body).toMatchObject({ reason: 'function breakpoint' });
-      expect(await talk.evaluate('counter')).toBe('0x0');
+      expect(await talk.evaluate('counter')).toBe('0');
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -103,7 +103,7 @@ describe('a variable in memory', () => {
       reason: 'data breakpoint',
       description: 'counter changed from 0x0 to 0x1',
     });
-    expect(await talk.evaluate('counter')).toBe('0x1');
+    expect(await talk.evaluate('counter')).toBe('1');
     const address = /at (0x[0-9a-f]+)/.exec(info.description)?.[1] as string;
     expect(
       await talk.request('dataBreakpointInfo', { name: address, asAddress: true, bytes: 4 }),

@@ -65,7 +65,7 @@ describe('variables', () => {
     expect(find(variables, 'RDI')).toMatchObject({ value: '1', memoryReference: '0x1' });
     expect(find(variables, 'RIP').value).toMatch(/^10\d{5} <square\+0x[0-9a-f]+>$/);
     expect(await talk.evaluate('rdi + 0x1f')).toBe('32');
-    expect(await talk.evaluate('numbers')).toBe('0x101000 <numbers>');
+    expect(await talk.evaluate('&numbers')).toBe('0x101000 <numbers>');
     await talk.request('hvm/setNumberFormat', { format: 'hexadecimal' });
     expect(await talk.evaluate('rdi + 0x1f')).toBe('0x20');
     const wrong = { format: 'octal' as 'decimal' };
@@ -119,10 +119,11 @@ describe('variables', () => {
 
 describe('evaluate', () => {
   it.each([
-    ['counter', '0x0'],
-    ['numbers', '0x101000 <numbers>'],
+    ['counter', '0'],
+    ['numbers', '{1, 2, 3, 4}'],
+    ['&numbers', '0x101000 <numbers>'],
     ['((i32*)numbers)[2]', '3'],
-    ['*greeting', '72 (0x48)'],
+    ['*greeting', "72 'H'"],
     ['edi', '1'],
     ['$rdi == 1 && cr0.pg', '1'],
     ['msr.ia32_efer.lma', '1'],
@@ -163,8 +164,8 @@ describe('evaluate', () => {
 
   it('assigns in the console, and only there', async () => {
     const talk = await atSquare();
-    expect(await talk.evaluate('counter = 0x77', 'repl')).toBe('0x77');
-    expect(await talk.evaluate('counter', 'watch')).toBe('0x77');
+    expect(await talk.evaluate('counter = 0x77', 'repl')).toBe('0x77 (119)');
+    expect(await talk.evaluate('counter', 'watch')).toBe('0x77 (119)');
     expect(await talk.failure('evaluate', { expression: 'counter = 1', context: 'watch' })).toContain(
       '"=" has no meaning in an expression',
     );
@@ -178,7 +179,7 @@ describe('evaluate', () => {
     expect(
       await talk.request('setExpression', { expression: '((i32*)numbers)[1]', value: '-5' }),
     ).toMatchObject({ value: '-5 (0xfffffffb)' });
-    expect(await talk.evaluate('[numbers + 4]:4')).toBe('0xfffffffb (4294967291)');
+    expect(await talk.evaluate('[numbers + 1]:4')).toBe('0xfffffffb (4294967291)');
     expect(await talk.failure('setExpression', { expression: '1 + 2', value: '3' })).toBe(
       '"1 + 2" cannot be assigned to.',
     );

@@ -43,7 +43,7 @@ describe('memory', () => {
     expect(await talk.request('writeMemory', { memoryReference: 'gpa:0x101000', offset: 4, data })).toEqual({
       bytesWritten: 2,
     });
-    expect(await talk.evaluate('[numbers + 4]:4')).toBe('0x809 (2057)');
+    expect(await talk.evaluate('[numbers + 1]:4')).toBe('0x809 (2057)');
     expect(events).toEqual([
       { memoryReference: '0x101000', offset: 0, count: 16 },
       { memoryReference: 'gpa:0x101000', offset: 0, count: 24 },

@@ -1,7 +1,29 @@
 import type { ByteReader } from '../byteReader.ts';
 import { hex, SymbolsError } from '../errors.ts';
 import type { Abbreviation, AbbreviationTable, AttributePool } from './abbreviations.ts';
-import { DW_AT_sibling, DW_FORM_implicit_const } from './constants.ts';
+import {
+  DW_AT_sibling,
+  DW_FORM_block,
+  DW_FORM_block1,
+  DW_FORM_block2,
+  DW_FORM_block4,
+  DW_FORM_data1,
+  DW_FORM_data2,
+  DW_FORM_data4,
+  DW_FORM_data8,
+  DW_FORM_exprloc,
+  DW_FORM_flag,
+  DW_FORM_implicit_const,
+  DW_FORM_indirect,
+  DW_FORM_ref_addr,
+  DW_FORM_ref_udata,
+  DW_FORM_ref1,
+  DW_FORM_ref2,
+  DW_FORM_ref4,
+  DW_FORM_ref8,
+  DW_FORM_sdata,
+  DW_FORM_udata,
+} from './constants.ts';
 import type { FormReader } from './forms.ts';
 
 const NULL_ENTRY: Abbreviation = {
@@ -132,6 +154,39 @@ export class DieReader {
     return i < 0 ? undefined : this.values[i];
   }
 
+  /** After `decode`: the exact value of a constant attribute; undefined when it is of another class. */
+  constant(name: number): bigint | undefined {
+    const i = this.find(name);
+    if (i < 0) return undefined;
+    switch (this.forms[i]) {
+      case DW_FORM_data8:
+      case DW_FORM_udata:
+      case DW_FORM_sdata:
+        return Number.isSafeInteger(this.values[i]) ? BigInt(this.values[i]) : this.wideConstant(i);
+      case DW_FORM_data1:
+      case DW_FORM_data2:
+      case DW_FORM_data4:
+      case DW_FORM_flag:
+      case DW_FORM_implicit_const:
+        return BigInt(this.values[i]);
+      default:
+        return undefined;
+    }
+  }
+
+  /** After `decode`: the bytes of a block or an expression; undefined when the attribute is of another class. */
+  block(name: number): Uint8Array | undefined {
+    const i = this.find(name);
+    if (i < 0 || !BLOCKS.has(this.forms[i])) return undefined;
+    return this.reader.bytes.subarray(this.values[i], this.values[i] + this.lengths[i]);
+  }
+
+  /** After `decode`: the entry a reference attribute names; undefined when it is of another class. */
+  reference(name: number): number | undefined {
+    const i = this.find(name);
+    return i >= 0 && REFERENCES.has(this.forms[i]) ? this.values[i] : undefined;
+  }
+
   /** Where the entry after all children of the current one starts, if the entry says so. */
   sibling(): number | undefined {
     if ((this.abbreviation.has & (1 << DW_AT_sibling)) === 0) return undefined;
@@ -144,7 +199,36 @@ export class DieReader {
       );
     return sibling;
   }
+
+  /** A constant beyond what a number holds, read again from its place. */
+  private wideConstant(index: number): bigint {
+    const { start } = this.abbreviation;
+    const { forms } = this.pool;
+    const { reader } = this;
+    reader.position = this.attributes;
+    for (let i = 0; i < index; i++) this.formReader.skip(forms[start + i]);
+    if (forms[start + index] === DW_FORM_indirect) reader.skipLeb();
+    if (this.forms[index] === DW_FORM_data8) return reader.bigU64();
+    return this.forms[index] === DW_FORM_udata ? reader.bigUleb() : reader.bigSleb();
+  }
 }
+
+const BLOCKS: ReadonlySet<number> = new Set([
+  DW_FORM_block,
+  DW_FORM_block1,
+  DW_FORM_block2,
+  DW_FORM_block4,
+  DW_FORM_exprloc,
+]);
+
+const REFERENCES: ReadonlySet<number> = new Set([
+  DW_FORM_ref_addr,
+  DW_FORM_ref1,
+  DW_FORM_ref2,
+  DW_FORM_ref4,
+  DW_FORM_ref8,
+  DW_FORM_ref_udata,
+]);
 
 /**
  * Visits the entries of a unit from `start` (a root) in order. `visit` says whether to look at the

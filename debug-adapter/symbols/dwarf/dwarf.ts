@@ -39,6 +39,7 @@ export class Dwarf {
   private addressIndex: RangeIndex | undefined;
   private fileIndex: Map<number, number[]> | undefined;
   private readonly filesByLineTable = new Map<number, UnitFiles | undefined>();
+  private signatures: Map<bigint, number> | undefined;
   private readonly lineTables = new Map<number, LineTable | undefined>();
   private readonly functionTables = new Map<number, FunctionTable | undefined>();
 
@@ -131,6 +132,17 @@ export class Dwarf {
   /** Makes `sources` complete. */
   readAllFiles(): void {
     this.buildFileIndex();
+  }
+
+  /** The entry of the type that a signature, by its position in .debug_info, names; those of DWARF 4 are elsewhere. */
+  typeOfSignature(position: number): number | undefined {
+    const section = this.sections.get('info');
+    if (!this.signatures) {
+      this.signatures = new Map();
+      for (const { header, isTypeUnit } of this.units)
+        if (isTypeUnit) this.signatures.set(section.reader(header.signature).bigU64(), header.typeOffset);
+    }
+    return this.signatures.get(section.reader(position).bigU64());
   }
 
   attempt<T>(read: () => T): T | undefined {

@@ -63,7 +63,7 @@ export function readEntity(dwarf: Dwarf, offset: number): Entity {
   followEntity(dwarf, offset, (die, unit) => {
     if (entity.name === NO_STRING) entity.name = unit.stringOf(die, DW_AT_name);
     if (entity.linkageName === NO_STRING) entity.linkageName = linkageNameOf(unit, die);
-    if (entity.type === -1) entity.type = typeOf(die);
+    if (entity.type === -1) entity.type = typeOf(dwarf, die);
     entity.external ||= die.number(DW_AT_external) === 1;
     const line = die.number(DW_AT_decl_line);
     if (entity.declarationLine === 0 && line !== undefined) {

@@ -142,12 +142,39 @@ describe('a DWARF expression', () => {
     expect(errorOf(lit(1), lit(0), op.DW_OP_div)).toMatch(/DW_OP_div divides by zero/);
     expect(errorOf(op.DW_OP_breg0 + 1, 0)).toMatch(/Register 1 is not known/);
     expect(errorOf(lit(1), op.DW_OP_deref)).toMatch(/Memory at 0x1 cannot be read/);
-    expect(errorOf(op.DW_OP_reg0, op.DW_OP_piece, 4)).toMatch(/DW_OP_piece after the end.*pieces/);
+    expect(errorOf(op.DW_OP_reg0, op.DW_OP_lit0)).toMatch(/DW_OP_lit0 after the end/);
     expect(errorOf(op.DW_OP_push_object_address)).toMatch(/DW_OP_push_object_address is not supported here/);
     expect(errorOf(0x01)).toMatch(/DWARF operation 0x1 is not supported/);
     expect(errorOf(op.DW_OP_const2u, 1)).toMatch(/ends before/);
     expect(errorOf(op.DW_OP_skip, 0xfd, 0xff)).toMatch(/does not end/);
     const endless: ExpressionContext = { ...context, call: () => Uint8Array.of(op.DW_OP_call2, 0, 0) };
     expect(() => evaluateExpression(Uint8Array.of(op.DW_OP_call2, 0, 0), endless)).toThrow(/call each other/);
+  });
+
+  it('gives locations in pieces, some of which do not exist', () => {
+    const expression = [
+      ...[op.DW_OP_reg0 + 3, op.DW_OP_piece, 4, op.DW_OP_piece, 4],
+      ...[op.DW_OP_fbreg, 8, op.DW_OP_bit_piece, 5, 3],
+      ...[lit(7), op.DW_OP_stack_value, op.DW_OP_piece, 1],
+    ];
+    expect(evaluateExpression(Uint8Array.from(expression), context)).toEqual({
+      kind: 'pieces',
+      pieces: [
+        { bits: 32, offset: 0, location: { kind: 'register', register: 3 } },
+        { bits: 32, offset: 0, location: undefined },
+        { bits: 5, offset: 3, location: { kind: 'memory', address: 0x5008n } },
+        { bits: 8, offset: 0, location: { kind: 'value', value: 7n } },
+      ],
+    });
+  });
+
+  it('gives pointers that do not exist, and adds where the program was loaded', () => {
+    const pointer = Uint8Array.of(op.DW_OP_implicit_pointer, 0x10, 0, 0, 0, 0x7f);
+    expect(evaluateExpression(pointer, context)).toEqual({ kind: 'implicitPointer', die: 16, offset: -1 });
+    const address = Uint8Array.of(op.DW_OP_addr, 0, 0x10, 0, 0, 0, 0, 0, 0);
+    expect(evaluateExpression(address, { ...context, loadBias: 0x400n })).toEqual({
+      kind: 'memory',
+      address: 0x1400n,
+    });
   });
 });

@@ -1,6 +1,5 @@
 /**
  * Evaluates DWARF expressions: a stack machine over the registers and memory of a stopped program.
- * Locations in pieces, which only variables have, are refused by name.
  *
  * @see DWARF 5, section 2.5 "DWARF Expressions", section 2.6 "Location Descriptions"
  */
@@ -24,6 +23,10 @@ export type ReadMemory = (address: bigint, size: number) => Uint8Array | undefin
 /** What an expression may ask for. What is absent here makes the operation that needs it an error. */
 export interface ExpressionContext {
   readonly addressSize: 4 | 8;
+  /** Size of references to entries; 4 unless said. */
+  readonly offsetSize?: 4 | 8;
+  /** Where the program runs, less where it was linked: added to addresses in the expression. */
+  readonly loadBias?: bigint;
   readonly readMemory: ReadMemory;
   /** A register by its DWARF number; undefined when its value is not known in this frame. */
   readonly register: (number: number) => bigint | undefined;
@@ -41,15 +44,29 @@ export interface ExpressionContext {
   readonly baseType?: (offset: number) => { size: number; encoding: number };
 }
 
-export type Location =
+export type SimpleLocation =
   | { readonly kind: 'memory'; readonly address: bigint }
+  /** A register by its number in the file. */
   | { readonly kind: 'register'; readonly register: number }
   | { readonly kind: 'value'; readonly value: bigint }
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  /** A pointer that does not exist at run time, to `offset` bytes into what the entry `die` describes. */
+  | { readonly kind: 'implicitPointer'; readonly die: number; readonly offset: number };
+
+/** A part of an object: `bits` of it are at `location` from bit `offset` on, or nowhere. */
+export interface Piece {
+  readonly bits: number;
+  readonly offset: number;
+  readonly location: SimpleLocation | undefined;
+}
+
+export type Location = SimpleLocation | { readonly kind: 'pieces'; readonly pieces: readonly Piece[] };
 
 /** No expression of a compiler comes near; one of a hostile file may loop. */
 const MOST_STEPS = 10_000;
 const DEEPEST_CALL = 16;
+/** A piece for each bit of the largest vector register. */
+const MOST_PIECES = 512;
 
 const OPCODE_NAMES = new Map(Object.entries(op).map(([name, opcode]) => [opcode, name]));
 
@@ -71,7 +88,8 @@ export function evaluateExpression(
 class Machine {
   private readonly context: ExpressionContext;
   private readonly stack: StackValue[] = [];
-  private found: Location | undefined;
+  private found: SimpleLocation | undefined;
+  private readonly pieces: Piece[] = [];
   private readonly arithmetic: StackArithmetic;
   private steps = 0;
 
@@ -85,6 +103,7 @@ class Machine {
   }
 
   result(): Location {
+    if (this.pieces.length > 0) return { kind: 'pieces', pieces: this.pieces };
     return this.found ?? { kind: 'memory', address: this.pop().bits };
   }
 
@@ -95,11 +114,8 @@ class Machine {
     while (!reader.done) {
       const opcode = reader.u8();
       if (++this.steps > MOST_STEPS) throw new SymbolsError('expression', 'A DWARF expression does not end');
-      if (this.found && opcode !== op.DW_OP_nop && opcode !== op.DW_OP_GNU_uninit)
-        throw new SymbolsError(
-          'expression',
-          `${nameOf(opcode)} after the end of a location (locations in pieces)`,
-        );
+      if (this.found && !AFTER_LOCATION.has(opcode))
+        throw new SymbolsError('expression', `${nameOf(opcode)} after the end of a location`);
       const pushed = this.step(opcode, reader, depth);
       if (pushed !== undefined) this.push(pushed);
     }
@@ -117,7 +133,7 @@ class Machine {
       return this.register(opcode - op.DW_OP_breg0) + reader.bigSleb();
     switch (opcode) {
       case op.DW_OP_addr:
-        return context.addressSize === 4 ? BigInt(reader.u32()) : reader.bigU64();
+        return (context.addressSize === 4 ? BigInt(reader.u32()) : reader.bigU64()) + this.bias;
       case op.DW_OP_const1u:
         return BigInt(reader.u8());
       case op.DW_OP_const1s:
@@ -138,8 +154,9 @@ class Machine {
       case op.DW_OP_consts:
         return reader.bigSleb();
       case op.DW_OP_addrx:
-      case op.DW_OP_constx:
       case op.DW_OP_GNU_addr_index:
+        return this.need(context.indexedAddress, opcode)(reader.uleb()) + this.bias;
+      case op.DW_OP_constx:
       case op.DW_OP_GNU_const_index:
         return this.need(context.indexedAddress, opcode)(reader.uleb());
       case op.DW_OP_bregx: {
@@ -243,7 +260,7 @@ class Machine {
         this.run(this.need(context.call, opcode)(reader.u32(), true), depth + 1);
         return undefined;
       case op.DW_OP_call_ref:
-        this.run(this.need(context.call, opcode)(reader.u32(), false), depth + 1);
+        this.run(this.need(context.call, opcode)(this.reference(reader), false), depth + 1);
         return undefined;
 
       case op.DW_OP_const_type:
@@ -294,12 +311,44 @@ class Machine {
         this.found = { kind: 'bytes', bytes: reader.bytes.subarray(start, start + size) };
         return undefined;
       }
+      case op.DW_OP_implicit_pointer:
+      case op.DW_OP_GNU_implicit_pointer: {
+        const die = this.reference(reader);
+        this.found = { kind: 'implicitPointer', die, offset: reader.sleb() };
+        return undefined;
+      }
+      case op.DW_OP_piece:
+        this.piece(reader.uleb() * 8, 0);
+        return undefined;
+      case op.DW_OP_bit_piece: {
+        const bits = reader.uleb();
+        this.piece(bits, reader.uleb());
+        return undefined;
+      }
       case op.DW_OP_nop:
       case op.DW_OP_GNU_uninit:
         return undefined;
       default:
         throw new SymbolsError('expression', `${nameOf(opcode)} is not supported`);
     }
+  }
+
+  private get bias(): bigint {
+    return this.context.loadBias ?? 0n;
+  }
+
+  private reference(reader: ByteReader): number {
+    return reader.unsigned(this.context.offsetSize ?? 4);
+  }
+
+  /** Ends a piece: what was found since the last one, an address on the stack, or nothing. */
+  private piece(bits: number, offset: number): void {
+    const address = this.stack.pop();
+    const location = this.found ?? (address && ({ kind: 'memory', address: address.bits } as const));
+    if (this.pieces.push({ bits, offset, location }) > MOST_PIECES)
+      throw new SymbolsError('expression', 'A location has too many pieces');
+    this.found = undefined;
+    this.stack.length = 0;
   }
 
   private pop(): StackValue {
@@ -359,6 +408,14 @@ class Machine {
     return service;
   }
 }
+
+/** What may follow a location: nothing, or the piece that it is of. */
+const AFTER_LOCATION: ReadonlySet<number> = new Set([
+  op.DW_OP_nop,
+  op.DW_OP_GNU_uninit,
+  op.DW_OP_piece,
+  op.DW_OP_bit_piece,
+]);
 
 const UNSIGNED: ReadonlySet<number> = new Set([
   DW_ATE_address,

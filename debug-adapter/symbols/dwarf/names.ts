@@ -111,6 +111,19 @@ export class DebugNames {
   }
 }
 
+/** Variables with a fixed address that a unit defines outside of functions. */
+export function variablesOfUnit(unit: Unit): number[] {
+  const found: number[] = [];
+  walk(unit.dieReader(), unit.header.root, (die) => {
+    if (die.tag === DW_TAG_variable && die.find(DW_AT_location) >= 0) {
+      die.decode();
+      if (hasFixedAddress(unit, die)) found.push(die.offset);
+    }
+    return die.tag !== DW_TAG_subprogram && mayHoldCode(unit, die.tag);
+  });
+  return found;
+}
+
 function isElsewhere(die: DieReader): boolean {
   return die.formOf(DW_AT_abstract_origin) === DW_FORM_ref_addr;
 }

@@ -17,6 +17,8 @@ const NAMES = [
   'str_offsets',
   'addr',
   'frame',
+  'loc',
+  'loclists',
 ] as const;
 
 export type SectionName = (typeof NAMES)[number];

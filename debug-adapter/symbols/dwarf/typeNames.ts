@@ -5,6 +5,7 @@
  */
 import {
   DW_AT_count,
+  DW_AT_lower_bound,
   DW_AT_name,
   DW_AT_type,
   DW_AT_upper_bound,
@@ -68,20 +69,24 @@ interface Declarator {
 
 const UNKNOWN: Declarator = { before: '?', after: '', isPostfix: false };
 
-/** The name of a type by its entry; -1, which is no type, is void. */
-export function typeName(dwarf: Dwarf, offset: number): string {
-  const { before, after } = declarator(dwarf, offset, { left: MOST_PARTS });
+/**
+ * The name of a type by its entry; -1, which is no type, is void.
+ *
+ * @param dimensions how many dimensions of an array have been indexed: what is left of it is named
+ */
+export function typeName(dwarf: Dwarf, offset: number, dimensions = 0): string {
+  const { before, after } = declarator(dwarf, offset, { left: MOST_PARTS }, dimensions);
   return `${before}${after}`.trim();
 }
 
-function declarator(dwarf: Dwarf, offset: number, parts: { left: number }): Declarator {
+function declarator(dwarf: Dwarf, offset: number, parts: { left: number }, dimensions = 0): Declarator {
   if (offset === NOT_HERE || parts.left-- <= 0) return UNKNOWN;
   if (offset < 0) return { before: 'void', after: '', isPostfix: false };
   const unit = dwarf.unitOf(offset);
   const die = unit.die(offset);
   const { tag } = die;
   const name = unit.stringOf(die, DW_AT_name);
-  const inner = typeOf(die);
+  const inner = typeOf(dwarf, die);
   const pointer = POINTERS.get(tag);
   if (pointer !== undefined) {
     const target = declarator(dwarf, inner, parts);
@@ -95,7 +100,7 @@ function declarator(dwarf: Dwarf, offset: number, parts: { left: number }): Decl
     return { ...target, before: qualified(target.before, qualifier) };
   }
   if (tag === DW_TAG_array_type) {
-    const bounds = arrayBounds(dwarf, offset);
+    const bounds = arrayBounds(dwarf, offset).slice(dimensions).join('');
     const target = declarator(dwarf, inner, parts);
     return { before: spaced(target.before), after: bounds + target.after, isPostfix: true };
   }
@@ -115,11 +120,12 @@ function declarator(dwarf: Dwarf, offset: number, parts: { left: number }): Decl
   return { before, after: '', isPostfix: false };
 }
 
-/** The entry of a decoded entry's type: -1 without one, NOT_HERE for one in a type unit. */
-export function typeOf(die: DieReader): number {
+/** The entry of a decoded entry's type: -1 without one, NOT_HERE for one in a file or section we do not read. */
+export function typeOf(dwarf: Dwarf, die: DieReader): number {
   const i = die.find(DW_AT_type);
   if (i < 0) return -1;
-  return die.forms[i] === DW_FORM_ref_sig8 || die.values[i] < 0 ? NOT_HERE : die.values[i];
+  if (die.forms[i] === DW_FORM_ref_sig8) return dwarf.typeOfSignature(die.values[i]) ?? NOT_HERE;
+  return die.values[i] < 0 ? NOT_HERE : die.values[i];
 }
 
 /** A qualifier stands before a name and after a pointer; that of an array is that of its elements, once. */
@@ -150,21 +156,28 @@ function children(dwarf: Dwarf, offset: number, visit: (die: DieReader) => void)
   });
 }
 
-function arrayBounds(dwarf: Dwarf, offset: number): string {
-  let bounds = '';
+function arrayBounds(dwarf: Dwarf, offset: number): string[] {
+  const bounds: string[] = [];
   children(dwarf, offset, (die) => {
-    if (die.tag !== DW_TAG_subrange_type) return;
-    const upper = die.number(DW_AT_upper_bound);
-    const count = die.number(DW_AT_count) ?? (upper === undefined ? undefined : upper + 1);
-    bounds += count === undefined ? '[]' : `[${count}]`;
+    if (die.tag === DW_TAG_subrange_type) bounds.push(`[${constantCount(die) ?? ''}]`);
   });
-  return bounds || '[]';
+  return bounds.length === 0 ? ['[]'] : bounds;
+}
+
+/** The number of elements that the decoded entry of a dimension gives, if it is a constant. */
+export function constantCount(die: DieReader): number | undefined {
+  const count = die.constant(DW_AT_count);
+  if (count !== undefined) return Number(count);
+  const upper = die.constant(DW_AT_upper_bound);
+  // Some producers write -1, in as many bytes as a word has, for an array without a bound.
+  if (upper === undefined || upper < 0n || upper === 0xffff_ffffn || upper >> 53n) return undefined;
+  return Number(upper - (die.constant(DW_AT_lower_bound) ?? 0n)) + 1;
 }
 
 function parameterTypes(dwarf: Dwarf, offset: number): (number | undefined)[] {
   const types: (number | undefined)[] = [];
   children(dwarf, offset, (die) => {
-    if (die.tag === DW_TAG_formal_parameter) types.push(typeOf(die));
+    if (die.tag === DW_TAG_formal_parameter) types.push(typeOf(dwarf, die));
     else if (die.tag === DW_TAG_unspecified_parameters) types.push(undefined);
   });
   return types;

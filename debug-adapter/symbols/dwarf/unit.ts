@@ -15,6 +15,7 @@ import {
   DW_AT_GNU_dwo_name,
   DW_AT_high_pc,
   DW_AT_language,
+  DW_AT_loclists_base,
   DW_AT_low_pc,
   DW_AT_name,
   DW_AT_producer,
@@ -149,6 +150,7 @@ interface Bases {
   readonly strings: number;
   readonly addresses: number;
   readonly rangeLists: number;
+  readonly locationLists: number;
 }
 
 export class Unit {
@@ -262,6 +264,7 @@ export class Unit {
       strings: die.number(DW_AT_str_offsets_base) ?? (header.version >= 5 ? tableHeader : 0),
       addresses: die.number(DW_AT_addr_base) ?? die.number(DW_AT_GNU_addr_base) ?? tableHeader,
       rangeLists: die.number(DW_AT_rnglists_base) ?? tableHeader + 4,
+      locationLists: die.number(DW_AT_loclists_base) ?? tableHeader + 4,
     };
   }
 
