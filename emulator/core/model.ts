@@ -23,6 +23,8 @@ export interface CpuModel {
   /** Logical processors in the package. */
   readonly processors: number;
   readonly features: FeatureSet;
+  /** Names of VT-x controls that the processor is made without, as `vmx-vpid`; vmx knows them. */
+  readonly withdrawnVmx: ReadonlySet<string>;
   /** The microcode revision that IA32_BIOS_SIGN_ID shows. */
   readonly microcodeRevision: number;
   /** The hypervisor leaves 40000000H and up, when a VMM shows itself to its guest. */
@@ -68,6 +70,34 @@ export const CPU_MODELS = [
   },
 ] as const satisfies readonly ModelRow[];
 
+/** `vmx-monitor-trap-flag`, and the two that everybody knows. */
+function isVmxName(name: string): boolean {
+  return name.startsWith('vmx-') || name === 'ept' || name === 'vpid';
+}
+
+/**
+ * `MODEL[,±feature]…`: a model's name, and features of CPUID or VT-x controls added to it or taken away.
+ *
+ * @throws UserError for what is neither added nor taken away
+ */
+export function parseCpu(text: string): {
+  readonly name: string;
+  readonly changes: NonNullable<ModelOptions['changes']>;
+} {
+  const [name, ...parts] = text.split(',').map((part) => part.trim());
+  const changes = parts.map((part) => {
+    const sign = part[0];
+    if ((sign !== '+' && sign !== '-') || part.length < 2)
+      throw new UserError(
+        `"${part}" in --cpu begins neither with + nor with -: write MODEL,+FEATURE or MODEL,-FEATURE`,
+      );
+    const feature = part.slice(1).toLowerCase();
+    const key = feature.toUpperCase().replaceAll(/[-.]/g, '_');
+    return { feature: isVmxName(feature) ? feature : key, offered: sign === '+' };
+  });
+  return { name, changes };
+}
+
 /** Builds a CPU model by name; throws a {@link UserError} that says what is wrong with the request. */
 export function createModel(name: string, options: ModelOptions): CpuModel {
   const row = CPU_MODELS.find((model) => model.name === name);
@@ -78,7 +108,13 @@ export function createModel(name: string, options: ModelOptions): CpuModel {
   const processors = options.processors ?? 1;
   // HTT says that CPUID.1:EBX[23:16] counts logical processors.
   if (processors === 1) features.delete('HTT');
+  const withdrawnVmx = new Set<string>();
   for (const { feature, offered } of options.changes ?? []) {
+    if (isVmxName(feature)) {
+      if (offered) withdrawnVmx.delete(feature);
+      else withdrawnVmx.add(feature);
+      continue;
+    }
     if (!isFeatureKey(feature)) throw new UserError(`unknown CPU feature "${feature}" for model ${name}`);
     if (!offered) features.delete(feature);
     else if (featureRow(feature).implemented) features.add(feature);
@@ -91,6 +127,7 @@ export function createModel(name: string, options: ModelOptions): CpuModel {
     ...row,
     processors,
     features,
+    withdrawnVmx,
     ...(options.hypervisor ? { hypervisor: options.hypervisor } : {}),
     vmxCapability: (msr: number) => (features.has('VMX') ? options.vmxCapability?.(msr) : undefined),
   });

@@ -2,11 +2,13 @@
  * A machine with everything attached that its configuration names: the composition root. In bare-metal mode the board
  * is the machine's own; in guest mode the built-in VMM owns the machine and gives its guest a board.
  */
+
+import { UserError } from '../base/errors.ts';
 import type { ByteSink } from '../base/ports.ts';
 import type { StateRecord } from '../base/stateValue.ts';
 import { planBoot } from '../boot/detect.ts';
 import { loadPlan } from '../boot/loadPlan.ts';
-import { type CpuModel, createModel } from '../core/model.ts';
+import { type CpuModel, createModel, parseCpu } from '../core/model.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { Machine, type RunResult } from '../machine/machine.ts';
 import { type Board, createBoard } from '../machine/pc.ts';
@@ -69,10 +71,16 @@ export class System {
     const guest = config.mode === 'guest';
     const plan = planBoot(config.image, { ...config, cpus: 1 });
     const policy = parsePolicy(config.vmm.exiting);
-    const model: CpuModel = createModel(config.cpu, {
+    const { name, changes } = parseCpu(config.cpu);
+    const model: CpuModel = createModel(name, {
+      changes,
       virtualization: guest ? 'vt-x' : config.virtualization,
       vmxCapability: (msr) => readCapabilityMsr(capabilitiesOf(model), msr),
     });
+    if (guest && model.withdrawnVmx.size > 0)
+      throw new UserError(
+        `--cpu -${[...model.withdrawnVmx].join(',-')} takes VT-x from the program, which has none in mode guest: use --mode bare-metal`,
+      );
     this.machine = new Machine({
       ramBytes: guest ? hostMemoryBytes([config.memoryBytes]) : config.memoryBytes,
       model,

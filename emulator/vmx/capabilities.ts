@@ -5,13 +5,7 @@
  */
 import type { BitFieldRow } from '../base/bitFields.ts';
 import type { Reference } from '../base/reference.ts';
-import {
-  allowedSettings,
-  CONTROLS,
-  type ControlRow,
-  type ControlWordKey,
-  namedSettings,
-} from './controls.ts';
+import { allowedSettings, type ControlWordKey, namedSettings, SUPPORTED_CONTROLS } from './controls.ts';
 import { CAPABILITIES } from './manual.ts';
 import { CR0, CR4 } from './registerBits.ts';
 import { highestFieldIndex, VMCS_REGION_SIZE } from './vmcsLayout.ts';
@@ -67,6 +61,8 @@ export interface VmxModel {
   readonly zeroLengthInjection: boolean;
   /** IA32_VMX_BASIC[56]: a hardware exception may be injected with or without an error code, whatever its vector. */
   readonly anyErrorCode: boolean;
+  /** Keys of controls and EPT capabilities that the processor is made without. */
+  readonly withdrawn: ReadonlySet<string>;
 }
 
 // biome-ignore format: one mask
@@ -82,11 +78,14 @@ export const DEFAULT_VMX_MODEL: VmxModel = Object.freeze({
   vmwriteToAnyField: true,
   zeroLengthInjection: true,
   anyErrorCode: true,
+  withdrawn: new Set<string>(),
 });
 
 /** The capabilities in the form in which checks and instructions use them. */
 export interface VmxCapabilities extends VmxModel {
   readonly revisionIdentifier: number;
+  /** Keys of the controls that may be 1. */
+  readonly offered: ReadonlySet<string>;
   /** With the TRUE MSRs taken into account: what VM entry enforces. */
   readonly allowed: Readonly<Record<ControlWordKey, { readonly mustBe1: bigint; readonly mayBe1: bigint }>>;
   readonly cr0Fixed0: bigint;
@@ -113,11 +112,19 @@ const EPTP_SWITCHING = 1n;
 const VM_FUNCTIONS = EPTP_SWITCHING;
 
 export function vmxCapabilities(model: VmxModel = DEFAULT_VMX_MODEL): VmxCapabilities {
-  const allowed = Object.fromEntries(WORD_KEYS.map((word) => [word, allowedSettings(word, false)]));
-  const eptVpid = Object.fromEntries(EPT_VPID_BITS.map((row) => [row.key, row.supported]));
+  const { withdrawn } = model;
+  const offered = new Set([...SUPPORTED_CONTROLS].filter((key) => !withdrawn.has(key)));
+  const allowed = Object.fromEntries(WORD_KEYS.map((word) => [word, allowedSettings(word, false, offered)]));
+  const eptVpid = Object.fromEntries(
+    EPT_VPID_BITS.map((row) => [
+      row.key,
+      row.supported && !withdrawn.has(row.key) && offered.has(row.bit < 32 ? 'enableEpt' : 'enableVpid'),
+    ]),
+  );
   return Object.freeze({
     ...model,
     revisionIdentifier: VMCS_REVISION_IDENTIFIER,
+    offered,
     allowed: allowed as VmxCapabilities['allowed'],
     cr0Fixed0: CR0.PE | CR0.NE | CR0.PG,
     cr0Fixed1: 0xffff_ffffn,
@@ -145,13 +152,9 @@ export function architecturalCapabilities(cr4Supported: bigint): VmxCapabilities
 }
 
 /** Layout of a capability MSR of 32-bit controls: bits that must be 1 below, bits that may be 1 above. */
-function pair(word: ControlWordKey, honorDefault1: boolean): bigint {
-  const { mustBe1, mayBe1 } = allowedSettings(word, honorDefault1);
+function pair({ offered }: VmxCapabilities, word: ControlWordKey, honorDefault1: boolean): bigint {
+  const { mustBe1, mayBe1 } = allowedSettings(word, honorDefault1, offered);
   return (mayBe1 << 32n) | mustBe1;
-}
-
-function controlIsSupported(key: string): boolean {
-  return (CONTROLS as readonly ControlRow[]).some((row) => row.key === key && row.supported);
 }
 
 /*
@@ -178,7 +181,7 @@ function basic(caps: VmxCapabilities): bigint {
 function misc(caps: VmxCapabilities): bigint {
   return (
     BigInt(caps.preemptionTimerRate) |
-    (BigInt(controlIsSupported('unrestrictedGuest')) << 5n) |
+    (BigInt(caps.offered.has('unrestrictedGuest')) << 5n) |
     (BigInt(caps.activityStates) << 6n) |
     (BigInt(caps.cr3TargetCount) << 16n) |
     (BigInt(caps.vmwriteToAnyField) << 29n) |
@@ -196,8 +199,8 @@ function eptVpid(caps: VmxCapabilities): bigint {
 export interface CapabilityMsrRow {
   readonly address: number;
   readonly name: string;
-  /** The MSR exists only on processors that support the 1-setting of this control. */
-  readonly exists?: string;
+  /** The MSR exists only on processors that support the 1-setting of one of these controls. */
+  readonly exists?: readonly string[];
   readonly value: (caps: VmxCapabilities) => bigint;
   readonly ref: Reference;
 }
@@ -212,28 +215,28 @@ const FIXED_CR4 = CAPABILITIES('VMX-Fixed Bits in CR4', '8');
 // biome-ignore format: rows are read as a table
 export const VMX_CAPABILITY_MSRS = [
   { address: 0x480, name: 'IA32_VMX_BASIC', value: basic, ref: CAPABILITIES('Basic VMX Information', '1') },
-  { address: 0x481, name: 'IA32_VMX_PINBASED_CTLS', value: () => pair('pinBased', true), ref: PIN },
-  { address: 0x482, name: 'IA32_VMX_PROCBASED_CTLS', value: () => pair('primaryProcessorBased', true), ref: PRIMARY },
-  { address: 0x483, name: 'IA32_VMX_EXIT_CTLS', value: () => pair('primaryVmExit', true), ref: VM_EXIT },
-  { address: 0x484, name: 'IA32_VMX_ENTRY_CTLS', value: () => pair('vmEntry', true), ref: VM_ENTRY },
+  { address: 0x481, name: 'IA32_VMX_PINBASED_CTLS', value: (caps) => pair(caps, 'pinBased', true), ref: PIN },
+  { address: 0x482, name: 'IA32_VMX_PROCBASED_CTLS', value: (caps) => pair(caps, 'primaryProcessorBased', true), ref: PRIMARY },
+  { address: 0x483, name: 'IA32_VMX_EXIT_CTLS', value: (caps) => pair(caps, 'primaryVmExit', true), ref: VM_EXIT },
+  { address: 0x484, name: 'IA32_VMX_ENTRY_CTLS', value: (caps) => pair(caps, 'vmEntry', true), ref: VM_ENTRY },
   { address: 0x485, name: 'IA32_VMX_MISC', value: misc, ref: CAPABILITIES('Miscellaneous Data', '6') },
   { address: 0x486, name: 'IA32_VMX_CR0_FIXED0', value: (caps) => caps.cr0Fixed0, ref: FIXED_CR0 },
   { address: 0x487, name: 'IA32_VMX_CR0_FIXED1', value: (caps) => caps.cr0Fixed1, ref: FIXED_CR0 },
   { address: 0x488, name: 'IA32_VMX_CR4_FIXED0', value: (caps) => caps.cr4Fixed0, ref: FIXED_CR4 },
   { address: 0x489, name: 'IA32_VMX_CR4_FIXED1', value: (caps) => caps.cr4Fixed1, ref: FIXED_CR4 },
-  { address: 0x48a, name: 'IA32_VMX_VMCS_ENUM', value: () => BigInt(highestFieldIndex() << 1), ref: CAPABILITIES('VMCS Enumeration', '9') },
-  { address: 0x48b, name: 'IA32_VMX_PROCBASED_CTLS2', exists: 'activateSecondaryControls', value: () => pair('secondaryProcessorBased', false), ref: CAPABILITIES('Secondary Processor-Based VM-Execution Controls', '3.3') },
-  { address: 0x48c, name: 'IA32_VMX_EPT_VPID_CAP', exists: 'enableEpt', value: eptVpid, ref: CAPABILITIES('VPID and EPT Capabilities', '10') },
-  { address: 0x48d, name: 'IA32_VMX_TRUE_PINBASED_CTLS', value: () => pair('pinBased', false), ref: PIN },
-  { address: 0x48e, name: 'IA32_VMX_TRUE_PROCBASED_CTLS', value: () => pair('primaryProcessorBased', false), ref: PRIMARY },
-  { address: 0x48f, name: 'IA32_VMX_TRUE_EXIT_CTLS', value: () => pair('primaryVmExit', false), ref: VM_EXIT },
-  { address: 0x490, name: 'IA32_VMX_TRUE_ENTRY_CTLS', value: () => pair('vmEntry', false), ref: VM_ENTRY },
-  { address: 0x491, name: 'IA32_VMX_VMFUNC', exists: 'enableVmFunctions', value: (caps) => caps.vmFunctions, ref: CAPABILITIES('VM Functions', '11') },
-  { address: 0x492, name: 'IA32_VMX_PROCBASED_CTLS3', exists: 'activateTertiaryControls', value: () => allowedSettings('tertiaryProcessorBased', false).mayBe1, ref: CAPABILITIES('Tertiary Processor-Based VM-Execution Controls', '3.4') },
-  { address: 0x493, name: 'IA32_VMX_EXIT_CTLS2', exists: 'activateSecondaryVmExitControls', value: () => allowedSettings('secondaryVmExit', false).mayBe1, ref: VM_EXIT },
+  { address: 0x48a, name: 'IA32_VMX_VMCS_ENUM', value: (caps) => BigInt(highestFieldIndex(caps.offered) << 1), ref: CAPABILITIES('VMCS Enumeration', '9') },
+  { address: 0x48b, name: 'IA32_VMX_PROCBASED_CTLS2', exists: ['activateSecondaryControls'], value: (caps) => pair(caps, 'secondaryProcessorBased', false), ref: CAPABILITIES('Secondary Processor-Based VM-Execution Controls', '3.3') },
+  { address: 0x48c, name: 'IA32_VMX_EPT_VPID_CAP', exists: ['enableEpt', 'enableVpid'], value: eptVpid, ref: CAPABILITIES('VPID and EPT Capabilities', '10') },
+  { address: 0x48d, name: 'IA32_VMX_TRUE_PINBASED_CTLS', value: (caps) => pair(caps, 'pinBased', false), ref: PIN },
+  { address: 0x48e, name: 'IA32_VMX_TRUE_PROCBASED_CTLS', value: (caps) => pair(caps, 'primaryProcessorBased', false), ref: PRIMARY },
+  { address: 0x48f, name: 'IA32_VMX_TRUE_EXIT_CTLS', value: (caps) => pair(caps, 'primaryVmExit', false), ref: VM_EXIT },
+  { address: 0x490, name: 'IA32_VMX_TRUE_ENTRY_CTLS', value: (caps) => pair(caps, 'vmEntry', false), ref: VM_ENTRY },
+  { address: 0x491, name: 'IA32_VMX_VMFUNC', exists: ['enableVmFunctions'], value: (caps) => caps.vmFunctions, ref: CAPABILITIES('VM Functions', '11') },
+  { address: 0x492, name: 'IA32_VMX_PROCBASED_CTLS3', exists: ['activateTertiaryControls'], value: (caps) => allowedSettings('tertiaryProcessorBased', false, caps.offered).mayBe1, ref: CAPABILITIES('Tertiary Processor-Based VM-Execution Controls', '3.4') },
+  { address: 0x493, name: 'IA32_VMX_EXIT_CTLS2', exists: ['activateSecondaryVmExitControls'], value: (caps) => allowedSettings('secondaryVmExit', false, caps.offered).mayBe1, ref: VM_EXIT },
 ] as const satisfies readonly CapabilityMsrRow[];
 
 /** Whether the CPU model has the MSR; RDMSR of one it has not gives #GP(0). */
-export function capabilityMsrExists({ exists }: CapabilityMsrRow): boolean {
-  return exists === undefined || controlIsSupported(exists);
+export function capabilityMsrExists({ exists }: CapabilityMsrRow, { offered }: VmxCapabilities): boolean {
+  return exists === undefined || exists.some((key) => offered.has(key));
 }

@@ -243,6 +243,11 @@ export type ControlField = (typeof CONTROL_WORDS)[number]['field'];
 const ROWS: readonly ControlRow[] = CONTROLS;
 const WORDS: readonly ControlWordRow[] = CONTROL_WORDS;
 
+/** The controls that are implemented. */
+export const SUPPORTED_CONTROLS: ReadonlySet<string> = new Set(
+  ROWS.filter((row) => row.supported).map((row) => row.key),
+);
+
 /** The rows of one word, which are also its bit-field rows for the panel. */
 export function controlsOf(word: ControlWordKey): readonly (ControlRow & BitFieldRow)[] {
   return ROWS.filter((row) => row.word === word);
@@ -269,14 +274,19 @@ export interface AllowedSettings {
 /**
  * The settings the CPU model allows.
  *
+ * @param offered the controls that the processor offers
  * @param honorDefault1 true for the MSRs without TRUE, where every control of the default1 class must be 1.
  * @see SDM A.2, "Reserved Controls and Default Settings"
  */
-export function allowedSettings(word: ControlWordKey, honorDefault1: boolean): AllowedSettings {
+export function allowedSettings(
+  word: ControlWordKey,
+  honorDefault1: boolean,
+  offered: ReadonlySet<string> = SUPPORTED_CONTROLS,
+): AllowedSettings {
   const rows = controlsOf(word);
   const reserved1 = maskOf(controlWord(word).reserved1);
   const default1 = maskOf(rows.filter((row) => row.default1 === true).map((row) => row.bit));
-  const supported = maskOf(rows.filter((row) => row.supported).map((row) => row.bit));
+  const supported = maskOf(rows.filter((row) => offered.has(row.key)).map((row) => row.bit));
   return {
     mustBe1: honorDefault1 ? reserved1 | default1 : reserved1,
     mayBe1: reserved1 | default1 | supported,

@@ -178,10 +178,10 @@ function vmptrst(processor: VmxProcessor, instruction: Instruction): Outcome {
 }
 
 /** The field that an encoding names, if the processor has it; the high half only of 64-bit fields. */
-function supportedField(encoding: bigint): VmcsField | undefined {
+function supportedField({ capabilities }: VmxProcessor, encoding: bigint): VmcsField | undefined {
   if (encoding >> 32n !== 0n) return undefined;
   const field = fieldByEncoding(Number(encoding));
-  return field !== undefined && fieldExists(field) ? field : undefined;
+  return field !== undefined && fieldExists(field, capabilities.offered) ? field : undefined;
 }
 
 /** @see SDM "VMREAD—Read Field from Virtual-Machine Control Structure" */
@@ -190,11 +190,16 @@ const GPR_WORD = OFFSET.GPR >> 2;
 
 const NO_FIELD = -1;
 
-/** By encoding: the ordinal of a field that exists, and that may be accessed by this encoding; else -1. */
-const ORDINALS = Int16Array.from({ length: 0x8000 }, (_, encoding) => {
-  const field = supportedField(BigInt(encoding));
-  return field === undefined || (encoding & HIGH_ACCESS) !== 0 ? NO_FIELD : field.ordinal;
-});
+const ENCODINGS = 0x8000;
+
+/** By encoding: the ordinal of a field that the processor has, if this encoding names all of it; else -1. */
+function ordinalsOf(processor: VmxProcessor): Int16Array {
+  processor.ordinals ??= Int16Array.from({ length: ENCODINGS }, (_, encoding) => {
+    const field = supportedField(processor, BigInt(encoding));
+    return field === undefined || (encoding & HIGH_ACCESS) !== 0 ? NO_FIELD : field.ordinal;
+  });
+  return processor.ordinals;
+}
 
 /**
  * VMREAD to a register and VMWRITE from one, of a field as a whole, in 64-bit mode: most of them, without a 64-bit number
@@ -208,8 +213,8 @@ function accessInRegisters(processor: VmxProcessor, instruction: Instruction, wr
   const words = state.i32;
   const source = GPR_WORD + 2 * instruction.register(1 - other);
   const encoding = words[source];
-  if (words[source + 1] !== 0 || encoding < 0 || encoding >= ORDINALS.length) return false;
-  const ordinal = ORDINALS[encoding];
+  if (words[source + 1] !== 0 || encoding < 0 || encoding >= ENCODINGS) return false;
+  const ordinal = ordinalsOf(processor)[encoding];
   if (ordinal === NO_FIELD) return false;
   const field = VMCS_FIELD_LIST[ordinal];
   const slot = field.offset >> 2;
@@ -237,7 +242,7 @@ function vmread(processor: VmxProcessor, instruction: Instruction, vmcs = proces
   const { cpu, state } = processor;
   if (!vmcs.isValid) return vmFailInvalid(processor);
   const encoding = readRegister(processor, instruction.register(1));
-  const field = supportedField(encoding);
+  const field = supportedField(processor, encoding);
   if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent', vmcs);
   const value = readAccess(vmcs, field, Number(encoding) & HIGH_ACCESS);
   const wide = usesWideOperands(processor);
@@ -264,7 +269,7 @@ function vmwrite(processor: VmxProcessor, instruction: Instruction, vmcs = proce
         );
   if (value === undefined) return cpu.failed;
   const encoding = readRegister(processor, instruction.register(0));
-  const field = supportedField(encoding);
+  const field = supportedField(processor, encoding);
   if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent', vmcs);
   if (!fieldIsWritable(field, capabilities.vmwriteToAnyField))
     return vmFail(processor, 'vmwriteReadOnlyComponent', vmcs);

@@ -12,17 +12,22 @@ import {
   type VmxCapabilities,
   vmxCapabilities,
 } from './capabilities.ts';
+import { withdrawnCapabilities } from './withdrawn.ts';
 
 /** The capabilities of a processor: the control-register bits are those that it implements. */
-export function capabilitiesOf({ features }: Pick<CpuModel, 'features'>): VmxCapabilities {
+export function capabilitiesOf({
+  features,
+  withdrawnVmx,
+}: Pick<CpuModel, 'features' | 'withdrawnVmx'>): VmxCapabilities {
   return vmxCapabilities({
     ...DEFAULT_VMX_MODEL,
     cr4Supported: supportedCr4((feature) => features.has(feature)),
+    withdrawn: withdrawnCapabilities(withdrawnVmx),
   });
 }
 
 /** RDMSR of 480H to 493H; undefined where the processor has no such MSR. */
 export function readCapabilityMsr(capabilities: VmxCapabilities, msr: number): bigint | undefined {
   const row = VMX_CAPABILITY_MSRS.find(({ address }) => address === msr);
-  return row !== undefined && capabilityMsrExists(row) ? row.value(capabilities) : undefined;
+  return row !== undefined && capabilityMsrExists(row, capabilities) ? row.value(capabilities) : undefined;
 }

@@ -74,6 +74,8 @@ export class VmxProcessor {
   failedEntry: FailedEntry | undefined = undefined;
   /** Called when a VM entry has failed, before anything follows from it. */
   onEntryFailure: (failed: FailedEntry) => void = () => undefined;
+  /** Field ordinals by encoding, see instructions.ts. */
+  ordinals: Int16Array | undefined = undefined;
   /** A VMX abort has shut the processor down. */
   aborted: VmxAbortKey | undefined = undefined;
   /** Ticks of the first and the last PAUSE of a loop at CPL 0 since VM entry; -1 before the first. */

@@ -4,7 +4,7 @@
  *
  * Intel SDM Vol. 3C, "Virtual Machine Control Structures"; Vol. 3D, Appendix B, "Field Encoding in VMCS".
  */
-import { CONTROLS, type ControlRow } from './controls.ts';
+import { SUPPORTED_CONTROLS } from './controls.ts';
 import { ALWAYS, VMCS_FIELDS, type VmcsFieldArea, type VmcsFieldKey, type VmcsFieldRow } from './fields.ts';
 
 /*
@@ -100,13 +100,12 @@ export function fieldByEncoding(encoding: number): VmcsField | undefined {
   return ordinal === NO_FIELD || ordinal === undefined ? undefined : VMCS_FIELD_LIST[ordinal];
 }
 
-const supportedControls: ReadonlySet<string> = new Set(
-  (CONTROLS as readonly ControlRow[]).filter((row) => row.supported).map((row) => row.key),
-);
-
 /** Whether the CPU model has the field: some control that brings it into existence is supported. */
-export function fieldExists({ exists }: VmcsFieldRow): boolean {
-  return exists === ALWAYS || exists.some((control) => supportedControls.has(control));
+export function fieldExists(
+  { exists }: VmcsFieldRow,
+  offered: ReadonlySet<string> = SUPPORTED_CONTROLS,
+): boolean {
+  return exists === ALWAYS || exists.some((control) => offered.has(control));
 }
 
 /**
@@ -119,6 +118,8 @@ export function fieldIsWritable({ area }: VmcsFieldRow, vmwriteToAnyField: boole
 }
 
 /** The highest index among the fields of the CPU model, as IA32_VMX_VMCS_ENUM reports it. */
-export function highestFieldIndex(): number {
-  return Math.max(...VMCS_FIELD_LIST.filter(fieldExists).map((field) => field.index));
+export function highestFieldIndex(offered: ReadonlySet<string> = SUPPORTED_CONTROLS): number {
+  return Math.max(
+    ...VMCS_FIELD_LIST.filter((field) => fieldExists(field, offered)).map((field) => field.index),
+  );
 }
