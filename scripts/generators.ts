@@ -2,6 +2,7 @@
 import { render as renderLaunchReference } from '../debug-adapter/launch/reference.ts';
 import { initialConfigurations, launchSchema, launchSnippets } from '../debug-adapter/launch/schema.ts';
 import { BREAKPOINT_LANGUAGES } from '../extension/manifest/languages.ts';
+import { renderInstructionCoverage } from './instructionCoverage.ts';
 import { renderVmxCoverage } from './vmxCoverage.ts';
 
 export interface Generator {
@@ -13,6 +14,7 @@ export interface Generator {
 
 export const GENERATORS: readonly Generator[] = [
   { file: 'docs/generated/launch.md', render: renderLaunchReference },
+  { file: 'docs/generated/instructions.md', render: renderInstructionCoverage },
   { file: 'docs/generated/vmx.md', render: renderVmxCoverage },
   { file: 'package.json', render: renderManifest },
 ];

@@ -8,7 +8,16 @@ import { AR, DS, FS, RBP, RSP, SS } from '../state/registers.ts';
 import type { HandlerOperand, OperandBits } from './forms.ts';
 import { handlerKey } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
-import { Code, CodeSize, EncodingKind, MemorySizeExt, Mnemonic, OpKind, Register } from './iced.ts';
+import {
+  Code,
+  CodeSize,
+  CpuidFeature,
+  EncodingKind,
+  MemorySizeExt,
+  Mnemonic,
+  OpKind,
+  Register,
+} from './iced.ts';
 import type { Bits } from './ir.ts';
 
 /** What bytes mean depends on this alone: the default size of the code segment. */
@@ -203,9 +212,23 @@ const FIXED_BITS: Readonly<Record<string, Bits>> = { CBW: 16, CWDE: 32, CDQE: 64
 
 const VECTOR_OPERANDS: Readonly<Partial<Record<RegisterKind, 'v' | 'q'>>> = { xmm: 'v', ymm: 'v', mmx: 'q' };
 
-/** Encodings that no processor here has: EVEX, XOP, 3DNow! are #UD. */
+/** By the decoder's names: extensions that no processor here has, and whose encodings are #UD without them. */
+const NEVER =
+  /^(AESKLE|AMX_|AVX512|AVX_(IFMA|NE_CONVERT|VNNI)|CMPCCXADD|CYRIX_|FMA4|GFNI|KNC|MCOMMIT|PADLOCK_|RAO_INT|SHA512|SM3|SM4|SSE4A|VAES|VPCLMULQDQ|WIDE_KL)/;
+const offered = new Map<number, boolean>();
+
+/** Whether some processor here may have the instruction: EVEX, XOP and 3DNow! are no encodings, and {@link NEVER}. */
 export function isOffered(instruction: IcedInstruction): boolean {
-  return instruction.encoding === EncodingKind.Legacy || instruction.encoding === EncodingKind.VEX;
+  const { code, encoding } = instruction;
+  let answer = offered.get(code);
+  if (answer === undefined) {
+    const features = [...instruction.cpuidFeatures()].map((feature) => CpuidFeature[feature] as string);
+    answer =
+      (encoding === EncodingKind.Legacy || encoding === EncodingKind.VEX) &&
+      !features.some((name) => NEVER.test(name));
+    offered.set(code, answer);
+  }
+  return answer;
 }
 
 /**

@@ -5,6 +5,7 @@ export type { Decoder, Instruction as IcedInstruction } from 'iced-x86';
 export const {
   Code,
   CodeSize,
+  CpuidFeature,
   EncodingKind,
   Decoder: IcedDecoder,
   DecoderOptions,

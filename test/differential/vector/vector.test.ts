@@ -60,6 +60,7 @@ function approximated(found: Result, native: Result): Result {
 /** Images of the state. Where in the operand a fault lies is the processor's choice, and so is MXCSR_MASK. */
 const STATE = /SAVE|RSTOR/;
 const MXCSR_MASK = 28n;
+const PAGE_FAULT = 14;
 
 function withOurMask(found: Result, native: Result, { memory }: PlacedVector): Result {
   const bytes = (changes: Result['changes']) =>
@@ -76,7 +77,9 @@ function withOurMask(found: Result, native: Result, { memory }: PlacedVector): R
       !own.has(address) &&
       (ours.get(address) ?? before(address)) !== (theirs.get(address) ?? before(address)),
   );
-  return { ...native, cr2: found.cr2, changes: differs ? native.changes : found.changes };
+  const faults = found.vector === PAGE_FAULT && native.vector === PAGE_FAULT;
+  const errorCode = faults ? found.errorCode : native.errorCode;
+  return { ...native, cr2: found.cr2, errorCode, changes: differs ? native.changes : found.changes };
 }
 
 const FLAGS_WRITTEN = 0x8d5;
