@@ -495,8 +495,12 @@ describe('what the VMM cannot go on with', () => {
       reason: 'entry-failure',
       description: expect.stringContaining('VM-entry failure due to invalid guest state'),
     });
-    expect(guest.stops[0].details.some((line) => line.includes('GUEST_RFLAGS (0x6820) is 0x0; at fault: bit 1'))).toBe(true);
-    expect(guest.stops[0].details.some((line) => line.includes('GUEST_TR_ACCESS_RIGHTS (0x4822) is 0x80'))).toBe(true);
+    expect(
+      guest.stops[0].details.some((line) => line.includes('GUEST_RFLAGS (0x6820) is 0x0; at fault: bit 1')),
+    ).toBe(true);
+    expect(
+      guest.stops[0].details.some((line) => line.includes('GUEST_TR_ACCESS_RIGHTS (0x4822) is 0x80')),
+    ).toBe(true);
   });
 
   it('is a VM entry that does not even begin', () => {
