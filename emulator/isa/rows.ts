@@ -10,6 +10,7 @@ import { MOVE_ROWS } from './semantics/moves.ts';
 import { MULTIPLY_ROWS } from './semantics/multiply.ts';
 import { SHIFT_ROWS } from './semantics/shifts.ts';
 import { STRING_ROWS } from './semantics/strings.ts';
+import { AES_ROWS } from './vector/aes.ts';
 import { FAST_ROWS } from './vector/fastConvert.ts';
 import { VECTOR_INTEGER_ROWS } from './vector/integer.ts';
 import { VECTOR_MOVE_ROWS } from './vector/moves.ts';
@@ -29,6 +30,7 @@ export const SEMANTIC_ROWS: readonly SemanticRow[] = [
   ...VECTOR_INTEGER_ROWS,
   ...VECTOR_SHUFFLE_ROWS,
   ...FAST_ROWS,
+  ...AES_ROWS,
 ];
 
 /**

@@ -1,8 +1,7 @@
 /**
- * AES rounds, carry-less multiplication and SHA rounds.
+ * Carry-less multiplication and SHA rounds.
  *
- * Intel SDM Vol. 1, "Intel AES New Instructions", 12.13; "PCLMULQDQ Instruction", 12.13.4; "Intel SHA Extensions", 5.22;
- * Vol. 2, the pages of the instructions. FIPS 197 and FIPS 180-4 have the algorithms.
+ * Intel SDM Vol. 1, "PCLMULQDQ Instruction", 12.13.4; "Intel SHA Extensions", 5.22; FIPS 180-4.
  */
 import { SDM } from '../../base/reference.ts';
 import { Lanes, type VectorBody } from './execute.ts';
@@ -12,91 +11,6 @@ const A = new Lanes();
 const B = new Lanes();
 const C = new Lanes();
 const R = new Lanes();
-
-/** Times x in GF(2^8) with the polynomial 11BH. */
-const double = (value: number): number => ((value << 1) ^ (value & 0x80 ? 0x11b : 0)) & 0xff;
-
-function multiply(a: number, b: number): number {
-  let product = 0;
-  let shifted = a;
-  for (let rest = b; rest !== 0; rest >>= 1) {
-    if (rest & 1) product ^= shifted;
-    shifted = double(shifted);
-  }
-  return product;
-}
-
-/** The S-box: the inverse in the field, then an affine transformation. */
-const SUBSTITUTE = new Uint8Array(256);
-const INVERSE = new Uint8Array(256);
-for (let value = 0; value < 256; value++) {
-  let inverse = 0;
-  for (let candidate = 1; value !== 0 && inverse === 0; candidate++)
-    if (multiply(value, candidate) === 1) inverse = candidate;
-  let result = 0x63;
-  for (let shift = 0; shift < 5; shift++) result ^= ((inverse << shift) | (inverse >> (8 - shift))) & 0xff;
-  SUBSTITUTE[value] = result;
-  INVERSE[result] = value;
-}
-
-/** Column `c`, row `r` is byte 4c + r; row r moves by r columns. */
-const ROWS_LEFT = Array.from({ length: 16 }, (_, i) => (i + 4 * (i % 4)) % 16);
-const ROWS_RIGHT = Array.from({ length: 16 }, (_, i) => (i + 12 * (i % 4)) % 16);
-const MIX = [2, 3, 1, 1];
-const INVERSE_MIX = [14, 11, 13, 9];
-
-function mixColumns(state: Uint8Array, factors: readonly number[]): void {
-  for (let column = 0; column < 16; column += 4) {
-    const before = state.slice(column, column + 4);
-    for (let row = 0; row < 4; row++) {
-      let value = 0;
-      for (let i = 0; i < 4; i++)
-        value ^= multiply(before[i] as number, factors[(i - row + 4) % 4] as number);
-      state[column + row] = value;
-    }
-  }
-}
-
-function aesRound(
-  order: readonly number[],
-  box: Uint8Array,
-  factors: readonly number[] | undefined,
-): VectorBody {
-  return (x) => {
-    const [left, right] = x.vex ? [1, 2] : [0, 1];
-    if (!x.read(right, B)) return false;
-    x.read(left, A);
-    for (let i = 0; i < 16; i++) R.u8[i] = box[A.u8[order[i] as number] as number] as number;
-    if (factors) mixColumns(R.u8, factors);
-    for (let i = 0; i < 16; i++) R.u8[i] = (R.u8[i] as number) ^ (B.u8[i] as number);
-    x.write(0, R);
-    return undefined;
-  };
-}
-
-const inverseMixColumns: VectorBody = (x) => {
-  if (!x.read(1, R)) return false;
-  mixColumns(R.u8, INVERSE_MIX);
-  x.write(0, R);
-  return undefined;
-};
-
-/** @see SDM "AESKEYGENASSIST—AES Round Key Generation Assist" */
-const keyAssist: VectorBody = (x) => {
-  if (!x.read(1, A)) return false;
-  for (const [place, from] of [
-    [0, 4],
-    [2, 12],
-  ] as const) {
-    for (let i = 0; i < 4; i++) {
-      R.u8[4 * place + i] = SUBSTITUTE[A.u8[from + i] as number] as number;
-      R.u8[4 * place + 4 + i] = SUBSTITUTE[A.u8[from + ((i + 1) % 4)] as number] as number;
-    }
-    R.u8[4 * place + 4] = (R.u8[4 * place + 4] as number) ^ x.immediate;
-  }
-  x.write(0, R);
-  return undefined;
-};
 
 /** Products without carries of the quadwords that bits 0 and 4 of the immediate choose. */
 const carrylessMultiply: VectorBody = (x) => {
@@ -201,31 +115,12 @@ const sha256Message2 = sha((one, two) => {
   return [one[0] + smallSigma1(w17), one[1] + smallSigma1(w16), w17, w16];
 });
 
-function aes(name: string, body: VectorBody, title: string): VectorSystemRow[] {
-  return [
-    vectorRow(name, [{ operands: 'v128 vm128', feature: 'AESNI' }], body, SDM(title)),
-    vectorRow(`V${name}`, [{ operands: 'v128 v128 vm128', feature: 'AESNI' }], body, SDM(title)),
-  ];
-}
-
-function aesUnary(name: string, tail: string, body: VectorBody, title: string): VectorSystemRow[] {
-  return [name, `V${name}`].map((op) =>
-    vectorRow(op, [{ operands: `v128 vm128${tail}`, feature: 'AESNI' }], body, SDM(title)),
-  );
-}
-
 function shaRow(name: string, tail: string, body: VectorBody, title: string): VectorSystemRow {
   return vectorRow(name, [{ operands: `v128 vm128${tail}`, feature: 'SHA' }], body, SDM(title));
 }
 
 // biome-ignore format: rows are read as a table
 export const CRYPTOGRAPHY_ROWS: readonly VectorSystemRow[] = [
-  ...aes('AESENC', aesRound(ROWS_LEFT, SUBSTITUTE, MIX), 'AESENC—Perform One Round of an AES Encryption Flow'),
-  ...aes('AESENCLAST', aesRound(ROWS_LEFT, SUBSTITUTE, undefined), 'AESENCLAST—Perform Last Round of an AES Encryption Flow'),
-  ...aes('AESDEC', aesRound(ROWS_RIGHT, INVERSE, INVERSE_MIX), 'AESDEC—Perform One Round of an AES Decryption Flow'),
-  ...aes('AESDECLAST', aesRound(ROWS_RIGHT, INVERSE, undefined), 'AESDECLAST—Perform Last Round of an AES Decryption Flow'),
-  ...aesUnary('AESIMC', '', inverseMixColumns, 'AESIMC—Perform the AES InvMixColumn Transformation'),
-  ...aesUnary('AESKEYGENASSIST', ' i8', keyAssist, 'AESKEYGENASSIST—AES Round Key Generation Assist'),
   vectorRow('PCLMULQDQ', [{ operands: 'v128 vm128 i8', feature: 'PCLMULQDQ' }], carrylessMultiply, SDM('PCLMULQDQ—Carry-Less Multiplication Quadword')),
   vectorRow('VPCLMULQDQ', [{ operands: 'v128 v128 vm128 i8', feature: 'PCLMULQDQ' }], carrylessMultiply, SDM('PCLMULQDQ—Carry-Less Multiplication Quadword')),
   shaRow('SHA1RNDS4', ' i8', sha1Rounds, 'SHA1RNDS4—Perform Four Rounds of SHA1 Operation'),
