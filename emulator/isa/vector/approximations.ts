@@ -1,6 +1,6 @@
 /**
  * RCPPS and RSQRTPS. The manual bounds their relative error, 1.5 × 2^-12, and leaves the bits to the processor: these round the
- * exact result to 12 significand bits. Nothing here raises exceptions, and MXCSR does not matter.
+ * exact result to 12 significand bits: DEVIATION(approximate-reciprocals). Nothing here raises exceptions, and MXCSR does not matter.
  *
  * @see SDM "RCPPS—Compute Reciprocals of Packed Single Precision Floating-Point Values"; "RSQRTPS—Compute Reciprocals of Square
  *   Roots of Packed Single Precision Floating-Point Values"
