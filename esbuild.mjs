@@ -26,8 +26,8 @@ const BUNDLES = [
     'dist/extension.cjs',
     { platform: 'node', format: 'cjs', external: ['vscode'] },
   ],
-  ['extension/exits/webview/main.ts', 'dist/exitsView.js', BROWSER],
-  ['extension/exits/webview/style.css', 'dist/exitsView.css', BROWSER],
+  ['extension/exits/webview/main.ts', 'dist/webview/exits.js', BROWSER],
+  ['extension/exits/webview/style.css', 'dist/webview/exits.css', BROWSER],
 ];
 
 process.chdir(import.meta.dirname);

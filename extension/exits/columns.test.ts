@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { COLUMNS, columnTemplate, detailsOf, duration, grouped } from './columns.ts';
+import { COLUMNS, columnTemplate, detailsOf, duration, grouped, narrowest } from './columns.ts';
 import { testRow } from './testRow.ts';
 
 describe('the columns', () => {
@@ -8,10 +8,10 @@ describe('the columns', () => {
       '1,234',
       '12,340',
       'L1 · 0',
+      '800',
       '0x100040 kmain+0x10',
       'kernel.c:12',
       'CPUID',
-      '800',
       'leaf 0x0, subleaf 0x0',
     ]);
   });
@@ -35,7 +35,9 @@ describe('the columns', () => {
     expect([12, 800_000, 1.5e6, 2e10].map(duration)).toEqual(['12 ns', '800 µs', '1.50 ms', '20.0 s']);
   });
 
-  it('let the last one take what is left', () => {
-    expect(columnTemplate([10, 20, 30])).toBe('10px 20px minmax(30px, 1fr)');
+  it('give way in a narrow window, and let the last one take what is left', () => {
+    expect(columnTemplate([95, 200, 300])).toBe('minmax(92px, 95px) minmax(100px, 200px) minmax(54px, 1fr)');
+    expect(columnTemplate([40, 50])).toBe('minmax(40px, 40px) minmax(50px, 1fr)');
+    expect(narrowest([40, 200])).toBe(140);
   });
 });

@@ -6,8 +6,9 @@ export interface Column {
   readonly title: string;
   /** What the title means. */
   readonly about: string;
-  /** Pixels at first; the last column takes what is left. */
+  /** Pixels at first, and at least when there is too little room; the last column takes what is left. */
   readonly width: number;
+  readonly narrowest: number;
   readonly isNumber?: true;
   readonly isCode?: true;
   readonly text: (row: ExitRow) => string;
@@ -18,7 +19,8 @@ export const COLUMNS: readonly Column[] = [
     key: 'number',
     title: '#',
     about: 'Number of the exit since power-on',
-    width: 84,
+    width: 92,
+    narrowest: 92,
     isNumber: true,
     text: ({ number }) => grouped(number),
   },
@@ -26,7 +28,8 @@ export const COLUMNS: readonly Column[] = [
     key: 'position',
     title: 'Position',
     about: 'Instructions retired before the exit',
-    width: 112,
+    width: 108,
+    narrowest: 100,
     isNumber: true,
     text: ({ position }) => grouped(position),
   },
@@ -34,14 +37,25 @@ export const COLUMNS: readonly Column[] = [
     key: 'level',
     title: 'Level',
     about: 'Virtualization level of the guest, and its virtual processor',
-    width: 56,
+    width: 54,
+    narrowest: 54,
     text: ({ level, vcpu }) => `L${level} · ${vcpu}`,
+  },
+  {
+    key: 'cost',
+    title: 'Cost (ns)',
+    about: 'Virtual time of the exit and the entry after it, in nanoseconds',
+    width: 82,
+    narrowest: 80,
+    isNumber: true,
+    text: ({ cost }) => grouped(cost),
   },
   {
     key: 'rip',
     title: 'RIP',
     about: 'Address of the guest instruction, with its symbol',
-    width: 250,
+    width: 220,
+    narrowest: 96,
     isCode: true,
     text: ({ rip, location }) => (location === undefined ? shortened(rip) : `${shortened(rip)} ${location}`),
   },
@@ -49,25 +63,26 @@ export const COLUMNS: readonly Column[] = [
     key: 'source',
     title: 'Source',
     about: 'Source file and line',
-    width: 130,
+    width: 120,
+    narrowest: 66,
     text: ({ source }) => source ?? '',
   },
   {
     key: 'reason',
     title: 'Reason',
     about: 'Basic exit reason',
-    width: 140,
+    width: 150,
+    narrowest: 76,
     text: ({ reason }) => reason,
   },
   {
-    key: 'cost',
-    title: 'Cost (ns)',
-    about: 'Virtual time of the exit and the entry after it, in nanoseconds',
-    width: 76,
-    isNumber: true,
-    text: ({ cost }) => grouped(cost),
+    key: 'details',
+    title: 'Details',
+    about: 'The exit qualification in words',
+    width: 170,
+    narrowest: 150,
+    text: detailsOf,
   },
-  { key: 'details', title: 'Details', about: 'The exit qualification in words', width: 240, text: detailsOf },
 ];
 
 /** What the exit says beyond its reason. */
@@ -100,8 +115,17 @@ export function duration(nanoseconds: number): string {
   return `${Math.round(nanoseconds)} ns`;
 }
 
-/** The columns from left to right, for `grid-template-columns`. */
+/** The columns from left to right, for `grid-template-columns`: in a narrow window the wide ones give way. */
 export function columnTemplate(widths: readonly number[]): string {
-  const fixed = widths.slice(0, -1).map((width) => `${width}px`);
-  return [...fixed, `minmax(${widths[widths.length - 1]}px, 1fr)`].join(' ');
+  return widths
+    .map((width, index) => {
+      const least = Math.min(width, COLUMNS[index].narrowest);
+      return index < widths.length - 1 ? `minmax(${least}px, ${width}px)` : `minmax(${least}px, 1fr)`;
+    })
+    .join(' ');
+}
+
+/** Below this width the list is scrolled sideways. */
+export function narrowest(widths: readonly number[]): number {
+  return widths.reduce((sum, width, index) => sum + Math.min(width, COLUMNS[index].narrowest), 0);
 }

@@ -40,6 +40,7 @@ export function statusText(state: ListState): string {
   const all = `${grouped(total)} ${total === 1 ? 'exit' : 'exits'}`;
   const dropped = kept === 0 ? '' : `, the first ${grouped(kept)} are no longer kept`;
   if (!isFiltered) return `${all}${dropped}`;
+  if (!isComplete && searched === 0) return 'Searching…';
   const part = isComplete
     ? ''
     : ` (searched ${Math.floor((100 * (searched - kept)) / Math.max(1, total - kept))} %)`;

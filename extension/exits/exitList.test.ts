@@ -67,11 +67,14 @@ describe('the list in the webview', () => {
     list.reset(true);
     answer(1000);
     list.follows = false;
-    list.want(100, 120);
-    expect(parts().at(-1)).toEqual([96, 32]);
+    list.want(300, 320);
+    // 128 rows before and behind, too.
+    expect(parts().at(-1)).toEqual([160, 288]);
     answer(1000);
-    list.want(110, 140);
-    expect(parts().at(-1)).toEqual([128, 32]);
+    list.want(310, 340);
+    expect(requests).toHaveLength(2);
+    list.want(400, 420);
+    expect(parts().at(-1)).toEqual([448, 128]);
   });
 
   it('asks for one part at a time, and then for what is wanted last', () => {
@@ -83,7 +86,7 @@ describe('the list in the webview', () => {
     list.want(6016, 6020);
     expect(requests).toHaveLength(2);
     answer(10_000);
-    expect(parts().at(-1)).toEqual([6016, 32]);
+    expect(parts().at(-1)).toEqual([5888, 288]);
   });
 
   it('asks for counts alone when everything in view is known', () => {
@@ -91,6 +94,7 @@ describe('the list in the webview', () => {
     answer(1000);
     list.follows = false;
     list.want(980, 1000);
+    answer(1000);
     list.refresh();
     expect(parts().at(-1)).toEqual([980, 0]);
     answer(2000);
@@ -130,11 +134,11 @@ describe('the list in the webview', () => {
     list.reset(true);
     answer(1000);
     list.follows = false;
-    list.want(100, 110);
+    list.want(300, 310);
     answer(1000, { rows: [] });
     expect(requests).toHaveLength(2);
-    list.want(100, 111);
-    list.want(100, 110);
+    list.want(300, 311);
+    list.want(300, 310);
     expect(requests).toHaveLength(2);
   });
 

@@ -6,6 +6,8 @@ import type { ExitFilter, ExitPage, ExitReasonCount, ExitRow } from '../../debug
 
 /** Rows are asked for in whole blocks. */
 const BLOCK = 32;
+/** Rows before and behind what is in view that are asked for with it, so that scrolling finds them. */
+const AHEAD = 128;
 /** Rows that are remembered. */
 const MOST_ROWS = 4096;
 /** Milliseconds between two requests for a search that is not at its end. */
@@ -70,6 +72,7 @@ export class ExitList {
     this.total = 0;
     this.kept = 0;
     this.hypervisor = undefined;
+    this.reasons = [];
     this.#forget();
     this.#waitingFor = undefined;
     this.#isAlive = isAlive;
@@ -123,8 +126,7 @@ export class ExitList {
     this.first = 0;
     this.end = 0;
     this.searched = 0;
-    this.isComplete = true;
-    this.reasons = [];
+    this.isComplete = Object.keys(this.#filter).length === 0;
     this.problem = undefined;
     this.#rows.clear();
     this.#asked = '';
@@ -136,12 +138,15 @@ export class ExitList {
     const count = this.#wanted.to - this.#wanted.from;
     this.#asked = '';
     if (this.follows) this.#ask({ count: Math.max(count, BLOCK) });
-    else this.#ask(this.#missing() ?? { start: this.#wanted.from, count: 0 });
+    else this.#ask(this.#missing(0) ?? { start: this.#wanted.from, count: 0 });
   }
 
   #askForMissing(): void {
     if (this.#waitingFor !== undefined) return;
-    const missing = this.#missing();
+    // What is in view comes first; while the end is followed nothing else will be.
+    const near = this.follows ? undefined : this.#missing(AHEAD / 2);
+    if (near === undefined && this.#missing(0) === undefined) return;
+    const missing = this.#missing(this.follows ? 0 : AHEAD);
     if (missing === undefined) return;
     // What was asked for and did not come is not there.
     const asked = JSON.stringify([missing, this.end]);
@@ -150,9 +155,10 @@ export class ExitList {
     this.#ask(missing);
   }
 
-  #missing(): { start: number; count: number } | undefined {
-    const from = Math.max(this.#wanted.from, this.first);
-    const to = Math.min(this.#wanted.to, this.end);
+  /** What is not known of the rows in view and so many before and behind them. */
+  #missing(ahead: number): { start: number; count: number } | undefined {
+    const from = Math.max(this.#wanted.from - ahead, this.first);
+    const to = Math.min(this.#wanted.to + ahead, this.end);
     let start = from;
     while (start < to && this.#rows.has(start)) start++;
     let end = to;

@@ -11,8 +11,8 @@ import type { ViewMessage, WebviewMessage } from './messages.ts';
 import { showExitSource } from './showExitSource.ts';
 
 export const EXITS_VIEW = 'hvm.exits';
-const SCRIPT = 'exitsView.js';
-const STYLE = 'exitsView.css';
+const SCRIPT = 'exits.js';
+const STYLE = 'exits.css';
 
 export class ExitsView implements vscode.WebviewViewProvider, vscode.Disposable {
   readonly #folder: vscode.Uri;
@@ -24,7 +24,7 @@ export class ExitsView implements vscode.WebviewViewProvider, vscode.Disposable 
   #restarts = 0;
 
   constructor(extension: vscode.Uri, sessions: Sessions) {
-    this.#folder = vscode.Uri.joinPath(extension, 'dist');
+    this.#folder = vscode.Uri.joinPath(extension, 'dist', 'webview');
     this.#sessions = sessions;
     this.#subscriptions = [
       vscode.window.registerWebviewViewProvider(EXITS_VIEW, this),
@@ -50,10 +50,7 @@ export class ExitsView implements vscode.WebviewViewProvider, vscode.Disposable 
     this.#view = view;
     webview.options = {
       enableScripts: true,
-      localResourceRoots: [
-        vscode.Uri.joinPath(this.#folder, SCRIPT),
-        vscode.Uri.joinPath(this.#folder, STYLE),
-      ],
+      localResourceRoots: [this.#folder],
     };
     const listening = webview.onDidReceiveMessage((message: WebviewMessage) => void this.#take(message));
     view.onDidDispose(() => {

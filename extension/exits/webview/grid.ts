@@ -5,7 +5,7 @@
  * WAI-ARIA 1.2, "grid"; ARIA Authoring Practices Guide, "Grid (Interactive Tabular Data and Layout Containers) Pattern".
  */
 import type { ExitRow } from '../../../debug-adapter/protocol/exits.ts';
-import { COLUMNS, columnTemplate } from '../columns.ts';
+import { COLUMNS, columnTemplate, narrowest } from '../columns.ts';
 import type { ExitList } from '../exitList.ts';
 import { VirtualScroll } from '../virtualScroll.ts';
 import { element, setAttribute, setText } from './dom.ts';
@@ -303,8 +303,7 @@ export class ExitGrid {
   }
 
   #applyWidths(): void {
-    const narrowest = this.#widths.reduce((sum, width) => sum + width, 0);
     this.root.style.setProperty('--columns', columnTemplate(this.#widths));
-    this.root.style.setProperty('--narrowest', `${narrowest}px`);
+    this.root.style.setProperty('--narrowest', `${narrowest(this.#widths)}px`);
   }
 }

@@ -90,6 +90,7 @@ const summary = new ReasonSummary(
 );
 
 main.append(
+  element('h1', { className: 'unseen', text: 'VM exits' }),
   element('div', { className: 'toolbar', children: [input, clear, follow, status, problem] }),
   element('div', {
     className: 'content',
