@@ -87,11 +87,11 @@ function heldTree(
 ): Expression {
   const found = slice(parts, start, bits);
   const trees = found.map(({ tree, offset: shift, bits: width }): Expression => {
-    if (tree === undefined) throw new ExpressionError('this value has been optimized out', offset);
+    if (tree === undefined) throw new ExpressionError('optimized out', offset);
     return { kind: 'bits', operand: tree, shift, bits: width, type: unsignedType(width), offset };
   });
   if (found.reduce((sum, part) => sum + part.bits, 0) < bits)
-    throw new ExpressionError('this value has been optimized out', offset);
+    throw new ExpressionError('optimized out', offset);
   if (trees.length === 1) return { ...(trees[0] as Extract<Expression, { kind: 'bits' }>), type };
   let position = 0;
   let whole = numberTree(0n, offset);

@@ -178,12 +178,25 @@ export class FrameNames implements ProgramNames {
       if (location.kind === 'optimizedOut') throw new ExpressionError('optimized out');
       if (location.kind === 'implicitPointer') {
         const { target, offset } = location;
-        const object = target && this.object(target);
-        const moved = object && { ...object, place: within(object.place, offset) };
-        return { type, place: partsOf([]), implicit: { target: moved } };
+        return {
+          type,
+          place: partsOf([]),
+          implicit: { target: target && this.#implicitTarget(target, offset) },
+        };
       }
       return { type, place: this.#place(location) };
     });
+  }
+
+  /** What a pointer that was optimized away points to, where it has not been optimized away too. */
+  #implicitTarget(target: { readonly entry: number; readonly type: ProgramType }, offset: number) {
+    try {
+      const object = this.object(target);
+      return { ...object, place: within(object.place, offset) };
+    } catch (error) {
+      if (error instanceof ExpressionError) return undefined;
+      throw error;
+    }
   }
 
   #place(location: Exclude<ValueLocation, { kind: 'implicitPointer' | 'optimizedOut' }>): ObjectPlace {

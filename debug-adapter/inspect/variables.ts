@@ -291,6 +291,22 @@ function readText(
   return isBounded ? `"${text}"` : `"${text}"…`;
 }
 
+/** The string in an array that is in registers; undefined where a part of it is not. */
+function heldText(reading: Reading, array: BoundObject, most: number): string | undefined {
+  let text = '';
+  for (let index = 0; index < most; index++) {
+    try {
+      const byte = Number(bitsOf(reading, elementAt(array, index)));
+      if (byte === 0) break;
+      text += escaped(byte);
+    } catch (error) {
+      if (error instanceof ExpressionError) return undefined;
+      throw error;
+    }
+  }
+  return `"${text}"`;
+}
+
 function describeEnum(
   { format }: Reading,
   type: Extract<ProgramType, { kind: 'enum' }>,
@@ -335,15 +351,14 @@ function describeArray(reading: Reading, object: BoundObject, depth: number): st
   const { type, place } = object;
   if (type.kind !== 'array') return '';
   const count = countOf(type);
-  if (
-    isText(type.element()) &&
-    place.kind === 'memory' &&
-    count > 0 &&
-    !type.element().name.includes('int8_t')
-  ) {
-    const text = readText(reading, place.address, Math.min(count, LONGEST_STRING), count <= LONGEST_STRING);
-    if (text === undefined) throw new ExpressionError('cannot be read');
-    return text;
+  if (isText(type.element()) && count > 0 && !type.element().name.includes('int8_t')) {
+    const most = Math.min(count, LONGEST_STRING);
+    const inMemory = place.kind === 'memory';
+    const text = inMemory
+      ? readText(reading, place.address, most, count <= LONGEST_STRING)
+      : heldText(reading, object, most);
+    if (text !== undefined) return text;
+    if (inMemory) throw new ExpressionError('cannot be read');
   }
   if (type.count === undefined) return '[of unknown length]';
   if (depth >= DEEPEST_SUMMARY) return '{…}';
@@ -358,18 +373,18 @@ function describeArray(reading: Reading, object: BoundObject, depth: number): st
   return `{${parts.join(', ')}}`;
 }
 
-/** Adds what is shown of one part; false where there is no room for more. */
-function addPart(parts: string[], index: number, text: () => string): boolean {
+/** Adds what is shown of one part behind its label; false where there is no room for more. */
+function addPart(parts: string[], index: number, text: () => string, label = ''): boolean {
   const length = parts.reduce((sum, part) => sum + part.length + 2, 0);
   if (index >= MOST_IN_SUMMARY || length > LONGEST_SUMMARY) {
     parts.push('…');
     return false;
   }
   try {
-    parts.push(text());
+    parts.push(`${label}${text()}`);
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
-    parts.push(`<${error.message}>`);
+    parts.push(`${label}<${error.message}>`);
   }
   return true;
 }
@@ -421,11 +436,9 @@ function describeRecord(reading: Reading, object: BoundObject, depth: number): s
   const parts: string[] = [];
   members.forEach((member, index) => {
     if (parts[parts.length - 1] === '…') return;
-    addPart(parts, index, () => {
-      const inner = settled(reading, referred(reading, member.object));
-      const value = describeObject(reading, inner, depth + 1);
-      return member.isBase ? value : `${member.name} = ${value}`;
-    });
+    const describe = () =>
+      describeObject(reading, settled(reading, referred(reading, member.object)), depth + 1);
+    addPart(parts, index, describe, member.isBase ? '' : `${member.name} = `);
   });
   return `{${parts.join(', ')}}`;
 }
