@@ -12,7 +12,7 @@ const INDENT = 30;
 export const MAIN_HELP = `HVM Debugger: an x86-64 machine with hardware virtualization, for kernels and hypervisors.
 
 usage: hvm run IMAGE [options]      boot IMAGE with its serial port on this terminal
-       hvm explain FILE             why the VM entry of a VMCS failed that KVM or Xen dumped into a log
+       hvm explain FILE             why a VM entry failed, from the VMCS that KVM or Xen has logged
        hvm dap [--port N]           serve the debug adapter protocol on standard input and output,
                                     or on port N of 127.0.0.1; --trace [FILE] logs the conversation
        hvm --help | --version

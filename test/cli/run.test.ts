@@ -180,7 +180,7 @@ describe('bad input is status 2 and one clear line', () => {
 
   it('an unknown command', () => {
     expect(hvm('debug').stderr).toBe(
-      'hvm: "debug" is not a command: there are "run" and "dap", see "hvm --help".\n',
+      'hvm: "debug" is not a command: there are "run", "explain" and "dap", see "hvm --help".\n',
     );
   });
 });
