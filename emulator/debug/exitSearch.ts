@@ -6,7 +6,15 @@
  * A text is looked for in what the exit says of itself. Symbols and sources are not known here: the caller is told every
  * address that exits came from and says which of them match.
  */
-import { COUNTED_REASONS, type ExitLog, exitCounts, mix } from '../vmx/exitLog.ts';
+import {
+  COUNTED_REASONS,
+  EXIT_RECORD,
+  type ExitLog,
+  exitCounts,
+  mix,
+  TEXT_KEY_WORDS,
+  textKey,
+} from '../vmx/exitLog.ts';
 import type { ExitFilter, ExitSearchResult } from './target.ts';
 
 /** Milliseconds that one call may search. */
@@ -14,7 +22,7 @@ const LONGEST_CALL = 40;
 /** Exits between two looks at the clock. */
 const STRIDE = 8192;
 /** Texts that are told apart; more are looked at anew. */
-const MOST_TEXTS = 1 << 18;
+const MOST_TEXTS = 1 << 16;
 const MATCHES = 1;
 const DIFFERS = 2;
 
@@ -38,8 +46,9 @@ export class ExitSearch {
     const end = this.#now() + LONGEST_CALL;
     let number = Math.max(this.#addressed, log.first);
     while (number < log.total) {
-      const stop = Math.min(log.total, number + STRIDE);
-      for (; number < stop; number++) this.#addresses.add(log.ripWord(number, 0), log.ripWord(number, 1));
+      const { words, index, count } = log.span(number, STRIDE);
+      this.#addresses.addAll(words, index, count);
+      number += count;
       if (this.#now() >= end) break;
     }
     this.#addressed = number;
@@ -102,21 +111,24 @@ class Scan {
   goOn(limit: number, addresses: AddressTable, isAddressMatching: Uint8Array | undefined): boolean {
     const log = this.#log;
     const end = Math.min(limit, this.#last + 1);
-    let number = Math.max(this.#next, log.first);
-    const stop = Math.min(end, number + STRIDE);
-    for (; number < stop; number++) {
-      if (log.positionOf(number) > this.#positionTo) {
-        this.#next = Math.max(this.#next, end);
+    const number = Math.max(this.#next, log.first);
+    if (number >= end) return true;
+    const { words, positions, costs, index, count } = log.span(number, Math.min(STRIDE, end - number));
+    for (let i = 0; i < count; i++) {
+      if (positions[index + i] > this.#positionTo) {
+        this.#next = end;
         return true;
       }
-      if (isAddressMatching && !this.#matchesText(number, addresses, isAddressMatching)) continue;
-      const reason = log.reasonOf(number) & (COUNTED_REASONS - 1);
+      const at = (index + i) * EXIT_RECORD.words;
+      if (isAddressMatching && !this.#matchesText(number + i, words, at, addresses, isAddressMatching))
+        continue;
+      const reason = words[at + EXIT_RECORD.reason] & (COUNTED_REASONS - 1);
       this.#counts[reason]++;
-      this.#costs[reason] += log.costOf(number);
-      if (this.#reasons === undefined || this.#reasons[reason] !== 0) this.#push(number);
+      this.#costs[reason] += costs[index + i];
+      if (this.#reasons === undefined || this.#reasons[reason] !== 0) this.#push(number + i);
     }
-    this.#next = Math.max(this.#next, number);
-    return number >= end;
+    this.#next = number + count;
+    return this.#next >= end;
   }
 
   result(wanted: number | undefined, count: number): ExitSearchResult {
@@ -137,11 +149,25 @@ class Scan {
     };
   }
 
-  #matchesText(number: number, addresses: AddressTable, isAddressMatching: Uint8Array): boolean {
-    const log = this.#log;
-    const address = addresses.indexOf(log.ripWord(number, 0), log.ripWord(number, 1));
-    if (isAddressMatching[address] !== 0) return true;
-    return this.#texts.matches(log, number, this.#text ?? '');
+  #matchesText(
+    number: number,
+    words: Int32Array,
+    at: number,
+    addresses: AddressTable,
+    isAddressMatching: Uint8Array,
+  ): boolean {
+    const rip = at + EXIT_RECORD.rip;
+    if (isAddressMatching[addresses.indexOf(words[rip], words[rip + 1])] !== 0) return true;
+    const known = this.#texts.find(words, at);
+    return (
+      known ??
+      this.#texts.add(
+        this.#log
+          .record(number)
+          .text.toLowerCase()
+          .includes(this.#text ?? ''),
+      )
+    );
   }
 
   #push(number: number): void {
@@ -201,7 +227,15 @@ class AddressTable {
   #slots = new Int32Array(4096);
   #last = -1;
 
-  add(low: number, high: number): void {
+  /** The addresses of records that lie together. */
+  addAll(words: Int32Array, index: number, count: number): void {
+    for (let i = index; i < index + count; i++) {
+      const at = i * EXIT_RECORD.words + EXIT_RECORD.rip;
+      this.#add(words[at], words[at + 1]);
+    }
+  }
+
+  #add(low: number, high: number): void {
     if (this.indexOf(low, high) >= 0) return;
     if (2 * this.#length === this.#words.length) this.#grow();
     this.#words[2 * this.#length] = low;
@@ -267,51 +301,65 @@ class AddressTable {
 
 /** Whether a text matches, computed once for exits that say the same. */
 class TextTable {
-  /** Number of an exit with the text + 1; 0 is free. */
-  #exits = new Float64Array(1 << 12);
-  #hashes = new Int32Array(1 << 12);
-  #results = new Uint8Array(1 << 12);
+  /** Keys and their hashes; a key has words of its own, because exits do not stay. */
+  #keys = new Int32Array(TEXT_KEY_WORDS << 10);
+  #hashes = new Int32Array(1 << 10);
+  /** 0 is free. */
+  #results = new Uint8Array(1 << 10);
   #used = 0;
+  /** What was looked for last, and where it belongs. */
+  readonly #key = new Int32Array(TEXT_KEY_WORDS);
+  #hash = 0;
+  #place = 0;
 
-  matches(log: ExitLog, number: number, text: string): boolean {
-    const hash = log.textHash(number);
-    const mask = this.#exits.length - 1;
-    let at = hash & mask;
-    for (; this.#exits[at] !== 0; at = (at + 1) & mask) {
-      if (this.#hashes[at] !== hash) continue;
-      const other = this.#exits[at] - 1;
-      // What is no longer kept cannot be compared any more.
-      if (other < log.first) break;
-      if (log.hasSameText(number, other)) {
-        this.#exits[at] = number + 1;
-        return this.#results[at] === MATCHES;
-      }
-    }
-    const result = log.record(number).text.toLowerCase().includes(text);
-    if (this.#exits[at] === 0) this.#used++;
-    this.#exits[at] = number + 1;
-    this.#hashes[at] = hash;
-    this.#results[at] = result ? MATCHES : DIFFERS;
-    if (2 * this.#used > this.#exits.length) this.#grow();
+  /** Whether the text of the record at word `at` matches; undefined when that has not been found out yet. */
+  find(words: Int32Array, at: number): boolean | undefined {
+    const hash = textKey(words, at, this.#key);
+    const results = this.#results;
+    const mask = results.length - 1;
+    let place = hash & mask;
+    for (; results[place] !== 0; place = (place + 1) & mask)
+      if (this.#hashes[place] === hash && this.#isAt(place)) return results[place] === MATCHES;
+    this.#hash = hash;
+    this.#place = place;
+    return undefined;
+  }
+
+  /** Remembers the result for the text that was looked for last. */
+  add(result: boolean): boolean {
+    this.#keys.set(this.#key, this.#place * TEXT_KEY_WORDS);
+    this.#hashes[this.#place] = this.#hash;
+    this.#results[this.#place] = result ? MATCHES : DIFFERS;
+    this.#used++;
+    if (2 * this.#used > this.#results.length) this.#grow();
     return result;
   }
 
+  #isAt(place: number): boolean {
+    const keys = this.#keys;
+    const key = this.#key;
+    const at = place * TEXT_KEY_WORDS;
+    for (let i = 0; i < TEXT_KEY_WORDS; i++) if (keys[at + i] !== key[i]) return false;
+    return true;
+  }
+
   #grow(): void {
-    const before = { exits: this.#exits, hashes: this.#hashes, results: this.#results };
-    const isFull = before.exits.length >= MOST_TEXTS;
-    const size = isFull ? before.exits.length : 2 * before.exits.length;
-    this.#exits = new Float64Array(size);
+    const before = { keys: this.#keys, hashes: this.#hashes, results: this.#results };
+    const isFull = before.results.length >= MOST_TEXTS;
+    const size = isFull ? before.results.length : 2 * before.results.length;
+    this.#keys = new Int32Array(TEXT_KEY_WORDS * size);
     this.#hashes = new Int32Array(size);
     this.#results = new Uint8Array(size);
     this.#used = 0;
     if (isFull) return;
-    for (const [index, exit] of before.exits.entries()) {
-      if (exit === 0) continue;
-      let at = before.hashes[index] & (size - 1);
-      while (this.#exits[at] !== 0) at = (at + 1) & (size - 1);
-      this.#exits[at] = exit;
-      this.#hashes[at] = before.hashes[index];
-      this.#results[at] = before.results[index];
+    for (const [index, result] of before.results.entries()) {
+      if (result === 0) continue;
+      let place = before.hashes[index] & (size - 1);
+      while (this.#results[place] !== 0) place = (place + 1) & (size - 1);
+      const at = index * TEXT_KEY_WORDS;
+      this.#keys.set(before.keys.subarray(at, at + TEXT_KEY_WORDS), place * TEXT_KEY_WORDS);
+      this.#hashes[place] = before.hashes[index];
+      this.#results[place] = result;
       this.#used++;
     }
   }

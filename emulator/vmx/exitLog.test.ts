@@ -3,7 +3,7 @@ import { guestVmcs, processorInGuest } from '../../test/support/vmxProcessor.ts'
 import { testInstruction } from '../core/testing/instruction.ts';
 import { setArithmeticFlags } from '../state/flags.ts';
 import { RAX } from '../state/registers.ts';
-import { ExitLog } from './exitLog.ts';
+import { EXIT_RECORD, ExitLog, TEXT_KEY_WORDS, textKey } from './exitLog.ts';
 import { SLOT } from './vmcs.ts';
 
 describe('the log of VM exits', () => {
@@ -68,7 +68,7 @@ describe('the log of VM exits', () => {
     expect(log.fieldOf(1, 'GUEST_RIP')).toBe(test.field('GUEST_RIP'));
   });
 
-  it('has the same hash for exits with the same text', () => {
+  it('makes the same key of exits with the same text', () => {
     const log = new ExitLog();
     const test = processorInGuest();
     const { word } = test.vmx.processor.vmcs;
@@ -79,9 +79,14 @@ describe('the log of VM exits', () => {
     add();
     test.state.setGpr(RAX, 7n);
     add();
-    expect(log.textHash(1)).toBe(log.textHash(0));
-    expect(log.hasSameText(0, 1)).toBe(true);
-    expect(log.hasSameText(1, 2)).toBe(false);
+    const { words, count } = log.span(0, 10);
+    const keys = Array.from({ length: count }, (_, index) => {
+      const key = new Int32Array(TEXT_KEY_WORDS);
+      return [textKey(words, index * EXIT_RECORD.words, key), ...key];
+    });
+    expect(count).toBe(3);
+    expect(keys[1]).toEqual(keys[0]);
+    expect(keys[2]).not.toEqual(keys[0]);
   });
 
   it('keeps the last exits and counts all', () => {

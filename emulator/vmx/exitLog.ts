@@ -65,6 +65,16 @@ const RCX = RAX + 1;
 const WORDS = RAX + 2;
 /** The words before this one say what the text says; with RAX and RCX for some reasons. */
 const TEXT_WORDS = AT.VM_EXIT_INSTRUCTION_LENGTH;
+const INTERRUPTION = AT.VM_EXIT_INTERRUPTION_INFORMATION;
+/** 1 where the text of a reason names RAX or RCX. */
+const USES_REGISTERS = Uint8Array.from({ length: COUNTED_REASONS }, (_, reason) =>
+  usesRegisters(reason) ? 1 : 0,
+);
+
+/** Places in a record for those who read spans. */
+export const EXIT_RECORD = { words: WORDS, reason: REASON, rip: RIP } as const;
+/** Length of a text's key. */
+export const TEXT_KEY_WORDS = TEXT_WORDS + 2;
 
 const widthOf: ReadonlyMap<string, 1 | 2> = new Map(RECORDED);
 
@@ -96,6 +106,16 @@ export interface ExitCount {
   readonly name: string;
   readonly count: number;
   readonly cost: number;
+}
+
+/** Records that lie together. Whoever searches a million of them reads the numbers themselves. */
+export interface ExitSpan {
+  readonly words: Int32Array;
+  readonly positions: Float64Array;
+  readonly costs: Uint32Array;
+  /** Of the first record. */
+  readonly index: number;
+  readonly count: number;
 }
 
 interface Chunk {
@@ -212,40 +232,16 @@ export class ExitLog {
     return this.#chunkOf(number).positions[this.#indexOf(number)];
   }
 
-  costOf(number: number): number {
-    return this.#chunkOf(number).costs[this.#indexOf(number)];
-  }
-
   ripOf(number: number): bigint {
     return this.#value(number, 'GUEST_RIP');
   }
 
-  /** Bits 31:0 and 63:32 of RIP, signed. */
-  ripWord(number: number, high: 0 | 1): number {
-    return this.#word(number, RIP + high);
-  }
-
-  /** Exits with the same text have the same hash. */
-  textHash(number: number): number {
-    const { words } = this.#chunkOf(number);
-    const at = this.#indexOf(number) * WORDS;
-    let hash = 0;
-    for (let i = 0; i < TEXT_WORDS; i++) hash = mix(hash, words[at + i]);
-    if (usesRegisters(words[at + REASON] & BASIC_REASON)) {
-      hash = mix(mix(hash, words[at + RAX]), words[at + RCX]);
-    }
-    return hash;
-  }
-
-  /** Whether the texts of two exits are made of the same values. */
-  hasSameText(number: number, other: number): boolean {
-    const { words } = this.#chunkOf(number);
-    const at = this.#indexOf(number) * WORDS;
-    const { words: words2 } = this.#chunkOf(other);
-    const at2 = this.#indexOf(other) * WORDS;
-    for (let i = 0; i < TEXT_WORDS; i++) if (words[at + i] !== words2[at2 + i]) return false;
-    if (!usesRegisters(words[at + REASON] & BASIC_REASON)) return true;
-    return words[at + RAX] === words2[at2 + RAX] && words[at + RCX] === words2[at2 + RCX];
+  /** Records from one that is kept on, as they lie together; at most `most`. */
+  span(number: number, most: number): ExitSpan {
+    const { words, positions, costs } = this.#chunkOf(number);
+    const index = this.#indexOf(number);
+    const count = Math.min(positions.length - index, this.total - number, most);
+    return { words, positions, costs, index, count };
   }
 
   /** What VMREAD gave for a field right after the exit; undefined when that was not recorded. */
@@ -311,6 +307,20 @@ export function exitCounts(counts: Float64Array, costs: Float64Array): ExitCount
     });
   });
   return rows.sort((a, b) => b.count - a.count);
+}
+
+/** Writes what the text of the record at word `at` is made of, and gives its hash. */
+export function textKey(words: Int32Array, at: number, key: Int32Array): number {
+  for (let i = 0; i < TEXT_WORDS; i++) key[i] = words[at + i];
+  const uses = USES_REGISTERS[key[REASON] & (COUNTED_REASONS - 1)] !== 0;
+  key[TEXT_WORDS] = uses ? words[at + RAX] : 0;
+  key[TEXT_WORDS + 1] = uses ? words[at + RCX] : 0;
+  // The words that differ most; equal hashes are compared anyway.
+  let hash = mix(key[REASON], key[AT.EXIT_QUALIFICATION]);
+  hash = mix(hash, key[AT.GUEST_PHYSICAL_ADDRESS] ^ key[INTERRUPTION]);
+  hash = mix(hash, key[AT.GUEST_LINEAR_ADDRESS]);
+  if (uses) hash = mix(mix(hash, key[TEXT_WORDS]), key[TEXT_WORDS + 1]);
+  return hash ^ (hash >>> 15);
 }
 
 function newChunk(records: number): Chunk {
