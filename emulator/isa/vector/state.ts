@@ -239,6 +239,9 @@ function fxsave(cpu: Cpu, instruction: Instruction): Outcome {
   if (isUnavailable(cpu)) return cpu.raise(VECTOR.NM);
   const linear = locate(cpu, instruction, FXSAVE_BYTES, FXSAVE_ALIGNMENT, true);
   if (linear === undefined) return cpu.failed;
+  // Also the bytes that it leaves to software.
+  if (!cpu.mmu.probeWrite(linear, FXSAVE_BYTES, privilegeOf(cpu.state.CPL)))
+    return cpu.raiseMemoryFault(instruction.segment);
   const parts = x87Parts(cpu, instruction);
   if ((cpu.state.cr4 & CR4.OSFXSR) !== 0) parts.push(mxcsrPart(cpu.state), vectorPart(cpu.state, 0));
   return store(cpu, instruction, linear, parts);
