@@ -20,6 +20,8 @@ export interface SecondLevel {
   enabled: boolean;
   eptpLo: number;
   eptpHi: number;
+  /** Bits 10 and 2 of an EPT entry tell user-mode and supervisor-mode linear addresses apart when code is fetched. */
+  modeBasedExecute: boolean;
 }
 
 /** Whoever caches code by linear address. */
@@ -29,6 +31,9 @@ export interface CodeTranslations {
   /** Context ids start over: whatever is keyed by one is invalid. */
   contextsReused(): void;
 }
+
+/** Keeps translations with and without mode-based execute control apart: no bit of an EPTP. */
+const MODE_BASED = 1n << 62n;
 
 /** Tags of cached paging structures, before they are used again. */
 const STRUCTURE_TAGS = 1 << 27;
@@ -48,7 +53,12 @@ const CONTEXT = OFFSET.CONTEXT >> 2;
 
 export class AddressSpaces {
   /** Read at each {@link update}. */
-  readonly secondLevel: SecondLevel = { enabled: false, eptpLo: 0, eptpHi: 0 };
+  readonly secondLevel: SecondLevel = {
+    enabled: false,
+    eptpLo: 0,
+    eptpHi: 0,
+    modeBasedExecute: false,
+  };
   /** The current VPID: 0 in root operation and without "enable VPID". */
   vpid = 0;
   /** The logical processor whose state is loaded: processors share the TLBs and never each other's translations. */
@@ -78,6 +88,7 @@ export class AddressSpaces {
   #enabled = false;
   #eptpLo = 0;
   #eptpHi = 0;
+  #modeBasedExecute = false;
   #vpid = 0;
   #processor = 0;
   #stale = true;
@@ -119,7 +130,8 @@ export class AddressSpaces {
       this.processor !== this.#processor ||
       secondLevel.enabled !== this.#enabled ||
       secondLevel.eptpLo !== this.#eptpLo ||
-      secondLevel.eptpHi !== this.#eptpHi
+      secondLevel.eptpHi !== this.#eptpHi ||
+      secondLevel.modeBasedExecute !== this.#modeBasedExecute
     ) {
       this.#change();
     }
@@ -258,7 +270,10 @@ export class AddressSpaces {
     const cr3Hi = words[CR3_LOW + 1];
     const sameRoot =
       secondLevel.enabled === this.#enabled &&
-      (!secondLevel.enabled || (secondLevel.eptpLo === this.#eptpLo && secondLevel.eptpHi === this.#eptpHi));
+      (!secondLevel.enabled ||
+        (secondLevel.eptpLo === this.#eptpLo &&
+          secondLevel.eptpHi === this.#eptpHi &&
+          secondLevel.modeBasedExecute === this.#modeBasedExecute));
     if (sameRoot && vpid === this.#vpid && processor === this.#processor && this.#flushes(controls)) {
       this.#contexts.retire((space) => space.vpid === vpid && this.#isOwn(space));
     }
@@ -267,7 +282,7 @@ export class AddressSpaces {
     let generation = 0;
     if (secondLevel.enabled) {
       const eptp = (BigInt(secondLevel.eptpHi >>> 0) << 32n) | BigInt(secondLevel.eptpLo >>> 0);
-      const root = this.#contexts.eptRoot(eptp);
+      const root = this.#contexts.eptRoot(secondLevel.modeBasedExecute ? eptp | MODE_BASED : eptp);
       ept = root.index;
       generation = root.generation;
     }
@@ -278,7 +293,13 @@ export class AddressSpaces {
 
     this.#space = space;
     this.#mode = modeClass(controls);
-    this.#second.configure(secondLevel.enabled, secondLevel.eptpLo, secondLevel.eptpHi, generation);
+    this.#second.configure(
+      secondLevel.enabled,
+      secondLevel.eptpLo,
+      secondLevel.eptpHi,
+      generation,
+      secondLevel.modeBasedExecute,
+    );
     this.#walker.configure(controls, cr3Lo, cr3Hi);
     this.#cr0 = controls.cr0;
     this.#cr3Lo = cr3Lo;
@@ -288,6 +309,7 @@ export class AddressSpaces {
     this.#enabled = secondLevel.enabled;
     this.#eptpLo = secondLevel.eptpLo;
     this.#eptpHi = secondLevel.eptpHi;
+    this.#modeBasedExecute = secondLevel.modeBasedExecute;
     this.#vpid = vpid;
     this.#processor = processor;
     this.#stale = false;

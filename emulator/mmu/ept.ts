@@ -9,6 +9,9 @@ import type { HostEntries } from './hostEntries.ts';
 
 const { READ, WRITE, FETCH } = EPT_ACCESS;
 const PERMISSIONS = READ | WRITE | FETCH;
+/** With mode-based execute control: bit 10 of an entry permits fetches from user-mode linear addresses, bit 2 others. */
+export const FETCH_USER = 1 << 10;
+const USER_EXECUTABLE = 1 << 6;
 const ACCESSED = 1 << 8;
 const DIRTY = 1 << 9;
 const PAGE = 1 << 7;
@@ -24,8 +27,9 @@ export const NEED_WRITE = WRITE | WRITE_NOW;
  *
  * @see SDM "EPT Translation Mechanism", 30.3.2, tables 30-1 to 30-7
  */
-const RESERVED_REFERENCE = [0, 0, 0x78, 0x78, 0xf8];
-const RESERVED_PAGE = [0, 0, 0x1f_f000, 0x3fff_f000, 0];
+const RESERVED_REFERENCE = [0, 0, 0x78, 0x78, 0xf8, 0xf8];
+const RESERVED_PAGE = [0, 0, 0x1f_f000, 0x3fff_f000, 0, 0];
+const LEVELS = 6;
 
 /** The cache: direct-mapped, words guest page, generation, host page, permissions | {@link WRITE_NOW}. */
 const CACHE_ENTRIES = 4096;
@@ -61,11 +65,11 @@ export class SecondLevelWalker {
   suppressVe = false;
   qualification = 0;
 
-  // The path of the last walk, by level (4 down to 1), for the debugger's view.
-  readonly entryHostLo = new Int32Array(5);
-  readonly entryHostHi = new Int32Array(5);
-  readonly entryLo = new Int32Array(5);
-  readonly entryHi = new Int32Array(5);
+  // The path of the last walk, by level (5 down to 1), for the debugger's view.
+  readonly entryHostLo = new Int32Array(LEVELS);
+  readonly entryHostHi = new Int32Array(LEVELS);
+  readonly entryLo = new Int32Array(LEVELS);
+  readonly entryHi = new Int32Array(LEVELS);
   /** The last level that the walk reached. */
   level = 0;
 
@@ -76,6 +80,11 @@ export class SecondLevelWalker {
   #rootLo = 0;
   #rootHi = 0;
   #flags = false;
+  #permissions: number = PERMISSIONS;
+  /** The level that the walk begins with: the page-walk length. */
+  top = 4;
+  /** Fetches from user-mode linear addresses need {@link FETCH_USER} instead of the fetch bit. */
+  modeBasedExecute = false;
   #generation = 0;
 
   /** A passive walker serves the debugger: it sets no flags and looks past the cache. */
@@ -89,8 +98,17 @@ export class SecondLevelWalker {
    * @param generation tag of cached mappings; a new one forgets them.
    * @see SDM "Extended-Page-Table Pointer (EPTP)", 26.6.11
    */
-  configure(enabled: boolean, eptpLo: number, eptpHi: number, generation: number): void {
+  configure(
+    enabled: boolean,
+    eptpLo: number,
+    eptpHi: number,
+    generation: number,
+    modeBasedExecute = false,
+  ): void {
     this.enabled = enabled;
+    this.modeBasedExecute = modeBasedExecute;
+    this.#permissions = modeBasedExecute ? PERMISSIONS | FETCH_USER : PERMISSIONS;
+    this.top = ((eptpLo >> 3) & 7) + 1;
     this.#rootLo = eptpLo & ~0xfff;
     this.#rootHi = eptpHi & 0xf_ffff;
     this.#flags = (eptpLo & (1 << 6)) !== 0;
@@ -121,14 +139,20 @@ export class SecondLevelWalker {
     const entries = this.#entries;
     let tableLo = this.#rootLo;
     let tableHi = this.#rootHi;
-    let permissions = PERMISSIONS;
+    let permissions = this.#permissions;
     let allAccessed = ACCESSED;
     this.misconfiguration = false;
     this.logFull = false;
-    for (let level = 4; ; level--) {
+    for (let level = this.top; ; level--) {
       this.level = level;
       const index =
-        level === 4 ? hi >>> 7 : level === 3 ? (lo >>> 30) | (hi << 2) : lo >>> (level === 2 ? 21 : 12);
+        level === 5
+          ? hi >>> 16
+          : level === 4
+            ? hi >>> 7
+            : level === 3
+              ? (lo >>> 30) | (hi << 2)
+              : lo >>> (level === 2 ? 21 : 12);
       const entryLo = tableLo | ((index & 511) << 3);
       const eLo = entries.read(entryLo, tableHi);
       const eHi = entries.high;
@@ -136,7 +160,7 @@ export class SecondLevelWalker {
       this.entryHostHi[level] = tableHi;
       this.entryLo[level] = eLo;
       this.entryHi[level] = eHi;
-      if ((eLo & PERMISSIONS) === 0) return this.#violation(lo, hi, access, 0);
+      if ((eLo & this.#permissions) === 0) return this.#violation(lo, hi, access, 0);
       const mapsPage = level === MAPS_PAGE_LEVEL || (level < 4 && (eLo & PAGE) !== 0);
       if (this.#isMisconfigured(eLo, eHi, level, mapsPage)) {
         this.misconfiguration = true;
@@ -187,7 +211,9 @@ export class SecondLevelWalker {
 
   /** @see SDM "EPT Violations", 30.3.3.2 */
   #violation(lo: number, hi: number, access: number, permissions: number): boolean {
-    this.qualification = access | (permissions << 3);
+    const asked = (access & FETCH_USER) === 0 ? access : FETCH;
+    const userExecutable = (permissions & FETCH_USER) === 0 ? 0 : USER_EXECUTABLE;
+    this.qualification = asked | ((permissions & PERMISSIONS) << 3) | userExecutable;
     this.suppressVe = this.entryHi[this.level] < 0;
     this.forget(lo, hi);
     return false;
@@ -199,7 +225,7 @@ export class SecondLevelWalker {
     const dirty = (access & WRITE) !== 0 && (this.entryLo[leaf] & DIRTY) === 0;
     if (allAccessed !== 0 && !dirty) return true;
     if (this.log?.isFull) return false;
-    for (let level = 4; level >= leaf; level--) {
+    for (let level = this.top; level >= leaf; level--) {
       const bits = ACCESSED | (dirty && level === leaf ? DIRTY : 0);
       if ((this.entryLo[level] & bits) === bits) continue;
       this.entryLo[level] |= bits;

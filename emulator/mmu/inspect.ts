@@ -255,7 +255,7 @@ export class Inspector {
     if (!second.enabled) return [];
     this.#translateSecond(address);
     const path: WalkEntry[] = [];
-    for (let level = 4; level >= second.level; level--) {
+    for (let level = second.top; level >= second.level; level--) {
       const host = physical(second.entryHostLo[level], second.entryHostHi[level]);
       const value = pair(second.entryLo[level], second.entryHi[level]);
       path.push({ name: `EPT ${LEVEL_NAMES[level]}`, address: host, host, value, secondLevel: [] });

@@ -8,7 +8,7 @@
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CR0, CR4, EFER } from '../state/registers.ts';
-import { NEED_WRITE, type SecondLevelWalker } from './ept.ts';
+import { FETCH_USER, NEED_WRITE, type SecondLevelWalker } from './ept.ts';
 import { EPT_ACCESS, EPT_LINEAR_VALID, EPT_TRANSLATED, type MemoryFault, PAGE_FAULT } from './fault.ts';
 import type { HostEntries } from './hostEntries.ts';
 import { PAGING, type PagingControls, type PagingMode, pagingMode } from './pagingMode.ts';
@@ -93,6 +93,8 @@ export class PageWalker {
   #pse = false;
   #rights = 0;
   #fetchFlag = 0;
+  /** The linear address of the walk is a user-mode address: U/S is 1 in all entries, or paging is off. */
+  #userAddress = false;
 
   /**
    * A passive walker serves the debugger: it sets no accessed or dirty flags. `pdptes` replaces the PDPTE registers of
@@ -173,6 +175,7 @@ export class PageWalker {
         this.top = 0;
         this.level = 0;
         this.writeNow = true;
+        this.#userAddress = true;
         return this.#finish(lo, 0, lo, 0, request);
     }
   }
@@ -252,6 +255,7 @@ export class PageWalker {
         tableLo = (tableLo & ~low) | (lo & low & ~0xfff);
       }
       const rights = ((all >> 1) & 3) | ((anyHi >>> 31) << 2);
+      this.#userAddress = (rights & 2) !== 0;
       const permitted = this.#rights + (request & REQUEST);
       if (((PERMITTED[permitted] >> rights) & 1) === 0)
         return this.#refuse(lo, hi, baseLo, baseHi, top, request, P, cached);
@@ -314,6 +318,7 @@ export class PageWalker {
         this.pageShift = 22;
       }
       const rights = (all >> 1) & 3;
+      this.#userAddress = (rights & 2) !== 0;
       const permitted = this.#rights + (request & REQUEST);
       if (((PERMITTED[permitted] >> rights) & 1) === 0) return this.#pageFault(lo, 0, request, P);
       const dirty = (request & 3) === ACCESS.WRITE ? D : 0;
@@ -396,6 +401,7 @@ export class PageWalker {
   /** Translates the guest-physical address. */
   #finish(lo: number, hi: number, guestLo: number, guestHi: number, request: number): number {
     const second = this.#second;
+    const userFetch = second.modeBasedExecute && (request & 3) === ACCESS.EXECUTE && this.#userAddress;
     const mask = this.#entries.addressMask;
     this.guestLo = guestLo;
     this.guestHi = guestHi;
@@ -403,12 +409,12 @@ export class PageWalker {
       this.writeNow = true;
       return address(guestLo & mask, guestHi);
     }
-    const page = second.lookUp(guestLo, guestHi, FINAL_NEED[request & 3]);
+    const page = second.lookUp(guestLo, guestHi, userFetch ? FETCH_USER : FINAL_NEED[request & 3]);
     if (page >= 0) {
       this.writeNow = second.writeNow;
       return address(((page << 12) | (guestLo & 0xfff)) & mask, page >>> 20);
     }
-    if (!second.translate(guestLo, guestHi, FINAL_ACCESS[request & 3])) {
+    if (!second.translate(guestLo, guestHi, userFetch ? FETCH_USER : FINAL_ACCESS[request & 3])) {
       this.writeNow = false;
       if (this.#isInWindow()) return UNTRANSLATED.WINDOW;
       return this.#secondLevelFault(lo, hi, guestLo, guestHi, EPT_LINEAR_VALID | EPT_TRANSLATED);

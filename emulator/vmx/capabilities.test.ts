@@ -66,7 +66,7 @@ describe('the VMX capability MSRs', () => {
 
   it('allow the 1-setting of what the model supports, and of nothing else', () => {
     expect(high(msr('IA32_VMX_TRUE_PINBASED_CTLS'))).toBe(0xffn);
-    expect(high(msr('IA32_VMX_PROCBASED_CTLS2'))).toBe(0x0207_7fffn);
+    expect(high(msr('IA32_VMX_PROCBASED_CTLS2'))).toBe(0x0247_7fffn);
   });
 
   it('allow every setting that they require', () => {
@@ -96,6 +96,6 @@ describe('the VMX capability MSRs', () => {
   });
 
   it('IA32_VMX_EPT_VPID_CAP reports the EPT and VPID features', () => {
-    expect(msr('IA32_VMX_EPT_VPID_CAP')).toBe(0x0f01_0633_4141n);
+    expect(msr('IA32_VMX_EPT_VPID_CAP')).toBe(0x0f01_0633_41c1n);
   });
 });

@@ -28,7 +28,7 @@ const NOT_YET = false;
 export const EPT_VPID_BITS = [
   { bit: 0, key: 'executeOnly', name: 'Execute-only translations', supported: YES },
   { bit: 6, key: 'walkLength4', name: 'Page-walk length of 4', supported: YES },
-  { bit: 7, key: 'walkLength5', name: 'Page-walk length of 5', supported: NOT_YET },
+  { bit: 7, key: 'walkLength5', name: 'Page-walk length of 5', supported: YES },
   { bit: 8, key: 'memoryTypeUncacheable', name: 'EPT structures may be UC', supported: YES },
   { bit: 14, key: 'memoryTypeWriteBack', name: 'EPT structures may be WB', supported: YES },
   { bit: 16, key: 'page2M', name: 'EPT PDE may map a 2-MByte page', supported: YES },

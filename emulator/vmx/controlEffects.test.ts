@@ -292,6 +292,64 @@ describe('"VMCS shadowing"', () => {
   });
 });
 
+describe('"mode-based execute control for EPT"', () => {
+  /** Linear 1 GiB is guest-physical 0, with the guest's U/S bit as wanted. */
+  const fetching = (user: boolean, eptBits: bigint, ...controls: readonly ControlKey[]): TestVmx => {
+    const test = processorInGuest(guest('modeBasedExecuteControl', ...controls));
+    test.physical.write64(AT.TABLES + 0x1000 + 8, user ? 0x87n : 0x83n);
+    for (const at of [AT.EPT, AT.EPT + 0x1000])
+      test.physical.write64(at, test.physical.read64(at) | (1n << 10n));
+    // The first 2 MiB: readable, writable, and these bits.
+    test.physical.write64(AT.EPT + 0x2000, 0xb3n | eptBits);
+    if (user) test.state.CPL = 3;
+    test.cpu.mmu.spaces.flushEverything();
+    return test;
+  };
+  const fetch = (test: TestVmx): number => test.cpu.mmu.fetchTranslate(0x4000_1000n);
+  const SUPERVISOR = 1n << 2n;
+  const USER = 1n << 10n;
+
+  it.each([
+    [false, SUPERVISOR],
+    [true, USER],
+  ])('a fetch from a user-mode address: %s, needs bit 0x%s of the entry', (user, bit) => {
+    expect(fetch(fetching(user, bit))).toBe(0x1000);
+    const test = fetching(user, bit === USER ? SUPERVISOR : USER);
+    expect(fetch(test)).toBeLessThan(0);
+    test.cpu.raiseMemoryFault();
+    expectExit(test, 'eptViolation');
+    // An instruction fetch; what the entry permits is in bits 6:3.
+    expect(test.field('EXIT_QUALIFICATION') & 0x7fn).toBe(
+      4n | (3n << 3n) | (bit === USER ? 1n << 5n : 1n << 6n),
+    );
+  });
+
+  it('without it bit 2 is for all fetches, and bit 10 for none', () => {
+    const test = fetching(true, SUPERVISOR);
+    test.vmx.interceptTripleFault();
+    test.vmx.vmwrite(
+      'SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS',
+      test.field('SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS') & ~(1n << 22n),
+    );
+    test.vmx.vmwrite('GUEST_ACTIVITY_STATE', 0n);
+    test.vmx.enterGuest();
+    expect(fetch(test)).toBe(0x1000);
+  });
+});
+
+describe('an EPT pointer with a page-walk length of 5', () => {
+  it('has one level more', () => {
+    const contents = guest().set({ EPT_POINTER: BigInt(AT.EPT + 0x8000) | (4n << 3n) | 6n });
+    const test = processorInRoot(contents);
+    test.physical.write64(AT.EPT + 0x8000, BigInt(AT.EPT) | 7n);
+    test.vmx.enterGuest();
+    expect(inGuest(test)).toBe(true);
+    expect(write(test, 0x12_3000, 9n)).toBe(true);
+    expect(test.physical.read32(0x12_3000)).toBe(9);
+    expect(test.cpu.mmu.walkReport(0x12_3000n).host).toBe(0x12_3000);
+  });
+});
+
 describe('a control that changes what VM entry loads', () => {
   it('"activate secondary controls": without it the secondary controls count as 0', () => {
     const contents = guest().control('activateSecondaryControls', false);

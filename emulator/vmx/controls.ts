@@ -175,7 +175,7 @@ export const CONTROLS = [
   { word: 'secondaryProcessorBased', bit: 19, key: 'concealVmxFromPt', name: 'Conceal VMX from PT', supported: NOT_YET, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 20, key: 'enableXsavesXrstors', name: 'Enable XSAVES/XRSTORS', supported: NOT_YET, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 21, key: 'pasidTranslation', name: 'PASID translation', supported: NOT_YET, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 22, key: 'modeBasedExecuteControl', name: 'Mode-based execute control for EPT', supported: NOT_YET, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 22, key: 'modeBasedExecuteControl', name: 'Mode-based execute control for EPT', supported: YES, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 23, key: 'subPageWritePermissions', name: 'Sub-page write permissions for EPT', supported: NOT_YET, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 24, key: 'ptUsesGuestPhysicalAddresses', name: 'Intel PT uses guest physical addresses', supported: NOT_YET, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 25, key: 'useTscScaling', name: 'Use TSC scaling', supported: YES, ref: PROCESSOR },

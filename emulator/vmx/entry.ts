@@ -157,8 +157,10 @@ export function loadGuestState(processor: VmxProcessor): void {
   const vpid = has(CONTROL.enableVpid) ? vmcs.low(SLOT.VIRTUAL_PROCESSOR_IDENTIFIER) & 0xffff : 0;
   const usesPdptes = (cr0 & CR0.PG) !== 0 && usesPaePaging(cr0, state.cr4, state.efer);
   if (usesPdptes && ept) load(PDPTE_LIST, words, word);
+  const { spaces } = processor.cpu.mmu;
+  spaces.secondLevel.modeBasedExecute = has(CONTROL.modeBasedExecuteControl);
   switchAddressSpace(
-    processor.cpu.mmu.spaces,
+    spaces,
     vpid,
     ept,
     ept ? vmcs.low(SLOT.EPT_POINTER) : 0,

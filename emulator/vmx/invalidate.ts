@@ -48,14 +48,15 @@ function invalidOperand(processor: VmxProcessor): Outcome {
 
 const INVEPT = { singleContext: 1n, allContext: 2n } as const;
 const EPTP_RESERVED = 0xf80n;
-const WALK_LENGTH_4 = 3n << 3n;
 
 /** Whether VM entry would take this EPT pointer. */
 export function isEptpValid({ view, capabilities }: VmxProcessor, eptp: bigint): boolean {
   const type = eptp & EPTP.MEMORY_TYPE;
-  const { memoryTypeUncacheable, memoryTypeWriteBack, accessedDirty } = capabilities.eptVpid;
+  const { memoryTypeUncacheable, memoryTypeWriteBack, accessedDirty, walkLength4, walkLength5 } =
+    capabilities.eptVpid;
   if (!((type === 0n && memoryTypeUncacheable) || (type === 6n && memoryTypeWriteBack))) return false;
-  if ((eptp & EPTP.WALK_LENGTH) !== WALK_LENGTH_4) return false;
+  const length = (eptp & EPTP.WALK_LENGTH) >> 3n;
+  if (!((length === 3n && walkLength4) || (length === 4n && walkLength5))) return false;
   if ((eptp & EPTP.AD) !== 0n && !accessedDirty) return false;
   return (eptp & EPTP_RESERVED) === 0n && beyondPhysicalWidth(eptp, view.context) === 0n;
 }

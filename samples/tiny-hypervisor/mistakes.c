@@ -18,9 +18,9 @@ static void controls(void) {
   vmwrite(PIN_BASED_CONTROLS, 0);
 }
 
-/* The page-walk length in the EPT pointer is written as 4, not as 4 - 1. */
+/* The page-walk length was forgotten in the EPT pointer: it is there as 1 less, so that 0 is a length of 1. */
 static void eptp(void) {
-  vmwrite(EPT_POINTER, (vmread(EPT_POINTER) & ~0x38ull) | 4 << 3);
+  vmwrite(EPT_POINTER, vmread(EPT_POINTER) & ~0x38ull);
 }
 
 /* An I/O bitmap that does not begin at a page. */

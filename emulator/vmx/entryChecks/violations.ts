@@ -167,7 +167,7 @@ export const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
   ],
   'controls.vpid': [{ by: longModeGuest().set({ VIRTUAL_PROCESSOR_IDENTIFIER: 0n }) }],
   'controls.eptp.memoryType': [{ by: longModeGuest().change('EPT_POINTER', { clear: 7n, set: 1n }) }],
-  'controls.eptp.walkLength': [{ by: longModeGuest().change('EPT_POINTER', { clear: 0x38n, set: 0x20n }) }],
+  'controls.eptp.walkLength': [{ by: longModeGuest().change('EPT_POINTER', { clear: 0x38n, set: 0x28n }) }],
   'controls.eptp.accessedDirty': [
     { by: eptVpid(longModeGuest(), { accessedDirty: false }).change('EPT_POINTER', { set: 0x40n }) },
   ],
