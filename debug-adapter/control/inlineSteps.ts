@@ -5,7 +5,7 @@
  * call is in front of it too.
  */
 import type { Program } from '../program/program.ts';
-import type { SourcePosition } from '../symbols/program.ts';
+import type { FunctionAt, SourcePosition } from '../symbols/program.ts';
 
 /** The statement a step starts from. */
 export interface Origin {
@@ -24,26 +24,33 @@ export function framesToHide(program: Program, address: bigint, origin: Origin, 
   const found = program.functionAt(address);
   if (found === undefined) return 0;
   let count = 0;
-  while (count < found.frames.length - 1 && beginsAt(program, found.frames[count].name, address)) count++;
+  while (count < found.frames.length - 1 && found.frames[count].begins) count++;
   if (count === 0) return 0;
-  const call = found.frames[count].position;
-  const isOwnStatement =
+  return isStepIn && isOf(origin, found, count) ? count - 1 : count;
+}
+
+/** Whether an inlined call begins at an address that belongs to another statement than where the step comes from. */
+export function isAtCall(program: Program, address: bigint, origin: Origin): boolean {
+  const found = program.functionAt(address);
+  const count = framesToHide(program, address, origin, false);
+  return found !== undefined && count > 0 && !isOf(origin, found, count);
+}
+
+function isOf(origin: Origin, found: FunctionAt, frame: number): boolean {
+  const { position } = found.frames[frame];
+  return (
     found.function.entry === origin.functionEntry &&
-    call?.path === origin.position?.path &&
-    call?.line === origin.position?.line;
-  return isStepIn && isOwnStatement ? count - 1 : count;
+    position?.path === origin.position?.path &&
+    position?.line === origin.position?.line
+  );
 }
 
 /** How many frames to hide at an address so that a line is shown whose inlined calls begin there. */
 export function framesAbove(program: Program, address: bigint, line: number): number {
   const frames = program.functionAt(address)?.frames ?? [];
-  for (const [index, { name, position }] of frames.entries()) {
+  for (const [index, { begins, position }] of frames.entries()) {
     if (position?.line === line) return index;
-    if (!beginsAt(program, name, address)) return 0;
+    if (!begins) return 0;
   }
   return 0;
-}
-
-function beginsAt(program: Program, name: string | undefined, address: bigint): boolean {
-  return name !== undefined && program.inlinedAt(name).has(address);
 }

@@ -9,7 +9,7 @@ import { dapError } from '../errors.ts';
 import { codeMode } from '../inspect/stack.ts';
 import type { AddressRange } from '../symbols/program.ts';
 import { RIP, RSP } from '../symbols/registers.ts';
-import { framesAbove, framesToHide, originAt } from './inlineSteps.ts';
+import { framesAbove, framesToHide, isAtCall, type Origin, originAt } from './inlineSteps.ts';
 import type { Plan, RunOnce } from './runControl.ts';
 
 /** A step that does not arrive at a statement in so many runs ends where it is. */
@@ -48,13 +48,24 @@ export function stepStatement(context: SessionContext, vcpu: number, over: boole
     const ranges = program.statementRange(at.address, hidden > 0 ? { frame: hidden } : { over });
     if (ranges.length === 0) return instruction(run);
     const origin = originAt(program, at.address, hidden);
-    const arrived = await leaveStatement(context, vcpu, over, ranges, run);
-    if (arrived.reason === 'step') {
-      const { address } = await position(context, vcpu);
-      context.hideFrames(vcpu, framesToHide(program, address, origin, !over));
-    }
-    return arrived;
+    const stop = await leaveStatement(context, vcpu, over, { ranges, origin }, run);
+    return arrivedFrom(context, vcpu, origin, !over, stop);
   };
+}
+
+/** Hides the frames of the calls that a step has arrived at. */
+async function arrivedFrom(
+  context: SessionContext,
+  vcpu: number,
+  origin: Origin,
+  isStepIn: boolean,
+  stop: StopEvent,
+): Promise<StopEvent> {
+  if (stop.reason !== 'step') return stop;
+  const { program } = context.requireDebuggee();
+  const { address } = await position(context, vcpu);
+  context.hideFrames(vcpu, framesToHide(program, address, origin, isStepIn));
+  return stop;
 }
 
 /** Shows the line of the breakpoint that was hit, in front of the inlined calls that it begins with. */
@@ -77,16 +88,18 @@ async function leaveStatement(
   context: SessionContext,
   vcpu: number,
   over: boolean,
-  statement: readonly AddressRange[],
+  from: { readonly ranges: readonly AddressRange[]; readonly origin: Origin },
   run: RunOnce,
 ): Promise<StopEvent> {
   const debuggee = context.requireDebuggee();
-  let ranges = statement;
+  let { ranges } = from;
   for (let runs = 0; ; runs++) {
     const range = { ranges: ranges.map(({ start, end }) => [start, end] as const), over };
     const stop = await run(runRequest(debuggee, { range }));
     if (stop.reason !== 'step' || runs === MOST_RUNS) return stop;
-    const arrived = await arrive(context, vcpu, run, await position(context, vcpu), ranges, stop);
+    const at = await position(context, vcpu);
+    if (isAtCall(debuggee.program, at.address, from.origin)) return stop;
+    const arrived = await arrive(context, vcpu, run, at, ranges, stop);
     if (arrived !== 'go-on') return arrived;
     const { address } = await position(context, vcpu);
     ranges = debuggee.program.statementRange(address, { over });
@@ -131,10 +144,13 @@ export async function stepOutOf(context: SessionContext, vcpu: number): Promise<
   const stack = await context.stack(vcpu);
   const [top] = stack;
   if (top?.isInlined) {
+    const { program } = debuggee;
     const frame = context.hiddenFrames(vcpu) + 1;
-    const ranges = debuggee.program.statementRange(top.address, { frame, over: true });
+    const ranges = program.statementRange(top.address, { frame, over: true });
     const range = { ranges: ranges.map(({ start, end }) => [start, end] as const), over: true };
-    return (run) => run(runRequest(debuggee, { range }));
+    const origin = originAt(program, top.address, frame);
+    return async (run) =>
+      arrivedFrom(context, vcpu, origin, false, await run(runRequest(debuggee, { range })));
   }
   const caller = stack.find((frame) => frame.depth === 1);
   const rip = caller?.registers.values[RIP];

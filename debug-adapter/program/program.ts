@@ -33,7 +33,6 @@ export class Program {
   readonly files: readonly ProgramSymbols[];
   readonly #onProblem: (text: string) => void;
   readonly #told = new Map<ProgramSymbols, number>();
-  readonly #inlined = new Map<string, ReadonlySet<bigint>>();
   #names: string[] | undefined;
 
   /** Opens what can be opened; what cannot is told to `onProblem`. */
@@ -83,16 +82,6 @@ export class Program {
 
   functionsByName(name: string): NamedFunction[] {
     return this.#all((file) => file.functionsByName(name));
-  }
-
-  /** Where the instances of a function that was inlined begin. */
-  inlinedAt(name: string): ReadonlySet<bigint> {
-    let entries = this.#inlined.get(name);
-    if (entries === undefined) {
-      entries = new Set(this.functionsByName(name).flatMap(({ inlinedAt }) => inlinedAt));
-      this.#inlined.set(name, entries);
-    }
-    return entries;
   }
 
   /** The variables of the file that an address is in. */

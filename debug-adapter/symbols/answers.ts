@@ -42,6 +42,8 @@ export interface SourceFrame {
   readonly name: string | undefined;
   readonly linkageName: string | undefined;
   readonly isInlined: boolean;
+  /** Whether the address is where its code begins: at its entry, or at the first piece of it that was moved ahead. */
+  readonly begins: boolean;
   readonly position: SourcePosition | undefined;
 }
 

@@ -127,6 +127,22 @@ describe('steps of the source language', () => {
     expect(await steps(talk, 'next')).toEqual(['kmain kernel.c:122']);
   });
 
+  it('an inlined call whose first instruction was moved ahead of its first statement is not missed', async () => {
+    const talk = await sample(122);
+    await talk.runs('continue');
+    expect(await steps(talk, 'next', 'next')).toEqual(['kmain kernel.c:123', 'kmain kernel.c:124']);
+  });
+
+  it('stepOut of an inlined call arrives in front of the next', async () => {
+    const talk = await sample(122);
+    await talk.runs('continue');
+    expect(await steps(talk, 'next', 'stepIn', 'stepOut')).toEqual([
+      'kmain kernel.c:123',
+      'show_clock kernel.c:85',
+      'kmain kernel.c:124',
+    ]);
+  });
+
   it('steps into assembly and through it', async () => {
     const talk = await Conversation.start();
     await talk.launch({ program: 'tour.elf', runToEntryPoint: 'tick' });

@@ -150,6 +150,11 @@ export function holds(scope: Scope, address: Address): boolean {
   return false;
 }
 
+/** Whether an address is where code begins: at its entry, or at the first piece of it that was moved ahead. */
+export function beginsAt({ entry, ranges }: Scope, address: Address): boolean {
+  return address === entry || (ranges.includes(address) && ranges.every((bound) => address <= bound));
+}
+
 function readScopes(unit: Unit, isCode: (address: Address) => boolean): Scope[] {
   const scopes: Scope[] = [];
   /** The open scopes, and the depths of their entries. */
