@@ -20,6 +20,8 @@ import { capabilitiesOf, readCapabilityMsr } from '../vmx/model.ts';
 import { describeVmxAbort } from '../vmx/vmInstructionErrors.ts';
 import { Vmx } from '../vmx/vmx.ts';
 
+/** Instructions between two looks for hot code: three in a page have it translated, which pays after about a million. */
+const SAMPLE_EVERY = 50_000;
 /** Exits that the log keeps, in at most 148 MB: what a list in the debugger may scroll through. */
 const EXITS_KEPT = 2 ** 20;
 
@@ -29,6 +31,8 @@ export interface SystemHost {
   readonly debugConsole: ByteSink;
   /** The interpreter's module (dist/interpreter.wasm). */
   readonly interpreter: WebAssembly.Module;
+  /** Instructions between two looks for hot code, for tests. */
+  readonly sampleEvery?: number;
 }
 
 /** Something that came from outside, with the position at which the machine saw it. */
@@ -86,6 +90,7 @@ export class System {
       model,
       interpreter: host.interpreter,
       forceTranslation: config.engine === 'translator',
+      sampleEvery: config.engine === 'auto' ? (host.sampleEvery ?? SAMPLE_EVERY) : 0,
       legacyVgaHole: !guest,
     });
     const { machine } = this;

@@ -20,9 +20,9 @@ import {
   GPR_ZERO,
   JUMP_CACHE,
   JUMP_CACHE_ENTRIES,
-  RAM_OFFSET,
   RECORD_SIZE,
   RECORDS,
+  TRANSLATED,
 } from '../state/layout.ts';
 import { FS } from '../state/registers.ts';
 
@@ -79,6 +79,10 @@ export interface CodeCacheEvents {
   /** A page has code now; stores to it must take the slow way. */
   pageHasCode(hostPage: number): void;
   pageHasNoCode(hostPage: number): void;
+  /** The records of a page stand for nothing any more. */
+  pageDropped(page: CodePage): void;
+  /** All records below this one are about to be used again. */
+  flushed(end: number): void;
 }
 
 export class CodeCache {
@@ -90,6 +94,9 @@ export class CodeCache {
   readonly #pages = new Map<number, CodePage>();
   readonly #systemInstructions: SystemInstruction[] = [];
   #next = RECORDS;
+  /** Which page records belong to: first records in ascending order, each with its page. */
+  readonly #firsts: number[] = [];
+  readonly #owners: CodePage[] = [];
   /** Linear addresses of the debugger's breakpoints. */
   breakpoints: ReadonlySet<bigint> = new Set();
   /** Linear addresses where the run loop has something to look at: see {@link stopBefore}. */
@@ -121,9 +128,22 @@ export class CodeCache {
     return this.#pages.get(pageKey(hostPage, bits));
   }
 
+  /** The page that a record was made for; undefined when it was dropped since. */
+  pageOf(record: number): CodePage | undefined {
+    let low = 0;
+    let high = this.#firsts.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if ((this.#firsts[middle] as number) <= record) low = middle;
+      else high = middle;
+    }
+    const page = this.#owners[low];
+    return page && this.#pages.get(pageKey(page.hostPage, page.bits)) === page ? page : undefined;
+  }
+
   /** The record for the instruction at a host-physical address, decoded if need be. */
   recordAt(host: number, linear: bigint, bits: CodeBits): number {
-    if (this.#next + RESERVE > RAM_OFFSET) this.flush();
+    if (this.#next + RESERVE > TRANSLATED) this.flush();
     const hostPage = Math.floor(host / PAGE);
     const key = pageKey(hostPage, bits);
     let page = this.#pages.get(key);
@@ -250,6 +270,9 @@ export class CodeCache {
     for (const page of this.#pages.values()) this.#events.pageHasNoCode(page.hostPage);
     this.#pages.clear();
     this.#systemInstructions.length = 0;
+    this.#firsts.length = 0;
+    this.#owners.length = 0;
+    this.#events.flushed(this.#next);
     this.#next = RECORDS;
     this.generation++;
     this.forgetJumps();
@@ -264,6 +287,7 @@ export class CodeCache {
     if (this.#pages.get(pageKey(page.hostPage, page.bits)) !== page) return;
     this.#pages.delete(pageKey(page.hostPage, page.bits));
     this.generation++;
+    this.#events.pageDropped(page);
     for (const record of page.records) this.#view.setUint16(record + RECORD.HANDLER, PSEUDO.REFETCH, true);
     for (const dependent of page.dependents) this.#drop(dependent);
     if (!([16, 32, 64] as const).some((bits) => this.#pages.has(pageKey(page.hostPage, bits)))) {
@@ -288,6 +312,10 @@ export class CodeCache {
     const record = this.#next;
     this.#next += RECORD_SIZE;
     page.records.push(record);
+    if (this.#owners.at(-1) !== page) {
+      this.#firsts.push(record);
+      this.#owners.push(page);
+    }
     return record;
   }
 

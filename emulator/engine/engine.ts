@@ -64,6 +64,8 @@ export interface EngineOptions {
   readonly interpreter: WebAssembly.Module;
   /** Translate all 64-bit code at its first execution: for tests that compare the tiers. */
   readonly forceTranslation: boolean;
+  /** Translate 64-bit code that is hot: where execution is found after every so many instructions. 0: never. */
+  readonly sampleEvery?: number;
 }
 
 export class Engine {
@@ -79,7 +81,15 @@ export class Engine {
   vmmEntry: bigint | undefined = undefined;
   readonly #state: CpuState;
   readonly #physical: PhysicalMemory;
+  /** Interprets. */
   readonly #interpret: (record: number, budget: number) => number;
+  /** Executes what is translated and interprets the rest. */
+  readonly #execute: (record: number, budget: number) => number;
+  readonly #forced: boolean;
+  readonly #sampleEvery: number;
+  #samplePeriod: number;
+  /** Position of the next sample. */
+  #nextSample: number;
   readonly #translations: Translations | undefined;
   readonly #breakpoints: HardwareBreakpoints;
   #attention = false;
@@ -102,6 +112,8 @@ export class Engine {
     this.code = new CodeCache(cpu.state, physical, (feature) => cpu.has(feature), {
       pageHasCode: (page) => physical.setPageFlag(page, PAGE_FLAG.CODE),
       pageHasNoCode: (page) => physical.clearPageFlag(page, PAGE_FLAG.CODE),
+      pageDropped: (page) => this.#translations?.drop(page),
+      flushed: (end) => this.#translations?.flush(end),
     });
     physical.onWrite(PAGE_FLAG.CODE, (host, length) => this.code.invalidate(host, length));
     cpu.mmu.spaces.codeTranslations = {
@@ -123,7 +135,12 @@ export class Engine {
       },
     });
     this.#interpret = instance.exports.run as (record: number, budget: number) => number;
-    if (options.forceTranslation) {
+    this.#execute = instance.exports.execute as (record: number, budget: number) => number;
+    this.#forced = options.forceTranslation;
+    this.#sampleEvery = options.sampleEvery ?? 0;
+    this.#samplePeriod = this.#sampleEvery;
+    this.#nextSample = this.#sampleEvery > 0 ? this.#sampleEvery : Number.POSITIVE_INFINITY;
+    if (this.#forced || this.#sampleEvery > 0) {
       this.#translations = new Translations(cpu.state.memory, this.code, {
         loadRam: (write) => (cpu.mmu.readPlain(cpu.state.ACCESS_SIZE, write !== 0) ? 0 : 1),
         storeRam: () => (cpu.mmu.writePlain(cpu.state.ACCESS_SIZE) ? 0 : 1),
@@ -183,10 +200,21 @@ export class Engine {
         if (outcome === 'breakpoint') return outcome;
         endStep(this.cpu, step, outcome);
       } else {
-        const outcome = this.#activate(Math.min(end - this.retired, untilAlarm, ACTIVATION));
+        const untilSample = this.#nextSample - this.retired;
+        if (untilSample <= 0) this.#sample();
+        const outcome = this.#activate(
+          Math.min(end - this.retired, untilAlarm, untilSample > 0 ? untilSample : ACTIVATION, ACTIVATION),
+        );
         if (outcome === 'breakpoint') return outcome;
       }
     }
+  }
+
+  /** Looks where execution is. As long as nothing is found to translate, it is done ever less often. */
+  #sample(): void {
+    const found = this.#translations?.sample(this.#state.RECORD);
+    this.#samplePeriod = found ? this.#sampleEvery : Math.min(2 * this.#samplePeriod, ACTIVATION);
+    this.#nextSample = this.retired + this.#samplePeriod;
   }
 
   /** Executes exactly one instruction in the present context, without taking events: for the built-in VMM. */
@@ -204,7 +232,7 @@ export class Engine {
     if (this.#breakpoints.update()) this.code.stopBefore(this.#breakpoints.instructions);
   }
 
-  /** Instructions that translations have executed, for statistics and tests. */
+  /** Modules made so far, for statistics and tests. */
   get translations(): number {
     return this.#translations?.count ?? 0;
   }
@@ -221,15 +249,22 @@ export class Engine {
     let record = first;
     let budget = instructions;
     let interpretOne = false;
+    let interpretRest = false;
     for (;;) {
       state.CUT = 0;
-      const translation =
-        interpretOne || this.#translations === undefined ? undefined : this.#translation(record);
+      if (this.#forced && !interpretOne && !interpretRest && this.#bits === 64)
+        this.#translations?.translateAt(record);
       const given = interpretOne ? 1 : budget;
       const single: boolean = interpretOne;
-      interpretOne = false;
       this.#given = given;
-      const reason = translation ? translation(given) : this.#interpret(record, given);
+      // A translation tells nothing of where it is.
+      state.RECORD = 0;
+      const reason =
+        interpretOne || interpretRest || this.#translations === undefined
+          ? this.#interpret(record, given)
+          : this.#execute(record, given);
+      interpretOne = false;
+      interpretRest = false;
       const left = state.REMAINING + state.CUT;
       const cut = this.#cut;
       this.#cut = false;
@@ -245,6 +280,11 @@ export class Engine {
           break;
         case LEAVE.INTERPRET:
           interpretOne = true;
+          break;
+        case LEAVE.SHORT:
+          interpretRest = true;
+          break;
+        case LEAVE.TRANSLATED:
           break;
         case LEAVE.LINK: {
           const target = this.#find();
@@ -295,11 +335,6 @@ export class Engine {
       record = this.#find();
       if (record < 0) return this.#fault();
     }
-  }
-
-  /** Only 64-bit code is translated. */
-  #translation(record: number): ((budget: number) => number) | undefined {
-    return this.#bits === 64 ? this.#translations?.at(record) : undefined;
   }
 
   #noteCut(slow: Slow): Slow {

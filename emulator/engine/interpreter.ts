@@ -9,12 +9,13 @@ import type { Bits, Effect, Value, VectorState, Where } from '../isa/ir.ts';
 import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { HANDLERS, HOT_HANDLER_COUNT } from '../isa/rows.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
-import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE } from '../state/layout.ts';
+import { JUMP_CACHE, OFFSET, RECORD_SIZE, TRANSLATED_SHIFT } from '../state/layout.ts';
 import type { CoreIndexes } from './coreFunctions.ts';
 import { addCoreFunctions, pushGpr, pushKnownCondition } from './coreFunctions.ts';
+import { pushJumpCacheHit, pushPageOf, pushTranslated } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import type { AccessBits } from './lowering.ts';
-import { Lowering, pushField32, pushField64, storeField32 } from './lowering.ts';
+import { Lowering, pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
 import type { Label } from './wasm/functionBuilder.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
@@ -40,6 +41,8 @@ export const FLAG_KINDS = { sub: CC_SUB, add: CC_ADD, result: CC_RESULT, flags: 
 interface Continuation {
   /** To the next record: i32 on the stack. */
   goTo(): void;
+  /** To the target of a taken direct branch, likewise. */
+  branch(): void;
   /** To the RIP on the stack (i64). */
   lookUp(): void;
   /** Out, with a reason; the instruction is not retired. */
@@ -285,7 +288,7 @@ class InterpreterLowering extends Lowering {
 
   protected jump(): void {
     this.fn.code.localGet(RECORD_LOCAL).memory('i32_load', RECORD.TARGET);
-    this.#continue.goTo();
+    this.#continue.branch();
   }
 
   protected jumpTo(pushRip: () => void): void {
@@ -308,6 +311,11 @@ class InterpreterLowering extends Lowering {
   }
 }
 
+/** Translations that can be live at once: each is a module. */
+export const TRANSLATION_SLOTS = 2048;
+/** The slots follow the handler functions in the table of the interpreter's module. */
+export const FIRST_SLOT = HANDLERS.length - HOT_HANDLER_COUNT;
+
 /** What a handler function returns besides a record. */
 const LOOK_UP = 0;
 const LEFT = -1;
@@ -316,6 +324,7 @@ function addHandlerFunction(module: ModuleBuilder, core: CoreIndexes, spec: Hand
   const fn = new FunctionBuilder(['i32', 'i32', 'i64'], ['i32']);
   const lowering = new InterpreterLowering(fn, core, {
     goTo: () => fn.op('return'),
+    branch: () => fn.op('return'),
     lookUp: () => {
       const rip = fn.allocate('i64');
       fn.code.localSet(rip).i32Const(0).localGet(rip).memory('i64_store', OFFSET.RIP);
@@ -335,7 +344,7 @@ function addHandlerFunction(module: ModuleBuilder, core: CoreIndexes, spec: Hand
   return module.add(fn);
 }
 
-function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerSpec[]): void {
+function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerSpec[]): number {
   const fn = new FunctionBuilder(['i32', 'i32'], ['i32']);
   const { code } = fn;
   fn.allocate('i64'); // IP_BASE_LOCAL
@@ -369,6 +378,13 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
     goTo: () => {
       code.localSet(RECORD_LOCAL);
       fn.br(next);
+    },
+    branch: () => {
+      code.localTee(RECORD_LOCAL);
+      pushTranslated(fn);
+      code.op('i32_eqz');
+      fn.brIf(next);
+      leaveWith(LEAVE.TRANSLATED, false);
     },
     lookUp: () => {
       code.localSet(rip);
@@ -430,25 +446,7 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
   code.localSet(rip);
 
   fn.end(); // lookUp
-  // Jump cache: index from RIP's page offset and page number.
-  code
-    .localGet(rip)
-    .op('i32_wrap_i64')
-    .localTee(entry)
-    .localGet(entry)
-    .i32Const(12)
-    .op('i32_shr_u')
-    .op('i32_xor');
-  code
-    .i32Const(JUMP_CACHE_ENTRIES - 1)
-    .op('i32_and')
-    .i32Const(4)
-    .op('i32_shl')
-    .localTee(entry);
-  code.memory('i64_load', JUMP_CACHE).localGet(rip).op('i64_eq');
-  code.localGet(entry).memory('i32_load', JUMP_CACHE + 12);
-  pushField32(fn, OFFSET.CODE_CONTEXT);
-  code.op('i32_eq').op('i32_and');
+  pushJumpCacheHit(fn, rip, entry);
   fn.if();
   code
     .localGet(rip)
@@ -456,14 +454,74 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
     .memory('i32_load', JUMP_CACHE + 8)
     .localTee(RECORD_LOCAL);
   code.memory('i64_load32_s', RECORD.OFFSET).op('i64_sub').localSet(IP_BASE_LOCAL);
-  fn.br(next);
+  code.localGet(RECORD_LOCAL);
+  continuation.branch();
   fn.end();
   storeField32(fn, OFFSET.REMAINING, () => code.localGet(BUDGET_LOCAL));
   code.i32Const(0).localGet(rip).memory('i64_store', OFFSET.RIP);
   code.i32Const(LEAVE.LOOKUP).op('return');
   fn.end(); // next
   fn.op('unreachable');
-  module.add(fn, 'run');
+  return module.add(fn, 'run');
+}
+
+/**
+ * Adds `execute(record, budget) -> LEAVE`: goes from translation to translation through the jump cache, and interprets
+ * where there is none.
+ */
+function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void {
+  const fn = new FunctionBuilder(['i32', 'i32'], ['i32']);
+  const { code } = fn;
+  const translated = fn.allocate('i32');
+  const reason = fn.allocate('i32');
+  const entry = fn.allocate('i32');
+  const rip = fn.allocate('i64');
+  const returnUnless = (expected: number) => {
+    code.localTee(reason).i32Const(expected).op('i32_ne');
+    fn.if();
+    code.localGet(reason).op('return');
+    fn.end();
+    pushField32(fn, OFFSET.REMAINING);
+    code.localTee(BUDGET_LOCAL).op('i32_eqz');
+    fn.if();
+    code.i32Const(LEAVE.BUDGET).op('return');
+    fn.end();
+  };
+  const next = fn.loop();
+  code.localGet(RECORD_LOCAL);
+  pushTranslated(fn);
+  code.localTee(translated).op('i32_eqz');
+  fn.if();
+  code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL).call(run);
+  returnUnless(LEAVE.TRANSLATED);
+  pushField32(fn, OFFSET.RECORD);
+  code.localSet(RECORD_LOCAL);
+  fn.br(next);
+  fn.end();
+  code
+    .localGet(BUDGET_LOCAL)
+    .localGet(translated)
+    .i32Const((1 << TRANSLATED_SHIFT) - 1)
+    .op('i32_and');
+  code.localGet(translated).i32Const(TRANSLATED_SHIFT).op('i32_shr_u');
+  code.i32Const(firstSlot).op('i32_add');
+  callIndirect(fn, module.type(['i32', 'i32'], ['i32']));
+  returnUnless(LEAVE.LOOKUP);
+  pushField64(fn, OFFSET.RIP);
+  code.localSet(rip);
+  pushJumpCacheHit(fn, rip, entry);
+  fn.if();
+  code
+    .localGet(entry)
+    .memory('i32_load', JUMP_CACHE + 8)
+    .localSet(RECORD_LOCAL);
+  storeField64(fn, OFFSET.IP_BASE, () => pushPageOf(fn, rip, RECORD_LOCAL));
+  fn.br(next);
+  fn.end();
+  code.i32Const(LEAVE.LOOKUP).op('return');
+  fn.end();
+  fn.op('unreachable');
+  module.add(fn, 'execute');
 }
 
 /** A slow access that cut the activation has taken the whole budget into CUT. */
@@ -500,7 +558,9 @@ export function generateInterpreter(memory: MemoryImport): Uint8Array<ArrayBuffe
   const module = new ModuleBuilder(memory);
   const core = addCoreFunctions(module);
   const cold = HANDLERS.slice(HOT_HANDLER_COUNT).map((spec) => addHandlerFunction(module, core, spec));
-  module.table(cold);
-  addRun(module, core, HANDLERS.slice(0, HOT_HANDLER_COUNT));
+  // Only the core module owns the table: a table that is imported costs memory and time in every module.
+  module.table(cold, TRANSLATION_SLOTS);
+  const run = addRun(module, core, HANDLERS.slice(0, HOT_HANDLER_COUNT));
+  addExecute(module, run, cold.length);
   return module.finish();
 }

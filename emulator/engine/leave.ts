@@ -22,6 +22,10 @@ export const LEAVE = {
   REFETCH: 9,
   /** A translation cannot go on here; interpret the instruction at RIP. */
   INTERPRET: 10,
+  /** The interpreter has come to a record that is translated, RECORD. */
+  TRANSLATED: 11,
+  /** A translation has less budget left than its next block needs; interpret the rest. */
+  SHORT: 12,
 } as const;
 
 export type Leave = (typeof LEAVE)[keyof typeof LEAVE];

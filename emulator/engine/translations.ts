@@ -1,10 +1,27 @@
-/** Translated regions by their entry record, compiled at first use and dropped when code changes. */
-import type { CodeCache } from './codeCache.ts';
-import { RecordReader, translate } from './translator.ts';
+/**
+ * Translated code: what is hot is found by samples, translated in modules of bounded size, entered through TRANSLATED and
+ * dropped with the page of code that it was made from.
+ */
+import { PSEUDO } from '../isa/record.ts';
+import { RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/layout.ts';
+import { type BasicBlock, blocksOf, RecordReader, reachable } from './blocks.ts';
+import type { CodeCache, CodePage } from './codeCache.ts';
+import { FIRST_SLOT, TRANSLATION_SLOTS } from './interpreter.ts';
+import { translate } from './translator.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
 
 /** Where the memory of all generated code is declared the same: a module and the memory it imports must agree. */
 export const MEMORY_IMPORT: MemoryImport = { shared: false, minimumPages: 1, maximumPages: 65536 };
+
+/** A module's instructions: translating more at once would make a pause that is felt. */
+const MODULE_INSTRUCTIONS = 500;
+/** Live modules together have at most so many bytes; V8 needs about ten times as much for what it makes of them. */
+const MOST_BYTES = 20e6;
+/** Code is hot when so many samples have found it in a page. */
+const SAMPLES = 3;
+/** A page whose code was dropped so often is left to the interpreter for ever longer. */
+const DROPS_TO_DOUBLE = 2;
+const MOST_DOUBLINGS = 20;
 
 export interface TranslationImports {
   /** The interpreter's slow accesses, but for plain RAM alone: 0 done, 1 refused with nothing changed. */
@@ -14,41 +31,154 @@ export interface TranslationImports {
   readonly interpreter: WebAssembly.Exports;
 }
 
+interface Translation {
+  readonly slot: number;
+  readonly page: CodePage;
+  readonly entries: readonly number[];
+  readonly bytes: number;
+}
+
+/** What is known about a page of code that samples hit. */
+interface Profile {
+  samples: number;
+  /** Records that are translated, or that the translator refuses. */
+  readonly settled: Set<number>;
+  readonly translations: Set<Translation>;
+}
+
 export class Translations {
   readonly #code: CodeCache;
   readonly #reader: RecordReader;
   readonly #imports: WebAssembly.Imports;
-  readonly #regions = new Map<number, ((budget: number) => number) | null>();
-  #generation = -1;
-  /** Regions compiled so far. */
+  readonly #table: WebAssembly.Table;
+  readonly #translated: Int32Array;
+  readonly #profiles = new Map<CodePage, Profile>();
+  /** How often translated code of a host page was dropped because the page was written. */
+  readonly #drops = new Map<number, number>();
+  /** In the order in which they were made. */
+  readonly #live = new Set<Translation>();
+  readonly #freeSlots = Array.from({ length: TRANSLATION_SLOTS - 1 }, (_, i) => TRANSLATION_SLOTS - 1 - i);
+  #bytes = 0;
+  /** Modules compiled so far. */
   count = 0;
 
   constructor(memory: WebAssembly.Memory, code: CodeCache, imports: TranslationImports) {
     this.#code = code;
     this.#reader = new RecordReader(memory);
-    const { loadRam, storeRam } = imports;
-    this.#imports = { env: { ...imports.interpreter, memory, loadRam, storeRam } };
+    const { loadRam, storeRam, interpreter } = imports;
+    this.#imports = { env: { ...interpreter, memory, loadRam, storeRam } };
+    this.#table = interpreter.table as WebAssembly.Table;
+    this.#translated = new Int32Array(memory.buffer, TRANSLATED, (TRANSLATED_END - TRANSLATED) / 4);
   }
 
-  /** The translation of the region that starts at `record`; undefined when it is the interpreter's. */
-  at(record: number): ((budget: number) => number) | undefined {
-    if (this.#generation !== this.#code.generation) {
-      this.#regions.clear();
-      this.#generation = this.#code.generation;
-    }
-    let region = this.#regions.get(record);
-    if (region === undefined) {
-      region = this.#compile(record);
-      this.#regions.set(record, region);
-    }
-    return region ?? undefined;
+  get live(): number {
+    return this.#live.size;
   }
 
-  #compile(record: number): ((budget: number) => number) | null {
-    const bytes = translate(this.#reader, record, MEMORY_IMPORT);
-    if (bytes === undefined) return null;
-    this.count++;
+  /**
+   * Execution was found at this record (0: somewhere in translated code): translates its surroundings after a few samples
+   * of the page. Gives whether there is something to translate.
+   */
+  sample(record: number): boolean {
+    if (record === 0) return false;
+    const page = this.#code.pageOf(record);
+    if (page?.bits !== 64) return false;
+    const profile = this.#profile(page);
+    const at = this.#reader.resolve(record);
+    if (profile.settled.has(at)) return false;
+    const doublings = Math.min(MOST_DOUBLINGS, (this.#drops.get(page.hostPage) ?? 0) / DROPS_TO_DOUBLE);
+    if (++profile.samples < SAMPLES * 2 ** Math.floor(doublings)) return true;
+    profile.samples = 0;
+    this.#translate(page, profile, at);
+    return true;
+  }
+
+  /** Translates the surroundings of a record that is to be executed, unless that was done. */
+  translateAt(record: number): void {
+    const at = this.#reader.resolve(record);
+    const page = this.#code.pageOf(at);
+    if (page?.bits !== 64) return;
+    const profile = this.#profile(page);
+    if (!profile.settled.has(at)) this.#translate(page, profile, at);
+  }
+
+  /** The code of a page is no more. */
+  drop(page: CodePage): void {
+    const profile = this.#profiles.get(page);
+    if (profile === undefined) return;
+    this.#profiles.delete(page);
+    if (profile.translations.size > 0)
+      this.#drops.set(page.hostPage, (this.#drops.get(page.hostPage) ?? 0) + 1);
+    for (const translation of profile.translations) this.#remove(translation);
+  }
+
+  flush(end: number): void {
+    for (const translation of this.#live) this.#remove(translation);
+    this.#profiles.clear();
+    this.#translated.fill(0, 0, (end - RECORDS) / RECORD_SIZE);
+  }
+
+  #profile(page: CodePage): Profile {
+    let profile = this.#profiles.get(page);
+    if (profile === undefined) {
+      profile = { samples: 0, settled: new Set(), translations: new Set() };
+      this.#profiles.set(page, profile);
+    }
+    return profile;
+  }
+
+  #translate(page: CodePage, profile: Profile, at: number): void {
+    const blocks = blocksOf(this.#reader, page);
+    const first = blocks.find(({ instructions }) => instructions.some(({ record }) => record === at));
+    if (first === undefined) {
+      if (this.#reader.handler(at) !== PSEUDO.LINK) profile.settled.add(at);
+      return;
+    }
+    const fresh = blocks.filter(({ instructions }) => {
+      const { record } = instructions[0] as { record: number };
+      return !profile.settled.has(record);
+    });
+    const chosen = reachable(this.#reader, first, fresh, MODULE_INSTRUCTIONS);
+    for (const { instructions } of chosen) {
+      for (const { record } of instructions) profile.settled.add(record);
+    }
+    this.#compile(page, profile, chosen);
+  }
+
+  #compile(page: CodePage, profile: Profile, blocks: readonly BasicBlock[]): void {
+    while (this.#freeSlots.length === 0 || this.#bytes > MOST_BYTES) this.#evict();
+    const slot = this.#freeSlots.pop() as number;
+    const bytes = translate(this.#reader, blocks, slot, MEMORY_IMPORT);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
-    return instance.exports.run as (budget: number) => number;
+    this.#table.set(FIRST_SLOT + slot, instance.exports.run as () => number);
+    const entries = blocks.map(({ instructions }) => (instructions[0] as { record: number }).record);
+    const translation: Translation = { slot, page, entries, bytes: bytes.length };
+    for (const [block, record] of entries.entries())
+      this.#translated[(record - RECORDS) / RECORD_SIZE] = (slot << TRANSLATED_SHIFT) | block;
+    profile.translations.add(translation);
+    this.#live.add(translation);
+    this.#bytes += bytes.length;
+    this.count++;
+  }
+
+  /** Gives up the oldest module. Its code may become hot again. */
+  #evict(): void {
+    const [oldest] = this.#live;
+    if (oldest === undefined) return;
+    this.#remove(oldest);
+    // Forgetting the whole profile makes the page's other modules duplicates: they go as well.
+    const profile = this.#profiles.get(oldest.page);
+    this.#profiles.delete(oldest.page);
+    for (const translation of profile?.translations ?? []) this.#remove(translation);
+  }
+
+  #remove(translation: Translation): void {
+    if (!this.#live.delete(translation)) return;
+    for (const record of translation.entries) this.#translated[(record - RECORDS) / RECORD_SIZE] = 0;
+    this.#table.set(FIRST_SLOT + translation.slot, null);
+    this.#freeSlots.push(translation.slot);
+    this.#bytes -= translation.bytes;
   }
 }
+
+const TRANSLATED_END = TRANSLATED + ((TRANSLATED - RECORDS) / RECORD_SIZE) * 4;

@@ -6,14 +6,15 @@
  * Every block charges its instructions at entry; every way out has a static (RIP, instructions not executed) pair.
  */
 import { Emitter } from '../isa/emitter.ts';
-import type { HandlerSpec } from '../isa/forms.ts';
-import type { Bits, Effect, Value, VectorState, Where } from '../isa/ir.ts';
-import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
-import { CC_ADD, CC_SUB } from '../state/flags.ts';
-import { GPR_ZERO, OFFSET, RECORD_SIZE } from '../state/layout.ts';
-import { handlerOf } from './codeCache.ts';
+import type { Bits, Block, Effect, Value, VectorState, Where } from '../isa/ir.ts';
+import { RECORD_FLAG } from '../isa/record.ts';
+import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
+import { GPR_ZERO, JUMP_CACHE, OFFSET, TRANSLATED_SHIFT } from '../state/layout.ts';
+import type { BasicBlock, RecordReader, TranslatedInstruction } from './blocks.ts';
+import { hasDirectTarget, recordOf, repeats } from './blocks.ts';
 import { pushKnownCondition } from './coreFunctions.ts';
 import { FLAG_KINDS } from './interpreter.ts';
+import { pushJumpCacheHit, pushPageOf, pushTranslated } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import { Lowering, pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
 import type { Label } from './wasm/functionBuilder.ts';
@@ -21,120 +22,9 @@ import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
 import { ModuleBuilder } from './wasm/moduleBuilder.ts';
 
-/** One decoded instruction as the translator reads it from its record. */
-interface TranslatedInstruction {
-  readonly record: number;
-  readonly spec: HandlerSpec;
-  readonly offset: number;
-  readonly length: number;
-  readonly flags: number;
-  readonly registers: readonly { readonly number: number; readonly high: boolean }[];
-  readonly base: number;
-  readonly index: number;
-  readonly scale: number;
-  readonly segment: number;
-  readonly displacement: number;
-  readonly immediate: bigint;
-  readonly target: number;
-}
-
-interface BasicBlock {
-  /** Offset of its first instruction from the page base. */
-  readonly offset: number;
-  readonly instructions: TranslatedInstruction[];
-  /** Record after the last instruction, where it falls through to. */
-  next: number;
-}
-
-/** Reads decoded code from the machine's memory. */
-export class RecordReader {
-  readonly #view: DataView;
-
-  constructor(memory: WebAssembly.Memory) {
-    this.#view = new DataView(memory.buffer);
-  }
-
-  /** Follows GOTOs to the record that does something. */
-  resolve(record: number): number {
-    let at = record;
-    while (this.handler(at) === PSEUDO.GOTO) at = this.#view.getInt32(at + RECORD.TARGET, true);
-    return at;
-  }
-
-  handler(record: number): number {
-    return this.#view.getUint16(record + RECORD.HANDLER, true);
-  }
-
-  offset(record: number): number {
-    return this.#view.getInt32(record + RECORD.OFFSET, true);
-  }
-
-  instruction(record: number, spec: HandlerSpec): TranslatedInstruction {
-    const view = this.#view;
-    const register = (at: number) => {
-      const byte = view.getUint8(record + at);
-      return { number: byte >> 3, high: (byte & 7) !== 0 };
-    };
-    return {
-      record,
-      spec,
-      offset: this.offset(record),
-      length: view.getUint8(record + RECORD.LENGTH),
-      flags: view.getUint8(record + RECORD.FLAGS),
-      registers: [register(RECORD.REGISTER0), register(RECORD.REGISTER1), register(RECORD.REGISTER2)],
-      base: view.getUint8(record + RECORD.BASE) >> 3,
-      index: view.getUint8(record + RECORD.INDEX) >> 3,
-      scale: view.getUint8(record + RECORD.SCALE),
-      segment: view.getUint8(record + RECORD.SEGMENT),
-      displacement: view.getInt32(record + RECORD.DISPLACEMENT, true),
-      immediate: view.getBigUint64(record + RECORD.IMMEDIATE, true),
-      target: view.getInt32(record + RECORD.TARGET, true),
-    };
-  }
-
-  /** The blocks reachable from `entry` inside its page, `entry`'s first. */
-  region(entry: number, limit = 256): BasicBlock[] {
-    const blocks = new Map<number, BasicBlock>();
-    const work = [this.resolve(entry)];
-    while (work.length > 0 && blocks.size < limit) {
-      const start = work.pop() as number;
-      if (blocks.has(start)) continue;
-      const block = this.#block(start);
-      if (block.instructions.length === 0) continue;
-      blocks.set(start, block);
-      const last = block.instructions.at(-1) as TranslatedInstruction;
-      if (hasDirectTarget(last)) work.push(this.resolve(last.target));
-      if (last.spec.row.endsBlock !== true) work.push(this.resolve(block.next));
-    }
-    return [...blocks.values()];
-  }
-
-  #block(start: number): BasicBlock {
-    const instructions: TranslatedInstruction[] = [];
-    let record = start;
-    for (;;) {
-      const spec = handlerOf(this.handler(record));
-      // A repeated instruction goes on at itself, so it begins a block.
-      if (spec === undefined || (repeats(spec) && instructions.length > 0)) break;
-      const instruction = this.instruction(record, spec);
-      instructions.push(instruction);
-      record += RECORD_SIZE;
-      if (spec.row.endsBlock === true || hasDirectTarget(instruction) || repeats(spec)) break;
-    }
-    return { offset: this.offset(start), instructions, next: record };
-  }
-}
-
-function hasDirectTarget(instruction: TranslatedInstruction): boolean {
-  return instruction.spec.operands[0] === 'j';
-}
-
-/** Each iteration of a repeated string instruction is a block of one. */
-function repeats(spec: HandlerSpec): boolean {
-  return spec.row.op.startsWith('REP');
-}
-
+/** Parameters of a translation's `run`. */
 const BUDGET_LOCAL = 0;
+const BLOCK_LOCAL = 1;
 const REGISTERS = 16;
 
 /** Where the locals of a translated function are. */
@@ -145,9 +35,11 @@ interface Locals {
   readonly ccB: number;
   readonly ccOp: number;
   readonly context: number;
-  readonly block: number;
   readonly rip: number;
   readonly reason: number;
+  /** Entry of the jump cache, record. */
+  readonly entry: number;
+  readonly record: number;
 }
 
 /** Functions that a translation imports from the interpreter's module and from TypeScript. */
@@ -168,12 +60,24 @@ export const TRANSLATION_IMPORTS = {
 
 const VECTOR_FAULT = { mmx: 'mmxFault', sse: 'sseFault', avx: 'avxFault' } as const;
 
+interface Labels {
+  readonly exit: Label;
+  /** The switch over all blocks. */
+  readonly dispatch: Label;
+  /** Where each block begins; open until it does. */
+  readonly blocks: readonly Label[];
+}
+
 class TranslatorLowering extends Lowering {
   readonly #locals: Locals;
   readonly #imports: Record<keyof typeof TRANSLATION_IMPORTS, number>;
-  readonly #exit: Label;
-  readonly #dispatch: Label;
+  readonly #labels: Labels;
   readonly #blocks: ReadonlyMap<number, number>;
+  readonly #reader: RecordReader;
+  readonly #slot: number;
+  /** Number of the block that is being lowered, and its start where it goes back to itself. */
+  #current = 0;
+  #self: Label | undefined = undefined;
   #instruction!: TranslatedInstruction;
   /** Instructions of the block that have not executed when the current one begins. */
   #unexecuted = 0;
@@ -187,37 +91,49 @@ class TranslatorLowering extends Lowering {
     fn: FunctionBuilder,
     locals: Locals,
     imports: Record<keyof typeof TRANSLATION_IMPORTS, number>,
-    labels: { exit: Label; dispatch: Label },
+    labels: Labels,
     blocks: ReadonlyMap<number, number>,
+    code: { readonly reader: RecordReader; readonly slot: number },
   ) {
     super(fn);
     this.#locals = locals;
     this.#imports = imports;
-    this.#exit = labels.exit;
-    this.#dispatch = labels.dispatch;
+    this.#labels = labels;
     this.#blocks = blocks;
+    this.#reader = code.reader;
+    this.#slot = code.slot;
   }
 
-  block(block: BasicBlock, reader: RecordReader): void {
+  /** The label of the block is closed already. `emitters` are those of its instructions. */
+  block(number: number, block: BasicBlock, emitters: readonly Emitter[]): void {
     const { fn } = this;
     const count = block.instructions.length;
+    this.#current = number;
+    this.#self = undefined;
+    const last = block.instructions.at(-1) as TranslatedInstruction;
+    const loops = repeats(last.spec) || (hasDirectTarget(last) && this.#targetOf(last) === recordOf(block));
+    if (loops) this.#self = fn.loop();
     fn.code.localGet(BUDGET_LOCAL).i32Const(count).op('i32_lt_s');
     fn.if();
-    this.#leaveAt(block.offset, 0, LEAVE.INTERPRET);
+    this.#leaveAt(block.offset, 0, LEAVE.SHORT);
     fn.end();
     fn.code.localGet(BUDGET_LOCAL).i32Const(count).op('i32_sub').localSet(BUDGET_LOCAL);
     this.#flagKind = undefined;
     this.#enabled.clear();
     const dead = deadFlags(block);
+    let ended = false;
     for (const [i, instruction] of block.instructions.entries()) {
       this.#instruction = instruction;
       this.#unexecuted = count - i;
       this.#deadFlags = dead[i] as boolean;
-      const emitter = new Emitter(instruction.spec);
-      instruction.spec.row.emit(emitter);
-      if (this.lower(emitter)) return;
+      ended = this.lower(emitters[i] as Emitter);
     }
-    this.#goTo(reader.resolve(block.next), reader.offset(block.next));
+    if (!ended) this.#goTo(this.#reader.resolve(block.next), this.#reader.offset(block.next));
+    if (loops) fn.end();
+  }
+
+  #targetOf({ target }: TranslatedInstruction): number {
+    return this.#reader.resolve(target);
   }
 
   /** Leaves with RIP at a page offset; `unexecuted` instructions of the block are given back. */
@@ -230,7 +146,7 @@ class TranslatorLowering extends Lowering {
     const { code } = this.fn;
     code.localSet(this.#locals.rip).i32Const(reason).localSet(this.#locals.reason);
     if (unexecuted > 0) code.localGet(BUDGET_LOCAL).i32Const(unexecuted).op('i32_add').localSet(BUDGET_LOCAL);
-    this.fn.br(this.#exit);
+    this.fn.br(this.#labels.exit);
   }
 
   /** The interpreter does the current instruction: nothing of it has happened. */
@@ -240,12 +156,14 @@ class TranslatorLowering extends Lowering {
 
   #goTo(record: number, offset: number): void {
     const block = this.#blocks.get(record);
-    if (block === undefined) {
-      this.#leaveAt(offset, 0, LEAVE.LOOKUP);
-      return;
+    if (block === undefined) this.#leaveAt(offset, 0, LEAVE.LOOKUP);
+    else if (block === this.#current && this.#self) this.fn.br(this.#self);
+    // The labels of the blocks behind this one are open; the others are reached through the switch.
+    else if (block > this.#current) this.fn.br(this.#labels.blocks[block] as Label);
+    else {
+      this.fn.code.i32Const(block).localSet(BLOCK_LOCAL);
+      this.fn.br(this.#labels.dispatch);
     }
-    this.fn.code.i32Const(block).localSet(this.#locals.block);
-    this.fn.br(this.#dispatch);
   }
 
   #register(operand: number, register: number): { number: number; high: boolean } {
@@ -353,15 +271,7 @@ class TranslatorLowering extends Lowering {
     const even = condition & ~1;
     const { ccA, ccB } = this.#locals;
     const kind = this.#flagKind;
-    const known =
-      (kind === CC_SUB || kind === CC_ADD) &&
-      pushKnownCondition(
-        this.fn,
-        kind,
-        even,
-        () => code.localGet(ccA),
-        () => code.localGet(ccB),
-      );
+    const known = this.#pushConditionOf(kind, even, ccA, ccB);
     if (!known) {
       this.pushFlags();
       const flags = this.temporary('i64');
@@ -369,6 +279,30 @@ class TranslatorLowering extends Lowering {
       pushConditionOfFlags(this.fn, even, flags);
     }
     if (condition & 1) code.op('i32_eqz');
+  }
+
+  /** Pushes whether an even condition holds where the kind of the flags is known; false when there is no short way. */
+  #pushConditionOf(kind: number | undefined, even: number, ccA: number, ccB: number): boolean {
+    const { code } = this.fn;
+    if (kind === CC_SUB || kind === CC_ADD) {
+      return pushKnownCondition(
+        this.fn,
+        kind,
+        even,
+        () => code.localGet(ccA),
+        () => code.localGet(ccB),
+      );
+    }
+    if (kind === CC_FLAGS) {
+      pushConditionOfFlags(this.fn, even, ccB);
+      return true;
+    }
+    if (kind !== CC_RESULT) return false;
+    if (even === 0 || even === 2) pushConditionOfFlags(this.fn, even, ccB);
+    else if (even === 4) code.localGet(ccA).op('i64_eqz');
+    else if (even === 8) code.localGet(ccA).i64Const(0n).op('i64_lt_s');
+    else return false;
+    return true;
   }
 
   protected pushFlags(): void {
@@ -466,33 +400,43 @@ class TranslatorLowering extends Lowering {
   }
 
   protected jump(): void {
-    const { target } = this.#instruction;
-    const reader = this.#reader as RecordReader;
-    const record = reader.resolve(target);
-    const block = this.#blocks.get(record);
-    if (block !== undefined) {
-      this.fn.code.i32Const(block).localSet(this.#locals.block);
-      this.fn.br(this.#dispatch);
-      return;
-    }
-    this.#leaveAt(reader.offset(record), 0, LEAVE.LOOKUP);
+    const record = this.#targetOf(this.#instruction);
+    this.#goTo(record, this.#reader.offset(record));
   }
 
-  #reader: RecordReader | undefined = undefined;
-
-  set reader(reader: RecordReader) {
-    this.#reader = reader;
-  }
-
+  /** Where the jump cache knows a block of this module, that is where it goes on: most calls return this way. */
   protected jumpTo(pushRip: () => void): void {
+    const { fn } = this;
+    const { code } = fn;
+    const { rip, entry, record, ipBase } = this.#locals;
     pushRip();
+    code.localSet(rip);
+    pushJumpCacheHit(fn, rip, entry);
+    fn.if();
+    code
+      .localGet(entry)
+      .memory('i32_load', JUMP_CACHE + 8)
+      .localTee(record);
+    pushTranslated(fn);
+    code.localTee(entry).i32Const(TRANSLATED_SHIFT).op('i32_shr_u').i32Const(this.#slot).op('i32_eq');
+    fn.if();
+    // The page may be mapped elsewhere too.
+    pushPageOf(fn, rip, record);
+    code.localSet(ipBase);
+    code
+      .localGet(entry)
+      .i32Const((1 << TRANSLATED_SHIFT) - 1)
+      .op('i32_and')
+      .localSet(BLOCK_LOCAL);
+    fn.br(this.#labels.dispatch);
+    fn.end();
+    fn.end();
+    code.localGet(rip);
     this.#leaveWithRip(0, LEAVE.LOOKUP);
   }
 
   protected repeat(): void {
-    const block = this.#blocks.get(this.#instruction.record);
-    this.fn.code.i32Const(block as number).localSet(this.#locals.block);
-    this.fn.br(this.#dispatch);
+    this.fn.br(this.#self as Label);
   }
 
   protected next(): void {
@@ -544,17 +488,47 @@ function deadFlags(block: BasicBlock): boolean[] {
   return dead;
 }
 
+/** The emitters of a block's instructions, written to. */
+function emittersOf(block: BasicBlock): Emitter[] {
+  return block.instructions.map(({ spec }) => {
+    const emitter = new Emitter(spec);
+    spec.row.emit(emitter);
+    return emitter;
+  });
+}
+
+/** Numbers of the registers that the instructions read or write: only these are loaded and stored. */
+function registersOf(blocks: readonly BasicBlock[], emitters: readonly (readonly Emitter[])[]): number[] {
+  const used = new Set<number>();
+  const visit = ({ effects }: Block) => {
+    for (const effect of effects) {
+      if (effect.kind === 'set-register' && effect.operand < 0) used.add(effect.register);
+      if (effect.kind !== 'if') continue;
+      visit(effect.taken);
+      if (effect.otherwise) visit(effect.otherwise);
+    }
+  };
+  for (const [i, { instructions }] of blocks.entries()) {
+    for (const { registers, base, index } of instructions)
+      for (const number of [...registers.map((register) => register.number), base, index]) used.add(number);
+    for (const { root, leaves } of emitters[i] as readonly Emitter[]) {
+      for (const leaf of leaves) if (leaf.kind === 'register' && leaf.operand < 0) used.add(leaf.register);
+      visit(root);
+    }
+  }
+  return [...used].filter((number) => number < REGISTERS);
+}
+
 /**
- * Translates the region of 64-bit code around `entry`. Undefined when its first instruction is not for the translator. The module
- * exports `run(budget) -> LEAVE`.
+ * Translates blocks of one page of 64-bit code, in the order of their offsets. The module exports `run(budget, block) ->
+ * LEAVE`; `slot` is the number by which TRANSLATED will know it.
  */
 export function translate(
   reader: RecordReader,
-  entry: number,
+  blocks: readonly BasicBlock[],
+  slot: number,
   memory: MemoryImport,
-): Uint8Array<ArrayBuffer> | undefined {
-  const blocks = reader.region(entry);
-  if (blocks[0]?.instructions[0]?.record !== reader.resolve(entry)) return undefined;
+): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(memory);
   const imports = Object.fromEntries(
     Object.entries(TRANSLATION_IMPORTS).map(([name, { parameters, results }]) => [
@@ -562,25 +536,16 @@ export function translate(
       module.importFunction(name, parameters, results),
     ]),
   ) as Record<keyof typeof TRANSLATION_IMPORTS, number>;
-  const fn = new FunctionBuilder(['i32'], ['i32']);
+  const emitters = blocks.map(emittersOf);
+  const registers = registersOf(blocks, emitters);
+  const fn = new FunctionBuilder(['i32', 'i32'], ['i32']);
   const { code } = fn;
-  const locals: Locals = {
-    ipBase: fn.allocate('i64'),
-    ccA: fn.allocate('i64'),
-    ccB: fn.allocate('i64'),
-    context: fn.allocate('i64'),
-    rip: fn.allocate('i64'),
-    registers: fn.allocate('i64'),
-    ...allocateRest(fn),
-  };
-  for (let r = 0; r < REGISTERS; r++) {
-    pushField64(fn, OFFSET.GPR + 8 * r);
-    code.localSet(locals.registers + r);
-  }
+  const locals = allocateLocals(fn);
   const load = (offset: number, local: number) => {
     pushField64(fn, offset);
     code.localSet(local);
   };
+  for (const r of registers) load(OFFSET.GPR + 8 * r, locals.registers + r);
   load(OFFSET.IP_BASE, locals.ipBase);
   load(OFFSET.CC_A, locals.ccA);
   load(OFFSET.CC_B, locals.ccB);
@@ -590,25 +555,24 @@ export function translate(
 
   const exit = fn.block();
   const dispatch = fn.loop();
-  const labels = blocks.map(() => undefined as Label | undefined);
+  const labels: Label[] = new Array(blocks.length);
   for (let i = blocks.length - 1; i >= 0; i--) labels[i] = fn.block();
-  code.localGet(locals.block);
-  fn.brTable(labels.slice(0, -1) as Label[], labels.at(-1) as Label);
-  const numbers = new Map(
-    blocks.map((block, i) => [(block.instructions[0] as TranslatedInstruction).record, i]),
-  );
-  const lowering = new TranslatorLowering(fn, locals, imports, { exit, dispatch }, numbers);
-  lowering.reader = reader;
-  for (const block of blocks) {
+  code.localGet(BLOCK_LOCAL);
+  fn.brTable(labels.slice(0, -1), labels.at(-1) as Label);
+  const numbers = new Map(blocks.map((block, i) => [recordOf(block), i]));
+  const lowering = new TranslatorLowering(fn, locals, imports, { exit, dispatch, blocks: labels }, numbers, {
+    reader,
+    slot,
+  });
+  for (const [i, block] of blocks.entries()) {
     fn.end();
-    lowering.block(block, reader);
+    lowering.block(i, block, emitters[i] as Emitter[]);
   }
   fn.op('unreachable');
   fn.end();
   fn.op('unreachable');
   fn.end();
-  for (let r = 0; r < REGISTERS; r++)
-    storeField64(fn, OFFSET.GPR + 8 * r, () => code.localGet(locals.registers + r));
+  for (const r of registers) storeField64(fn, OFFSET.GPR + 8 * r, () => code.localGet(locals.registers + r));
   storeField64(fn, OFFSET.CC_A, () => code.localGet(locals.ccA));
   storeField64(fn, OFFSET.CC_B, () => code.localGet(locals.ccB));
   storeField32(fn, OFFSET.CC_OP, () => code.localGet(locals.ccOp));
@@ -619,7 +583,21 @@ export function translate(
   return module.finish();
 }
 
-function allocateRest(fn: FunctionBuilder): Pick<Locals, 'ccOp' | 'block' | 'reason'> {
+function allocateLocals(fn: FunctionBuilder): Locals {
+  const locals = {
+    ipBase: fn.allocate('i64'),
+    ccA: fn.allocate('i64'),
+    ccB: fn.allocate('i64'),
+    context: fn.allocate('i64'),
+    rip: fn.allocate('i64'),
+    registers: fn.allocate('i64'),
+  };
   for (let r = 1; r < REGISTERS; r++) fn.allocate('i64');
-  return { ccOp: fn.allocate('i32'), block: fn.allocate('i32'), reason: fn.allocate('i32') };
+  return {
+    ...locals,
+    ccOp: fn.allocate('i32'),
+    reason: fn.allocate('i32'),
+    entry: fn.allocate('i32'),
+    record: fn.allocate('i32'),
+  };
 }

@@ -36,6 +36,8 @@ export interface MachineOptions {
   readonly interpreter: WebAssembly.Module;
   /** Translate all 64-bit code at its first execution. */
   readonly forceTranslation: boolean;
+  /** Translate hot 64-bit code, found by looking after every so many instructions where execution is. */
+  readonly sampleEvery?: number;
   /** 0xA0000–0xBFFFF are the VGA's. */
   readonly legacyVgaHole: boolean;
 }

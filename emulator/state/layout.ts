@@ -179,6 +179,7 @@ export const GPR_ZERO = 16;
  *   that turns the low 32 bits of a linear address into a memory offset, i32 unused.
  * - JUMP_CACHE: {@link JUMP_CACHE_ENTRIES} entries of 16 bytes: i64 RIP, i32 record, i32 code context.
  * - RECORDS: decoded instructions, {@link RECORD_SIZE} bytes each: see isa/record.ts.
+ * - TRANSLATED: for each record where a translated block begins, i32 slot << TRANSLATED_SHIFT | block; 0 elsewhere.
  */
 export const TLB_ENTRIES = 4096;
 export const TLB_READ = 0x1_0000;
@@ -188,7 +189,11 @@ export const JUMP_CACHE = TLB_WRITE + TLB_ENTRIES * 16;
 export const RECORD_SIZE = 32;
 export const RECORDS = 0x10_0000;
 /** The records end here. */
-export const RAM_OFFSET = 0x210_0000;
+export const TRANSLATED = 0x210_0000;
+/** Bits of a block's number in its module. */
+export const TRANSLATED_SHIFT = 12;
+/** After 4 bytes for each record. */
+export const RAM_OFFSET = 0x250_0000;
 
 /** Node 20 has no memory64: everything must fit 32-bit offsets. */
 export const MAX_RAM = 3 * 1024 ** 3;

@@ -4,7 +4,8 @@ import { assemble } from '../support/assemble.ts';
 import { Random } from '../support/random.ts';
 import { missing } from '../support/tools.ts';
 import { randomProgram } from './randomProgram.ts';
-import { CODE, describeState, prepare } from './tiersSupport.ts';
+import type { Tier } from './tiersSupport.ts';
+import { CODE, describeState, prepare, TIERS } from './tiersSupport.ts';
 
 const DATA = 0x20_0000n;
 const DR6 = 6;
@@ -14,8 +15,8 @@ const WRITE = 1n;
 const ACCESS = 3n;
 const HANDLER = 0x50_0000n;
 
-function run(code: Uint8Array, seed: number, translate: boolean, arm: { rw: bigint; offset: bigint }) {
-  const processor = prepare(code, seed, translate);
+function run(code: Uint8Array, seed: number, tier: Tier, arm: { rw: bigint; offset: bigint }) {
+  const processor = prepare(code, seed, tier);
   const { state, engine } = processor;
   // Another enabled breakpoint that never matches: both have to be kept apart.
   state.setDebugRegister(0, 0x7000n);
@@ -31,14 +32,14 @@ describe.skipIf(missing('as', 'ld'))('a data breakpoint', () => {
   for (let seed = 1; seed <= 16; seed++) {
     const rw = seed % 2 ? WRITE : ACCESS;
     const offset = BigInt(0x400 + 8 * random.below(60));
-    it(`traps at the same instruction of program ${seed} in both tiers`, () => {
+    it(`traps at the same instruction of program ${seed} in all tiers`, () => {
       const code = assemble(
         randomProgram(new Random(seed), { length: 60, iterations: 3, strayOneIn: 1000 }),
         CODE,
       );
-      const oracle = run(code, seed, false, { rw, offset });
-      const translated = run(code, seed, true, { rw, offset });
-      expect(describeState(translated)).toEqual(describeState(oracle));
+      const oracle = run(code, seed, 'interpreted', { rw, offset });
+      for (const tier of ['translated', 'auto'] as const)
+        expect(describeState(run(code, seed, tier, { rw, offset }))).toEqual(describeState(oracle));
       hit ||= (oracle.state.debugRegister(DR6) & 0xfn) === 2n;
     });
   }
@@ -49,8 +50,8 @@ describe.skipIf(missing('as', 'ld'))('a data breakpoint', () => {
 describe.skipIf(missing('as', 'ld'))('an instruction breakpoint', () => {
   const code = assemble('.intel_syntax noprefix\nmov ecx, 3\nagain: inc eax\nloop again\nhlt', CODE);
 
-  it.each([false, true])('stops before the instruction (forced translation: %s)', (translate) => {
-    const { state, engine } = prepare(code, 1, translate);
+  it.each(TIERS)('stops before the instruction: %s', (tier) => {
+    const { state, engine } = prepare(code, 1, tier);
     state.setGpr(0, 0n);
     engine.run(4);
     state.setDebugRegister(2, BigInt(CODE + 5));
@@ -62,7 +63,7 @@ describe.skipIf(missing('as', 'ld'))('an instruction breakpoint', () => {
   });
 
   it('lets the debugger stop first, and is not seen by it otherwise', () => {
-    const { state, engine } = prepare(code, 1, false);
+    const { state, engine } = prepare(code, 1, 'interpreted');
     state.setDebugRegister(0, BigInt(CODE + 5));
     state.setDebugRegister(DR7, 0x401n);
     engine.code.breakpoints = new Set([BigInt(CODE + 5)]);
@@ -74,7 +75,7 @@ describe.skipIf(missing('as', 'ld'))('an instruction breakpoint', () => {
   });
 
   it('costs no decoding when it is enabled and disabled again', () => {
-    const { state, engine } = prepare(code, 1, false);
+    const { state, engine } = prepare(code, 1, 'interpreted');
     state.setDebugRegister(0, 0x9000n);
     state.setDebugRegister(DR7, 0x401n);
     engine.run(1);

@@ -2,20 +2,18 @@
 import { describe, expect, it } from 'vitest';
 import { assemble } from '../support/assemble.ts';
 import { missing } from '../support/tools.ts';
-import { CODE, prepare } from './tiersSupport.ts';
+import { CODE, prepare, TIERS } from './tiersSupport.ts';
 
 const START = CODE + 0xffe;
 /** HLT at the page's begin, and at the target of a branch over it. */
 const branching = (branch: string) => `.org 0xffe, 0xf4\n${branch} target\nhlt\ntarget: nop\nhlt`;
 
 describe.skipIf(missing('as', 'ld'))('an instruction in two pages', () => {
-  for (const forceTranslation of [false, true]) {
-    const tier = forceTranslation ? 'translated' : 'interpreted';
-
+  for (const tier of TIERS) {
     for (const branch of ['jmp', 'jz', '{disp32} jmp', 'call', 'loop']) {
       it(`branches to its target: ${branch}, ${tier}`, () => {
         const code = assemble(branching(branch), CODE);
-        const { state, engine } = prepare(code, 1, forceTranslation);
+        const { state, engine } = prepare(code, 1, tier);
         state.RIP = BigInt(START);
         state.CC_A = state.CC_B;
         state.CC_OP = 0;
@@ -28,7 +26,7 @@ describe.skipIf(missing('as', 'ld'))('an instruction in two pages', () => {
       const { state, engine, physical } = prepare(
         assemble('.org 0xffe, 0x90\nmov $1, %eax\nhlt', CODE),
         1,
-        forceTranslation,
+        tier,
       );
       // 4-KiB pages for the code: the second one is at CODE + 0x1000, then at CODE + 0x2000.
       const table = 0x1_0000;
@@ -53,7 +51,7 @@ describe.skipIf(missing('as', 'ld'))('an instruction in two pages', () => {
     });
 
     it(`is refused by name when its second page is no RAM: ${tier}`, () => {
-      const { state, engine, physical } = prepare(new Uint8Array(), 1, forceTranslation);
+      const { state, engine, physical } = prepare(new Uint8Array(), 1, tier);
       const end = physical.ramBytes;
       physical.copyIn(end - 1, new Uint8Array([0xb8]));
       state.RIP = BigInt(end - 1);

@@ -1,4 +1,5 @@
 /** What the bytes of an instruction mean on a processor that does not offer it, and in modes that do not have it. */
+
 import { describe, expect, it } from 'vitest';
 import type { FeatureKey } from '../../emulator/core/features.ts';
 import { FEATURES } from '../../emulator/core/features.ts';
@@ -6,16 +7,17 @@ import { readRflags } from '../../emulator/state/flags.ts';
 import { FLAG, RAX, RCX } from '../../emulator/state/registers.ts';
 import { assemble } from '../support/assemble.ts';
 import { missing } from '../support/tools.ts';
-import { CODE, prepare } from './tiersSupport.ts';
+import type { Tier } from './tiersSupport.ts';
+import { CODE, prepare, TIERS } from './tiersSupport.ts';
 
 const ALL = FEATURES.map(({ key }) => key);
 const SOURCE = 0x40n;
 /** The handler of every exception is one HLT. */
 const HANDLER = 0x50_0000n;
 
-function run(text: string, forceTranslation: boolean, without: FeatureKey | undefined) {
+function run(text: string, tier: Tier, without: FeatureKey | undefined) {
   const features = new Set(ALL.filter((key) => key !== without));
-  const processor = prepare(assemble(`${text}\nhlt`, CODE), 1, forceTranslation, features);
+  const processor = prepare(assemble(`${text}\nhlt`, CODE), 1, tier, features);
   processor.state.setGpr(RAX, 0x1234n);
   processor.state.setGpr(RCX, SOURCE);
   processor.engine.run(5);
@@ -23,20 +25,18 @@ function run(text: string, forceTranslation: boolean, without: FeatureKey | unde
 }
 
 describe.skipIf(missing('as', 'ld'))('an instruction that the processor does not offer', () => {
-  for (const forceTranslation of [false, true]) {
-    const tier = forceTranslation ? 'translated' : 'interpreted';
-
+  for (const tier of TIERS) {
     it(`TZCNT is BSF without BMI1: ${tier}`, () => {
-      expect(run('tzcnt %rcx, %rax', forceTranslation, undefined).gpr(RAX)).toBe(6n);
-      const state = run('xor %ecx, %ecx; tzcnt %rcx, %rax', forceTranslation, 'BMI1');
+      expect(run('tzcnt %rcx, %rax', tier, undefined).gpr(RAX)).toBe(6n);
+      const state = run('xor %ecx, %ecx; tzcnt %rcx, %rax', tier, 'BMI1');
       // A zero source sets ZF and leaves the destination; TZCNT would give 64 and set CF.
       expect(state.gpr(RAX)).toBe(0x1234n);
       expect(readRflags(state) & (FLAG.ZF | FLAG.CF)).toBe(FLAG.ZF);
     });
 
     it(`LZCNT is BSR without LZCNT: ${tier}`, () => {
-      expect(run('lzcnt %rcx, %rax', forceTranslation, undefined).gpr(RAX)).toBe(57n);
-      expect(run('lzcnt %rcx, %rax', forceTranslation, 'LZCNT').gpr(RAX)).toBe(6n);
+      expect(run('lzcnt %rcx, %rax', tier, undefined).gpr(RAX)).toBe(57n);
+      expect(run('lzcnt %rcx, %rax', tier, 'LZCNT').gpr(RAX)).toBe(6n);
     });
 
     it.each<[string, FeatureKey]>([
@@ -49,8 +49,8 @@ describe.skipIf(missing('as', 'ld'))('an instruction that the processor does not
       ['movnti %eax, (%rbx)', 'SSE2'],
       ['cmovz %rcx, %rax', 'CMOV'],
     ])(`%s is #UD without %s: ${tier}`, (text, feature) => {
-      expect(run(text, forceTranslation, undefined).RIP).not.toBe(HANDLER + 1n);
-      expect(run(text, forceTranslation, feature).RIP).toBe(HANDLER + 1n);
+      expect(run(text, tier, undefined).RIP).not.toBe(HANDLER + 1n);
+      expect(run(text, tier, feature).RIP).toBe(HANDLER + 1n);
     });
   }
 
@@ -58,7 +58,7 @@ describe.skipIf(missing('as', 'ld'))('an instruction that the processor does not
     const { state, physical, engine } = prepare(
       assemble('.code16; andn %ecx, %ecx, %eax; hlt', CODE),
       1,
-      false,
+      'interpreted',
       new Set(ALL),
     );
     // Vector 6 of the real-address mode's table leads to a HLT.

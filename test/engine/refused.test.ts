@@ -9,7 +9,7 @@ const FAULTING = '.intel_syntax noprefix\nmov eax, [rsi+0x100]\nhlt';
 
 describe.skipIf(missing('as', 'ld'))('an instruction that a translation leaves to the interpreter', () => {
   it('faults once when it lies in two pages', () => {
-    const { state, engine } = prepare(assemble(`.org 0xffe, 0x90\n${FAULTING}`, CODE), 1, true);
+    const { state, engine } = prepare(assemble(`.org 0xffe, 0x90\n${FAULTING}`, CODE), 1, 'translated');
     state.RIP = BigInt(CODE + 0xffe);
     expect(engine.run(10)).toBe('inactive');
     expect(state.CR2).toBe(0x80_0000n);
@@ -18,7 +18,7 @@ describe.skipIf(missing('as', 'ld'))('an instruction that a translation leaves t
   });
 
   it('stops once when a breakpoint of the debugger stands at it', () => {
-    const { state, engine } = prepare(assemble(FAULTING, CODE), 1, true);
+    const { state, engine } = prepare(assemble(FAULTING, CODE), 1, 'translated');
     engine.code.breakpoints = new Set([BigInt(CODE)]);
     expect(engine.run(10)).toBe('breakpoint');
     engine.passBreakpoint();

@@ -4,16 +4,15 @@ import { readRflags } from '../../emulator/state/flags.ts';
 import { FLAG, RAX, RCX, RDI, RSI } from '../../emulator/state/registers.ts';
 import { assemble } from '../support/assemble.ts';
 import { missing } from '../support/tools.ts';
-import { CODE, prepare } from './tiersSupport.ts';
+import { CODE, prepare, TIERS } from './tiersSupport.ts';
 
 const LEFT = 0x20_0000;
 const RIGHT = 0x20_1000;
 
 describe.skipIf(missing('as', 'ld'))('a repeated comparison', () => {
-  for (const forceTranslation of [false, true]) {
-    const tier = forceTranslation ? 'translated' : 'interpreted';
+  for (const tier of TIERS) {
     const run = (instruction: string) => {
-      const { state, physical, engine } = prepare(assemble(`${instruction}\nhlt`, CODE), 1, forceTranslation);
+      const { state, physical, engine } = prepare(assemble(`${instruction}\nhlt`, CODE), 1, tier);
       physical.copyIn(LEFT, new Uint8Array([1, 1, 1, 2, 1, 1]));
       physical.copyIn(RIGHT, new Uint8Array([1, 1, 1, 1, 1, 1]));
       state.setGpr(RAX, 1n);

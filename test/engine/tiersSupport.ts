@@ -14,13 +14,16 @@ const HANDLER = 0x50_0000;
 /** Page-directory entry that is cleared: addresses from 8 MiB on fault. */
 const UNMAPPED = 0x80_0000;
 
-export function prepare(
-  code: Uint8Array,
-  seed: number,
-  forceTranslation: boolean,
-  features?: FeatureSet,
-): BareProcessor {
-  const processor = bareProcessor({ forceTranslation, ...(features ? { features } : {}) });
+/** Interpreted, translated at the first execution, or translated when it is hot, which here is soon. */
+export const TIERS = ['interpreted', 'translated', 'auto'] as const;
+export type Tier = (typeof TIERS)[number];
+
+export function prepare(code: Uint8Array, seed: number, tier: Tier, features?: FeatureSet): BareProcessor {
+  const processor = bareProcessor({
+    forceTranslation: tier === 'translated',
+    sampleEvery: tier === 'auto' ? 7 : 0,
+    ...(features ? { features } : {}),
+  });
   const { state, physical } = processor;
   physical.copyIn(CODE, code);
   const random = new Random(seed);

@@ -3,29 +3,27 @@ import { describe, expect, it } from 'vitest';
 import { assemble } from '../support/assemble.ts';
 import type { BareProcessor } from '../support/bareProcessor.ts';
 import { missing } from '../support/tools.ts';
-import { CODE, prepare } from './tiersSupport.ts';
+import type { Tier } from './tiersSupport.ts';
+import { CODE, prepare, TIERS } from './tiersSupport.ts';
 
 const DATA = 0x20_0000;
 
-function run(text: string, forceTranslation: boolean): BareProcessor {
+function run(text: string, tier: Tier): BareProcessor {
   const code = assemble(`.intel_syntax noprefix\n${text}\nhlt`, CODE);
-  const processor = prepare(code, 87, forceTranslation);
+  const processor = prepare(code, 87, tier);
   processor.state.setGpr(3, BigInt(DATA));
   expect(processor.engine.run(10_000)).toBe('inactive');
   return processor;
 }
 
-describe.skipIf(missing('as', 'ld')).each([
-  ['interpreted', false],
-  ['translated', true],
-] as const)('%s code', (_, forceTranslation) => {
+describe.skipIf(missing('as', 'ld')).each(TIERS)('%s code', (tier) => {
   it('computes on the register stack', () => {
     // 10! by multiplication, then its reciprocal.
     const { physical } = run(
       `finit; fld1; fld1; mov ecx, 9
        1: fld1; faddp st(1), st; fmul st(1), st; dec ecx; jnz 1b
        fstp st(0); fist dword ptr [rbx]; fld1; fdivrp st(1), st; fstp qword ptr [rbx+8]; fnstsw ax; mov [rbx+16], ax`,
-      forceTranslation,
+      tier,
     );
     expect(physical.read32(DATA)).toBe(3_628_800);
     const value = new DataView(new ArrayBuffer(8));
@@ -39,7 +37,7 @@ describe.skipIf(missing('as', 'ld')).each([
     const { state, physical } = run(
       `fninit; mov word ptr [rbx], 0x37b; fldcw [rbx]; fldz; fld1
        fdiv st, st(1); nop; fnstenv [rbx+0x100]; fldcw [rbx]; nop; fwait; ud2`,
-      forceTranslation,
+      tier,
     );
     const FWAIT = 0x9b;
     const FDIV_ST1 = 0x0f1;

@@ -1,6 +1,6 @@
 /**
- * The programs in programs/ test the processor from inside, each sentence a rule of the manual: bare metal, interpreted
- * and with forced translation.
+ * The programs in programs/ test the processor from inside, each sentence a rule of the manual: bare metal,
+ * interpreted, translated at the first execution, and translated when it is hot.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -51,6 +51,7 @@ function run(bytes: Uint8Array, engine: MachineConfig['engine']): { lines: strin
       serial: { write: () => undefined },
       debugConsole: { write: (byte) => void output.push(byte) },
       interpreter: interpreterModule(),
+      sampleEvery: 50,
     },
   );
   const result = system.run(LIMIT);
@@ -68,10 +69,13 @@ describe.skipIf(missing('gcc', 'as', 'ld'))('the program', () => {
   describe.each(names)('%s', (name) => {
     const text = readFileSync(join(FOLDER, `${name}.S`), 'utf8');
     const wanted = [...text.matchAll(/^\s*CASE\s+"(.*)"$/gm)].map(([, sentence]) => `ok ${sentence}`);
-    it.each(['interpreter', 'translator'] as const)('finds what the manual says, by the %s', (engine) => {
-      const { lines, stop } = run(build(name), engine);
-      expect(lines).toEqual(wanted);
-      expect(stop).toEqual({ kind: 'debug-exit', value: 0 });
-    });
+    it.each(['interpreter', 'translator', 'auto'] as const)(
+      'finds what the manual says, engine %s',
+      (engine) => {
+        const { lines, stop } = run(build(name), engine);
+        expect(lines).toEqual(wanted);
+        expect(stop).toEqual({ kind: 'debug-exit', value: 0 });
+      },
+    );
   });
 });

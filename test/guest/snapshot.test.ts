@@ -33,6 +33,7 @@ function start(change: Partial<MachineConfig> = {}): { system: System; output: n
       serial: { write: (byte) => void output.push(byte) },
       debugConsole: { write: () => undefined },
       interpreter: interpreterModule(),
+      sampleEvery: 50,
     },
   );
   return { system, output };
@@ -58,11 +59,19 @@ describe('a run of hello-guest', () => {
     expect(again.output).toEqual(first.output);
   });
 
-  it('is the same with forced translation', () => {
-    const translated = start({ engine: 'translator' });
-    translated.system.run(END);
+  it.each(['translator', 'auto'] as const)('is the same with the engine %s, on the way as well', (engine) => {
+    const random = new Random(11);
+    const translated = start({ engine });
+    const oracle = start();
+    for (let position = 0; translated.system.stop === undefined; ) {
+      position += random.below(5000);
+      translated.system.run(position);
+      oracle.system.run(position);
+      expect(translated.system.hash()).toBe(oracle.system.hash());
+    }
     expect(translated.system.hash()).toBe(reference.hash);
     expect(translated.system.machine.engine.retired).toBe(first.system.machine.engine.retired);
+    expect(translated.system.machine.engine.translations).toBeGreaterThan(0);
   });
 
   it('is the same after save and restore at random instructions, into the same or another machine', () => {

@@ -42,6 +42,8 @@ export interface BareProcessor {
 export interface BareProcessorOptions {
   readonly ram?: number;
   readonly forceTranslation?: boolean;
+  /** Instructions between two looks for hot code; none unless said. */
+  readonly sampleEvery?: number;
   /** What the processor offers; what is implemented unless said. */
   readonly features?: FeatureSet;
 }
@@ -81,6 +83,7 @@ export function bareProcessor(options: BareProcessorOptions = {}): BareProcessor
   engine = new Engine(cpu, physical, {
     interpreter: interpreterModule(),
     forceTranslation: options.forceTranslation ?? false,
+    sampleEvery: options.sampleEvery ?? 0,
   });
   return { state, physical, cpu, engine, clock, ports };
 }

@@ -27,6 +27,7 @@ export class ModuleBuilder {
   readonly #functions: { type: number; body: FunctionBuilder }[] = [];
   readonly #exports: { name: string; index: number }[] = [];
   #table: readonly number[] = [];
+  #freeSlots = 0;
   readonly #memory: MemoryImport;
 
   constructor(memory: MemoryImport) {
@@ -66,9 +67,10 @@ export class ModuleBuilder {
     return index;
   }
 
-  /** Fills the module's own table, number 0, with these functions. */
-  table(functions: readonly number[]): void {
+  /** Fills the module's own table, number 0, with these functions; exported as `table` when it has free slots. */
+  table(functions: readonly number[], freeSlots = 0): void {
     this.#table = functions;
+    this.#freeSlots = freeSlots;
   }
 
   finish(): Uint8Array<ArrayBuffer> {
@@ -100,12 +102,18 @@ export class ModuleBuilder {
     });
     if (this.#table.length > 0) {
       section(SECTION.table, (writer) =>
-        writer.u32(1).u8(FUNCTION_REFERENCE).u8(1).u32(this.#table.length).u32(this.#table.length),
+        writer
+          .u32(1)
+          .u8(FUNCTION_REFERENCE)
+          .u8(1)
+          .u32(this.#table.length + this.#freeSlots)
+          .u32(this.#table.length + this.#freeSlots),
       );
     }
     section(SECTION.export, (writer) => {
-      writer.u32(this.#exports.length);
+      writer.u32(this.#exports.length + (this.#freeSlots > 0 ? 1 : 0));
       for (const { name, index } of this.#exports) writer.name(name).u8(EXTERNAL.function).u32(index);
+      if (this.#freeSlots > 0) writer.name('table').u8(EXTERNAL.table).u32(0);
     });
     if (this.#table.length > 0) {
       section(SECTION.element, (writer) => {

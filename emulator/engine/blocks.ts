@@ -1,0 +1,179 @@
+/**
+ * The translator's view of a page of decoded code: basic blocks. A block begins wherever execution may come to it other
+ * than from the instruction before: at branch targets, behind branches, calls and what the interpreter has to do.
+ */
+import type { HandlerSpec } from '../isa/forms.ts';
+import { PSEUDO, RECORD } from '../isa/record.ts';
+import { RECORD_SIZE } from '../state/layout.ts';
+import type { CodePage } from './codeCache.ts';
+import { handlerOf } from './codeCache.ts';
+
+/** One decoded instruction as the translator reads it from its record. */
+export interface TranslatedInstruction {
+  readonly record: number;
+  readonly spec: HandlerSpec;
+  readonly offset: number;
+  readonly length: number;
+  readonly flags: number;
+  readonly registers: readonly { readonly number: number; readonly high: boolean }[];
+  readonly base: number;
+  readonly index: number;
+  readonly scale: number;
+  readonly segment: number;
+  readonly displacement: number;
+  readonly immediate: bigint;
+  readonly target: number;
+}
+
+export interface BasicBlock {
+  /** Offset of its first instruction from the page base. */
+  readonly offset: number;
+  readonly instructions: readonly TranslatedInstruction[];
+  /** Record after the last instruction, where it falls through to. */
+  readonly next: number;
+}
+
+/** Reads decoded code from the machine's memory. */
+export class RecordReader {
+  readonly #view: DataView;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#view = new DataView(memory.buffer);
+  }
+
+  /** Follows GOTOs to the record that does something. */
+  resolve(record: number): number {
+    let at = record;
+    while (this.handler(at) === PSEUDO.GOTO) at = this.#view.getInt32(at + RECORD.TARGET, true);
+    return at;
+  }
+
+  handler(record: number): number {
+    return this.#view.getUint16(record + RECORD.HANDLER, true);
+  }
+
+  offset(record: number): number {
+    return this.#view.getInt32(record + RECORD.OFFSET, true);
+  }
+
+  instruction(record: number, spec: HandlerSpec): TranslatedInstruction {
+    const view = this.#view;
+    const register = (at: number) => {
+      const byte = view.getUint8(record + at);
+      return { number: byte >> 3, high: (byte & 7) !== 0 };
+    };
+    return {
+      record,
+      spec,
+      offset: this.offset(record),
+      length: view.getUint8(record + RECORD.LENGTH),
+      flags: view.getUint8(record + RECORD.FLAGS),
+      registers: [register(RECORD.REGISTER0), register(RECORD.REGISTER1), register(RECORD.REGISTER2)],
+      base: view.getUint8(record + RECORD.BASE) >> 3,
+      index: view.getUint8(record + RECORD.INDEX) >> 3,
+      scale: view.getUint8(record + RECORD.SCALE),
+      segment: view.getUint8(record + RECORD.SEGMENT),
+      displacement: view.getInt32(record + RECORD.DISPLACEMENT, true),
+      immediate: view.getBigUint64(record + RECORD.IMMEDIATE, true),
+      target: view.getInt32(record + RECORD.TARGET, true),
+    };
+  }
+}
+
+export function hasDirectTarget(instruction: TranslatedInstruction): boolean {
+  return instruction.spec.operands[0] === 'j';
+}
+
+/** Each iteration of a repeated string instruction is a block of one. */
+export function repeats(spec: HandlerSpec): boolean {
+  return spec.row.op.startsWith('REP');
+}
+
+/** The basic blocks of everything that is decoded in a page, by offset. */
+export function blocksOf(reader: RecordReader, page: CodePage): BasicBlock[] {
+  const instructions = new Map<number, TranslatedInstruction>();
+  const leaders = new Set<number>();
+  const continued = new Set<number>();
+  for (const entry of page.entries) {
+    if (entry === 0) continue;
+    const record = reader.resolve(entry);
+    const handler = reader.handler(record);
+    const spec = handlerOf(handler);
+    const next = reader.resolve(record + RECORD_SIZE);
+    if (spec === undefined) {
+      if (handler === PSEUDO.SYSTEM) leaders.add(next);
+      continue;
+    }
+    const instruction = reader.instruction(record, spec);
+    instructions.set(record, instruction);
+    const ends = spec.row.endsBlock === true;
+    if (hasDirectTarget(instruction)) leaders.add(reader.resolve(instruction.target));
+    if (repeats(spec)) leaders.add(record);
+    if (hasDirectTarget(instruction) || repeats(spec) || spec.row.call !== undefined) leaders.add(next);
+    // What follows a call is where it returns to.
+    const behind = page.entries[instruction.offset + instruction.length];
+    if (ends && behind) leaders.add(reader.resolve(behind));
+    else if (!ends) continued.add(next);
+  }
+  const blocks: BasicBlock[] = [];
+  for (const [record, { offset }] of instructions) {
+    if (!leaders.has(record) && continued.has(record)) continue;
+    blocks.push(blockAt(reader, record, offset, instructions, leaders));
+  }
+  return blocks.sort((a, b) => a.offset - b.offset);
+}
+
+function blockAt(
+  reader: RecordReader,
+  start: number,
+  offset: number,
+  known: ReadonlyMap<number, TranslatedInstruction>,
+  leaders: ReadonlySet<number>,
+): BasicBlock {
+  const instructions: TranslatedInstruction[] = [];
+  let record = start;
+  for (;;) {
+    const instruction = known.get(record);
+    if (instruction === undefined) break;
+    instructions.push(instruction);
+    const { spec } = instruction;
+    record += RECORD_SIZE;
+    if (spec.row.endsBlock === true || hasDirectTarget(instruction) || repeats(spec)) break;
+    if (leaders.has(reader.resolve(record))) break;
+    record = reader.resolve(record);
+  }
+  return { offset, instructions, next: record };
+}
+
+/** Those of the blocks that are reachable from `first` by jumps and falling through, up to so many instructions. */
+export function reachable(
+  reader: RecordReader,
+  first: BasicBlock,
+  blocks: readonly BasicBlock[],
+  limit: number,
+): BasicBlock[] {
+  const byRecord = new Map(blocks.map((block) => [recordOf(block), block]));
+  const chosen = new Set<BasicBlock>();
+  const work = [first];
+  let size = 0;
+  for (let block = work.shift(); block !== undefined && size < limit; block = work.shift()) {
+    if (chosen.has(block)) continue;
+    chosen.add(block);
+    size += block.instructions.length;
+    const last = block.instructions.at(-1) as TranslatedInstruction;
+    const next = byRecord.get(reader.resolve(block.next));
+    const target = hasDirectTarget(last) ? byRecord.get(reader.resolve(last.target)) : undefined;
+    // Behind a call goes on what calls.
+    const behind = blocks.find(({ offset }) => offset === last.offset + last.length);
+    const ends = last.spec.row.endsBlock === true;
+    if (target) work.push(target);
+    if (next && !ends) work.push(next);
+    if (ends && last.spec.row.op === 'CALL' && behind) work.push(behind);
+  }
+  return [...chosen].sort((a, b) => a.offset - b.offset);
+}
+
+/** The record that a block begins with. */
+export function recordOf(block: BasicBlock): number {
+  return (block.instructions[0] as TranslatedInstruction).record;
+}
