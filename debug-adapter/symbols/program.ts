@@ -28,7 +28,7 @@ import { DW_AT_location } from './dwarf/constants.ts';
 import { Dwarf } from './dwarf/dwarf.ts';
 import { type Entity, followEntity, readEntity } from './dwarf/entities.ts';
 import { evaluateExpression, type ReadMemory } from './dwarf/expression.ts';
-import { beginsAt, type FunctionTable, type Scope } from './dwarf/functions.ts';
+import type { FunctionTable, Scope } from './dwarf/functions.ts';
 import { rowAt, startsStatement } from './dwarf/lineTable.ts';
 import { DebugNames } from './dwarf/names.ts';
 import { NO_STRING, type StringRef } from './dwarf/sections.ts';
@@ -160,7 +160,7 @@ export class ProgramSymbols {
         name: this.text(name),
         linkageName: this.text(linkageName),
         isInlined: scope.inlined,
-        begins: beginsAt(scope, at),
+        begins: at === scope.entry || at === functions.startOf(index),
         position,
       };
       position = this.callSite(unit, scope);

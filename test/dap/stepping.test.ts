@@ -133,14 +133,16 @@ describe('steps of the source language', () => {
     expect(await steps(talk, 'next', 'next')).toEqual(['kmain kernel.c:123', 'kmain kernel.c:124']);
   });
 
-  it('stepOut of an inlined call arrives in front of the next', async () => {
-    const talk = await sample(122);
+  it('a breakpoint on a line that is nothing but an inlined call stops there', async () => {
+    const talk = await sample(123);
     await talk.runs('continue');
-    expect(await steps(talk, 'next', 'stepIn', 'stepOut')).toEqual([
-      'kmain kernel.c:123',
-      'show_clock kernel.c:85',
-      'kmain kernel.c:124',
-    ]);
+    expect(await talk.stack()).toEqual(['kmain kernel.c:123', 'long_mode boot.S:113']);
+  });
+
+  it('stepOut of an inlined call arrives in front of the next', async () => {
+    const talk = await sample(123);
+    await talk.runs('continue');
+    expect(await steps(talk, 'stepIn', 'stepOut')).toEqual(['show_clock kernel.c:85', 'kmain kernel.c:124']);
   });
 
   it('steps into assembly and through it', async () => {

@@ -50,6 +50,11 @@ export function addressesOfLine(
     forEachRow(table, wanted, (row) => {
       if (table.lines[row] >= line && table.lines[row] < target) target = table.lines[row];
     });
+  const called = target > line ? inlinedCalls(dwarf, tables, line, target - 1) : [];
+  if (called.length > 0) {
+    const first = Math.min(...called.map((call) => call.line));
+    return distinct(called.filter((call) => call.line === first));
+  }
   const found: LineAddress[] = [];
   for (const { table, wanted, numbers } of tables) {
     const rows: number[] = [];
@@ -71,8 +76,31 @@ export function addressesOfLine(
       });
     }
   }
+  return distinct(found);
+}
+
+function distinct(found: LineAddress[]): LineAddress[] {
   found.sort((a, b) => a.address - b.address);
   return found.filter((location, i) => i === 0 || location.address !== found[i - 1].address);
+}
+
+/** Where the inlined calls of some lines begin: a line with nothing else has no row in the line table. */
+function inlinedCalls(
+  dwarf: Dwarf,
+  tables: readonly WantedTable[],
+  first: number,
+  last: number,
+): LineAddress[] {
+  const found: LineAddress[] = [];
+  for (const { unit, wanted, numbers } of tables) {
+    const functions = dwarf.functions(unit);
+    functions?.scopes.forEach(({ inlined, callLine: line, callColumn: column, callFile, ranges }, scope) => {
+      if (!inlined || line < first || line > last || !wanted.has(callFile) || ranges.length === 0) return;
+      const address = functions.startOf(scope);
+      found.push({ address, file: numbers[callFile], line, column, isStatement: true });
+    });
+  }
+  return found;
 }
 
 /** The lines and columns in a range of lines where a breakpoint can be, in order. */
@@ -83,12 +111,15 @@ export function breakpointPositions(
   last: number,
 ): { line: number; column: number }[] {
   const positions = new Map<number, { line: number; column: number }>();
-  for (const { table, wanted } of tablesOf(dwarf, files))
+  const tables = tablesOf(dwarf, files);
+  for (const { table, wanted } of tables)
     forEachRow(table, wanted, (row) => {
       const line = table.lines[row];
       const column = table.columns[row];
       if (line >= first && line <= last) positions.set(line * 0x1_0000 + column, { line, column });
     });
+  for (const { line, column } of inlinedCalls(dwarf, tables, first, last))
+    positions.set(line * 0x1_0000 + column, { line, column });
   return [...positions.values()].sort((a, b) => a.line - b.line || a.column - b.column);
 }
 
@@ -159,13 +190,19 @@ function onePerScope(
 }
 
 /** The line tables that name a file: which of their numbers mean it, and what all their numbers mean. */
-function tablesOf(
-  dwarf: Dwarf,
-  files: readonly number[],
-): { table: LineTable; wanted: ReadonlySet<number>; numbers: Uint32Array }[] {
+/** A line table, and which of its files are wanted: by number in the unit. */
+interface WantedTable {
+  readonly unit: Unit;
+  readonly table: LineTable;
+  readonly wanted: ReadonlySet<number>;
+  /** The number of SourceFiles for each number in the unit. */
+  readonly numbers: Uint32Array;
+}
+
+function tablesOf(dwarf: Dwarf, files: readonly number[]): WantedTable[] {
   const units = new Map<number, Unit>();
   for (const file of files) for (const unit of dwarf.unitsOfFile(file)) units.set(unit.index, unit);
-  const tables: { table: LineTable; wanted: ReadonlySet<number>; numbers: Uint32Array }[] = [];
+  const tables: WantedTable[] = [];
   for (const unit of units.values()) {
     const table = dwarf.lines(unit);
     const numbers = dwarf.files(unit)?.files;
@@ -174,7 +211,7 @@ function tablesOf(
     numbers.forEach((file, number) => {
       if (files.includes(file)) wanted.add(number);
     });
-    tables.push({ table, wanted, numbers });
+    tables.push({ unit, table, wanted, numbers });
   }
   return tables;
 }

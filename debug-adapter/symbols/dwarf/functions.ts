@@ -137,6 +137,17 @@ export class FunctionTable {
     return chain;
   }
 
+  /** Where the code of a scope begins: at its entry, or at a piece that was moved ahead in the same part of the function. */
+  startOf(scope: number): Address {
+    const { entry, ranges } = this.scopes[scope];
+    const { ranges: parts } = this.scopes[this.functionAt(entry)] ?? { ranges };
+    let floor = entry;
+    for (let r = 0; r < parts.length; r += 2) if (entry >= parts[r] && entry < parts[r + 1]) floor = parts[r];
+    let start = entry;
+    for (let r = 0; r < ranges.length; r += 2) if (ranges[r] >= floor && ranges[r] < start) start = ranges[r];
+    return start;
+  }
+
   /** What is inlined directly into a scope. */
   *inlinedInto(scope: number): Generator<number> {
     for (let i = scope + 1; i <= this.scopes[scope].last; i = this.scopes[i].last + 1)
@@ -148,11 +159,6 @@ export function holds(scope: Scope, address: Address): boolean {
   const { ranges } = scope;
   for (let r = 0; r < ranges.length; r += 2) if (address >= ranges[r] && address < ranges[r + 1]) return true;
   return false;
-}
-
-/** Whether an address is where code begins: at its entry, or at the first piece of it that was moved ahead. */
-export function beginsAt({ entry, ranges }: Scope, address: Address): boolean {
-  return address === entry || (ranges.includes(address) && ranges.every((bound) => address <= bound));
 }
 
 function readScopes(unit: Unit, isCode: (address: Address) => boolean): Scope[] {
