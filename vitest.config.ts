@@ -18,7 +18,7 @@ const MORE: Readonly<Record<string, object>> = {
   // One VS Code and one browser at a time, when nothing else runs any more.
   e2e: {
     globalSetup: 'test/e2e/support/globalSetup.ts',
-    testTimeout: 180_000,
+    testTimeout: 300_000,
     hookTimeout: 180_000,
     maxWorkers: 1,
     sequence: { groupOrder: 1 },

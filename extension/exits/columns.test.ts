@@ -36,8 +36,11 @@ describe('the columns', () => {
   });
 
   it('give way in a narrow window, and let the last one take what is left', () => {
-    expect(columnTemplate([95, 200, 300])).toBe('minmax(92px, 95px) minmax(100px, 200px) minmax(54px, 1fr)');
+    const [number, position, level] = COLUMNS.map((column) => column.narrowest);
+    expect(columnTemplate([95, 200, 300])).toBe(
+      `minmax(${number}px, 95px) minmax(${position}px, 200px) minmax(${level}px, 1fr)`,
+    );
     expect(columnTemplate([40, 50])).toBe('minmax(40px, 40px) minmax(50px, 1fr)');
-    expect(narrowest([40, 200])).toBe(140);
+    expect(narrowest([40, 200])).toBe(40 + COLUMNS[1].narrowest);
   });
 });

@@ -154,7 +154,7 @@ describe('a field', () => {
   it('says in words what signs and colours show', () => {
     const breakpoints = new Map([['GUEST_RIP', 'Guest RIP']]);
     expect(present(field('GUEST_RIP', { breakpoints })).spoken).toBe(
-      'Guest RIP, live 0x100004 (_start+0x4) · stored 0x100002, changed, was 0x100002, the machine stops when it changes',
+      'Guest RIP Δ live 0x100004 (_start+0x4) · stored 0x100002 · was 0x100002, changed, the machine stops when it changes',
     );
     expect(present(field('VMX_PREEMPTION_TIMER_VALUE')).spoken).toContain(
       'not in use: "Activate VMX-preemption timer" is 0',
@@ -177,13 +177,13 @@ describe('a field', () => {
     const [enable, paging] = field('GUEST_CR0').children;
     expect(present(enable).description).toBe('1');
     expect(present(paging)).toMatchObject({ description: 'Δ 1 · was 0', icon: 'circle-filled' });
-    expect(present(paging).spoken).toBe('PG: Paging: 1, changed, was 0');
+    expect(present(paging).spoken).toBe('PG: Paging Δ 1 · was 0, changed');
   });
 
   it('is grey with its control when it is absent', () => {
     expect(present(field('TSC_MULTIPLIER'))).toMatchObject({
       description: 'needs "Use TSC scaling"',
-      spoken: 'TSC multiplier, the processor does not have it: needs "Use TSC scaling"',
+      spoken: 'TSC multiplier needs "Use TSC scaling", the processor does not have it',
       isGrey: true,
       icon: 'circle-slash',
       context: 'field',

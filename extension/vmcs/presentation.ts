@@ -23,11 +23,21 @@ export interface Presentation {
   readonly leadsTo?: string;
 }
 
+/** `also` says in words what signs and colours show. */
+type Drawn = Omit<Presentation, 'spoken'> & { readonly also?: readonly string[] };
+
 const PLAIN = { icon: 'blank', context: '', isGrey: false, isExpanded: false };
 const CHANGED_COLOR = 'gitDecoration.modifiedResourceForeground';
 const BREAKPOINT_COLOR = 'debugIcon.breakpointForeground';
 
+/** What is to be read in a row is in its spoken name too, word for word: whoever speaks to a machine says what he sees. */
 export function present(node: VmcsNode): Presentation {
+  const { also = [], ...drawn } = draw(node);
+  const { label, description } = drawn;
+  return { ...drawn, spoken: [description === '' ? label : `${label} ${description}`, ...also].join(', ') };
+}
+
+function draw(node: VmcsNode): Drawn {
   switch (node.kind) {
     case 'report':
       return presentReport(node);
@@ -40,7 +50,6 @@ export function present(node: VmcsNode): Presentation {
         description: countOf(node.children.length, 'field'),
         icon: 'debug-breakpoint-data',
         iconColor: BREAKPOINT_COLOR,
-        spoken: `Stops when changed, ${countOf(node.children.length, 'field')}`,
         context: 'breakpoints',
         isExpanded: true,
       };
@@ -49,7 +58,7 @@ export function present(node: VmcsNode): Presentation {
         ...PLAIN,
         label: node.title,
         description: 'when the stored value changes',
-        spoken: `${node.title}, the machine stops when the stored value changes`,
+        also: ['the machine stops there'],
         context: 'watched',
       };
     case 'group':
@@ -58,7 +67,6 @@ export function present(node: VmcsNode): Presentation {
         label: node.title,
         description: node.changes === 0 ? '' : `${CHANGED} ${node.changes} changed`,
         icon: 'symbol-structure',
-        spoken: node.changes === 0 ? node.title : `${node.title}, ${countOf(node.changes, 'field')} changed`,
         context: 'group',
         isExpanded: node.isFiltered,
       };
@@ -68,7 +76,6 @@ export function present(node: VmcsNode): Presentation {
         ...PLAIN,
         label: node.which,
         description: `${node.value} (${what})`,
-        spoken: `${node.which}: ${node.value}, ${what}`,
         context: 'copyable',
       };
     }
@@ -79,7 +86,7 @@ export function present(node: VmcsNode): Presentation {
   }
 }
 
-function presentReport({ report }: ReportNode): Presentation {
+function presentReport({ report }: ReportNode): Drawn {
   const { failedAt, instruction, outcome, rules } = report;
   const label = failedAt ? 'Last failed VM entry' : `${instruction} would fail`;
   const where = failedAt && `${instruction} at ${failedAt.location ?? failedAt.rip}`;
@@ -91,12 +98,11 @@ function presentReport({ report }: ReportNode): Presentation {
     description,
     icon: failedAt ? 'error' : 'warning',
     iconColor: failedAt ? 'list.errorForeground' : 'list.warningForeground',
-    spoken: `${label}: ${description}`,
     context: 'report copyable',
   };
 }
 
-function presentRule({ rule }: RuleNode): Presentation {
+function presentRule({ rule }: RuleNode): Drawn {
   const { text, field } = rule;
   const value = field && `${field.title} is ${field.value}`;
   return {
@@ -104,13 +110,12 @@ function presentRule({ rule }: RuleNode): Presentation {
     label: text,
     description: value ?? '',
     icon: 'circle-small-filled',
-    spoken: value === undefined ? text : `${text}: ${value}`,
     context: 'rule copyable',
     ...(field && { leadsTo: field.key }),
   };
 }
 
-function presentPart({ part, was, isEditable }: PartNode): Presentation {
+function presentPart({ part, was, isEditable }: PartNode): Drawn {
   const { name, meaning, width } = part;
   const value = plainNumber(part.value);
   const isNamed = meaning !== part.value && meaning !== value;
@@ -122,12 +127,12 @@ function presentPart({ part, was, isEditable }: PartNode): Presentation {
     description: was === undefined ? shown : `${CHANGED} ${shown} · was ${before}`,
     icon: width > 1 ? 'symbol-numeric' : part.value === '0x0' ? 'circle-outline' : 'circle-filled',
     ...(was !== undefined && { iconColor: CHANGED_COLOR }),
-    spoken: `${name}: ${shown}${was === undefined ? '' : `, changed, was ${before}`}`,
+    ...(was !== undefined && { also: ['changed'] }),
     context: isEditable ? 'copyable editable' : 'copyable',
   };
 }
 
-function presentField(node: FieldNode): Presentation {
+function presentField(node: FieldNode): Drawn {
   const { row, was, isChanged, watched } = node;
   const absent = absence(node);
   const value = valueText(node);
@@ -138,11 +143,9 @@ function presentField(node: FieldNode): Presentation {
       ? `stored was ${row.previous?.stored}`
       : `was ${was}`;
   const parts = [value, needs, change].filter((text) => text !== undefined);
-  const spoken = [
-    row.title,
-    value,
-    absent,
-    isChanged ? `changed, ${change}` : undefined,
+  const also = [
+    row.missing === undefined ? undefined : 'the processor does not have it',
+    isChanged ? 'changed' : undefined,
     watched && 'the machine stops when it changes',
   ].filter((text) => text !== undefined);
   return {
@@ -150,7 +153,7 @@ function presentField(node: FieldNode): Presentation {
     label: row.title,
     description: `${isChanged ? `${CHANGED} ` : ''}${parts.join(' · ')}`,
     ...iconOf(node),
-    spoken: spoken.join(', '),
+    also,
     context: contextOf(node),
     isGrey: absent !== undefined,
   };

@@ -38,7 +38,8 @@ export class VmcsTreeProvider implements vscode.TreeDataProvider<VmcsNode>, vsco
       present(node);
     const item = new vscode.TreeItem(label, collapsibleState(node, isExpanded));
     item.id = node.id;
-    item.description = description;
+    // VS Code puts one right behind the other: without a space, they are one word for whoever reads the page.
+    item.description = description === '' ? '' : ` ${description}`;
     item.iconPath = new vscode.ThemeIcon(
       icon,
       iconColor === undefined ? undefined : new vscode.ThemeColor(iconColor),

@@ -49,7 +49,7 @@ const settled = () => vi.advanceTimersByTimeAsync(0);
 const texts = (node?: VmcsNode): string[] =>
   (provider.getChildren(node) as VmcsNode[]).map((child) => {
     const { label, description } = provider.getTreeItem(child) as TreeItem;
-    return `${label}: ${description}`;
+    return `${label}:${description}`;
   });
 
 function session(answers: Answers = {}): HvmSession {
@@ -122,7 +122,7 @@ describe('the VMCS view', () => {
     await settled();
     expect(asked[0]).toBe('hvm/vmcs {"threadId":1}');
     expect([tree.message, tree.description]).toEqual([undefined, '0x1000, launched']);
-    expect(texts()).toEqual(['Guest register state: ', 'Controls: ']);
+    expect(texts()).toEqual(['Guest register state:', 'Controls:']);
   });
 
   it('asks nothing while nobody sees it', async () => {
@@ -226,7 +226,7 @@ describe('the VMCS view', () => {
     expect([texts().length, tree.message]).toEqual([1, '1 of 2 fields match "rip".']);
     view.setFilter('');
     await view.setHideAbsent(true);
-    expect(texts()).toEqual(['Guest register state: ']);
+    expect(texts()).toEqual(['Guest register state:']);
     expect(stored.get('vmcs.hideAbsent')).toBe(true);
   });
 

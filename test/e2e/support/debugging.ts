@@ -3,6 +3,8 @@ import type { Locator } from 'playwright-core';
 import { PATIENCE, until } from './until.ts';
 import type { Workbench } from './workbench.ts';
 
+const START_PATIENCE = 15_000;
+
 export interface Frame {
   readonly name: string;
   /** Without a source there is none. */
@@ -41,8 +43,22 @@ export class Debugging {
     await this.#workbench.views.fold('Watch');
   }
 
+  /** F5. A window that has just opened may not know its launch.json yet: then once more. */
   async start(): Promise<void> {
-    await this.#workbench.press('F5');
+    await until('a session', async () => {
+      await this.#workbench.press('F5');
+      return this.toolbar.waitFor({ timeout: START_PATIENCE }).then(
+        () => true,
+        () => undefined,
+      );
+    });
+  }
+
+  /** Starts a configuration of launch.json by its name. */
+  async startConfiguration(name: string): Promise<void> {
+    await this.#workbench.press('Control+P');
+    await this.#workbench.quickInput.fill(`debug ${name}`);
+    await this.#workbench.quickPick(name);
     await this.toolbar.waitFor();
   }
 
@@ -84,6 +100,11 @@ export class Debugging {
     ).catch((error: Error) => {
       throw new Error(`${error.message}; last seen: ${seen}`);
     });
+  }
+
+  /** What the widget at the marked line says of an exception. */
+  get exception(): Locator {
+    return this.#workbench.page.locator('.exception-widget');
   }
 
   async isRunning(): Promise<void> {

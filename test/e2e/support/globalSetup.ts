@@ -23,24 +23,27 @@ declare module 'vitest' {
 }
 
 export default function setup(project: TestProject): void {
-  let environment: Environment | string;
-  try {
-    environment = prepare();
-  } catch (error) {
-    if (process.env.CI === 'true') throw error;
-    environment = (error as Error).message;
-    console.error(`The end-to-end tests are skipped: ${environment}`);
+  const installation = tryToInstall();
+  if (typeof installation === 'string') {
+    console.error(`The end-to-end tests are skipped: ${installation}`);
+    project.provide('e2e', installation);
+    return;
   }
-  project.provide('e2e', environment);
-}
-
-function prepare(): Environment {
-  if (!existsSync(CHROMIUM))
-    throw new Error(`${CHROMIUM} does not exist; on Debian: apt-get install chromium`);
-  const installation = vscodeServer();
   buildIfOutdated();
   mkdirSync(output, { recursive: true });
   const extension = join(output, 'hvm-debugger.vsix');
   writeVsix('--out', extension);
-  return { installation, extension };
+  project.provide('e2e', { installation, extension });
+}
+
+/** Or the reason why there can be none here; CI takes no reason. */
+function tryToInstall(): Installation | string {
+  try {
+    if (!existsSync(CHROMIUM))
+      throw new Error(`${CHROMIUM} does not exist; on Debian: apt-get install chromium`);
+    return vscodeServer();
+  } catch (error) {
+    if (process.env.CI === 'true') throw error;
+    return (error as Error).message;
+  }
 }

@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 
 /** Generous: a busy machine may take many times as long as an idle one. */
-export const PATIENCE = 30_000;
+export const PATIENCE = 60_000;
 const INTERVAL = 50;
 
 /** Asks until the answer is a value; the error says what was waited for. */

@@ -1,5 +1,5 @@
 /** Views beside the editor: trees, webviews, terminals, each found by its title. */
-import type { FrameLocator, Locator } from 'playwright-core';
+import type { Frame, FrameLocator, Locator } from 'playwright-core';
 import { until } from './until.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -32,6 +32,33 @@ export class Views {
     await this.#setOpen(title, false);
   }
 
+  /** The document of the webview as a frame of its own. */
+  async webviewFrame(): Promise<Frame> {
+    const inner = this.#workbench.page.frameLocator('iframe.webview.ready').locator('iframe#active-frame');
+    const frame = await (await inner.elementHandle())?.contentFrame();
+    if (!frame) throw new Error('the webview has no document');
+    return frame;
+  }
+
+  /** What a screen reader says of each row of a tree that is to be seen. */
+  async rows(title: string): Promise<readonly string[]> {
+    return this.#pane(title)
+      .locator('.monaco-list-rows > .monaco-list-row')
+      .evaluateAll((rows) => rows.map((row) => row.getAttribute('aria-label') ?? ''));
+  }
+
+  /** The row of a tree whose name begins so. */
+  row(title: string, name: string): Locator {
+    return this.#pane(title).locator(`.monaco-list-rows > .monaco-list-row[aria-label^="${name}"]`).first();
+  }
+
+  /** A line of the menu of a row. */
+  async chooseFromMenu(row: Locator, item: string): Promise<void> {
+    await row.click({ button: 'right' });
+    await this.#workbench.page.locator('.monaco-menu').getByRole('menuitem', { name: item }).hover();
+    await this.#workbench.press('Enter');
+  }
+
   /** A tab of the panel below the editor. */
   async openPanel(title: string): Promise<void> {
     const tab = this.#workbench.page.locator('.part.panel .composite-bar').getByRole('tab', { name: title });
@@ -41,6 +68,12 @@ export class Views {
   /** The document of the webview that is shown; VS Code puts it two frames deep. */
   webview(): FrameLocator {
     return this.#workbench.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  }
+
+  /** The one terminal, by its name above it. */
+  async terminalIsOpen(name: string): Promise<void> {
+    await this.#workbench.page.locator('.part.panel .single-terminal-tab', { hasText: name }).waitFor();
+    await this.#workbench.page.locator('.terminal-wrapper.active .xterm-rows').waitFor();
   }
 
   /** The text on the screen of the terminal that is shown. */

@@ -7,7 +7,7 @@ import { newContext, startBrowser } from './browser.ts';
 import { type Server, type ServerOptions, startServer } from './server.ts';
 import { output, Workbench } from './workbench.ts';
 
-const samples = resolve(import.meta.dirname, '../../../samples');
+export const samples = resolve(import.meta.dirname, '../../../samples');
 const environment = inject('e2e');
 
 /** Why there can be no VS Code here. */
@@ -42,6 +42,23 @@ export class VsCode {
   copySample(name: string): string {
     const folder = this.folder(name);
     cpSync(join(samples, name), folder, { recursive: true });
+    return folder;
+  }
+
+  /** A folder with copies of these files (path in the folder: where from) and a launch.json of these configurations. */
+  project(
+    name: string,
+    files: Readonly<Record<string, string>>,
+    ...configurations: readonly object[]
+  ): string {
+    const folder = this.folder(name);
+    mkdirSync(join(folder, '.vscode'), { recursive: true });
+    for (const [path, from] of Object.entries(files)) cpSync(from, join(folder, path), { recursive: true });
+    const all = configurations.map((each) => ({ type: 'hvm', request: 'launch', name, ...each }));
+    writeFileSync(
+      join(folder, '.vscode/launch.json'),
+      JSON.stringify({ version: '0.2.0', configurations: all }, undefined, 2),
+    );
     return folder;
   }
 

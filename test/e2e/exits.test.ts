@@ -1,0 +1,88 @@
+/** The view of VM exits, how all our views look in the themes, and whether everybody can use them. */
+import { join } from 'node:path';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { seriousProblems } from './support/accessibility.ts';
+import { until } from './support/until.ts';
+import { unavailable, useVsCode } from './support/vscode.ts';
+
+const CAUSE_EXCEPTIONS_CALL = 125;
+/** What hello-guest has caused up to there, at least. */
+const MANY = 400;
+
+describe.skipIf(unavailable)('the view of VM exits', () => {
+  const vscode = useVsCode();
+  let folder: string;
+
+  beforeAll(() => {
+    folder = vscode.copySample('hello-guest');
+  });
+
+  beforeEach(async () => {
+    const workbench = await vscode.open(folder);
+    const { editor, debug, views } = workbench;
+    await editor.openFile(join(folder, 'kernel.c'));
+    await editor.clickGutter(CAUSE_EXCEPTIONS_CALL);
+    await debug.showView();
+    await debug.start();
+    await debug.isAt('kernel.c', 112);
+    await workbench.press('F5');
+    await debug.isAt('kernel.c', CAUSE_EXCEPTIONS_CALL);
+    await views.openPanel('VM Exits');
+    await rowCount((count) => count > MANY);
+  });
+
+  const grid = () => vscode.workbench.views.webview().getByRole('grid');
+  const rows = () => grid().locator('.row:not(.loading, [hidden])');
+
+  /** aria-rowcount counts the head too. */
+  async function rowCount(isWanted: (count: number) => boolean): Promise<number> {
+    let seen = -1;
+    return until('the rows of the list', async () => {
+      seen = Number(await grid().getAttribute('aria-rowcount')) - 1;
+      return isWanted(seen) ? seen : undefined;
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}; last seen: ${seen}`);
+    });
+  }
+
+  it('lists them, filters them by what is typed and counts them by reason', async () => {
+    const webview = vscode.workbench.views.webview();
+    const all = await rowCount((count) => count > MANY);
+    expect(await webview.getByRole('table').textContent()).toContain('CPUID');
+    await webview.getByRole('searchbox').fill('cpuid');
+    const some = await rowCount((count) => count > 0 && count < all);
+    expect(some).toBeLessThan(MANY);
+    await until('a row', async () => (await rows().count()) > 0 || undefined);
+    for (const text of await rows().allTextContents()) expect(text).toContain('CPUID');
+    await webview.getByRole('button', { name: 'Clear Filter' }).click();
+    await rowCount((count) => count === all);
+  });
+
+  it('a click shows the source, a double click the VMCS at that exit', async () => {
+    const { views, editor } = vscode.workbench;
+    const webview = views.webview();
+    await webview.getByRole('searchbox').fill('cpuid');
+    await rowCount((count) => count > 0 && count < MANY);
+    await rows().first().click();
+    await until('cpu.h in front', async () => (await editor.title()) === 'cpu.h' || undefined);
+    await rows().first().dblclick();
+    await views.open('VMCS');
+    await until(
+      'the VMCS at that exit',
+      async () =>
+        /exit/i.test(
+          (await vscode.workbench.page.locator('.pane-header', { hasText: 'VMCS' }).textContent()) ?? '',
+        ) || undefined,
+    );
+  });
+
+  it('is usable by everybody, as the VMCS view is', async () => {
+    const { views, page } = vscode.workbench;
+    await views.open('VMCS');
+    await views.row('VMCS', 'Guest register state').click();
+    await views.row('VMCS', 'Guest CS selector').waitFor();
+    expect(await seriousProblems(await views.webviewFrame())).toEqual([]);
+    const tree = '.pane:has(.pane-header[aria-label^="VMCS"]) .pane-body';
+    expect(await seriousProblems(page.mainFrame(), tree)).toEqual([]);
+  });
+});
