@@ -34,6 +34,12 @@ describe.skipIf(missing('as', 'ld'))('the form of a decoded instruction', () => 
     expect(decode('shl rax, 200')).toMatchObject({ key: 'SHL.64.r64,i8', immediate: 200n });
   });
 
+  it('takes instructions of shadow stacks and branch tracking for the NOPs that they are without', () => {
+    expect(key('rdsspq rax')).toBe('NOP.64.r64');
+    expect(key('rdsspd eax')).toBe('NOP.32.r32');
+    expect(key('endbr64')).toMatch(/^NOP\b/);
+  });
+
   it('tells base, index and RIP-relative operands from the general one', () => {
     expect(key('mov eax, [rbx+8]')).toBe('MOV.32.r32,b32');
     expect(key('mov eax, [rbx+rcx*4]')).toBe('MOV.32.r32,x32');

@@ -84,6 +84,9 @@ const RENAMED: Readonly<Record<string, string>> = {
   JRCXZ: 'JCXZ',
   ENDBR32: 'NOP',
   ENDBR64: 'NOP',
+  // Without shadow stacks.
+  RDSSPD: 'NOP',
+  RDSSPQ: 'NOP',
   RESERVEDNOP: 'NOP',
   PREFETCHNTA: 'PREFETCH',
   PREFETCHT0: 'PREFETCH',
