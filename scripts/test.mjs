@@ -18,6 +18,7 @@ const TOOLS = [
   ['nasm', 'nasm'],
   ['gdb', 'gdb'],
   ['llvm-dwarfdump', 'llvm'],
+  ['qemu-system-x86_64', 'qemu-system-x86'],
   ['chromium', 'chromium', 'fonts-dejavu-core'],
 ];
 

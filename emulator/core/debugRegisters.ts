@@ -24,10 +24,18 @@ const DR6_WRITABLE = DR6.B | DR6.BD | DR6.BS | DR6.BT;
 /** @see SDM "Debug Control Register (DR7)", 19.2.4 */
 export const DR7 = { GD: 1n << 13n } as const;
 const DR7_ONES = 0x400n;
+const DR7_LOCAL = 0x155n;
 const DR7_WRITABLE = 0xffff_23ffn;
 
 /** Bits of PENDING_DEBUG. @see SDM "Guest Non-Register State", 26.4.2, table 26-4 */
-export const PENDING_DEBUG = { B: DR6.B, ENABLED_BREAKPOINT: 1n << 12n, BS: DR6.BS, RTM: DR6.RTM } as const;
+export const PENDING_DEBUG = {
+  B: DR6.B,
+  ENABLED_BREAKPOINT: 1n << 12n,
+  BS: DR6.BS,
+  /** Not in a VMCS, whose guests do not switch tasks. */
+  BT: DR6.BT,
+  RTM: DR6.RTM,
+} as const;
 
 export const DEBUGCTL = { LBR: 1n << 0n, BTF: 1n << 1n } as const;
 
@@ -96,6 +104,15 @@ export function debugRegisterNumber(cpu: Cpu, register: number): number | undefi
     return undefined;
   }
   return register + 2;
+}
+
+/**
+ * A task switch ends the local breakpoints.
+ *
+ * @see SDM "Debug Control Register (DR7)", 19.2.4
+ */
+export function endLocalBreakpoints(state: CpuState): void {
+  state.setDebugRegister(7, state.debugRegister(7) & ~DR7_LOCAL);
 }
 
 /** With DR7.GD set, an access is a debug exception (a fault). */

@@ -37,7 +37,7 @@ export const SYSTEM_TYPE = {
 /** The byte of a descriptor that has type, S, DPL and P. */
 const ACCESS_BYTE = 5n;
 /** Set in a TSS type when the task is busy. */
-const TSS_BUSY_FLAG = 2;
+export const TSS_BUSY_FLAG = 2;
 
 export interface Descriptor {
   readonly selector: number;
@@ -135,16 +135,17 @@ export function readUpperHalf(cpu: Cpu, descriptor: Descriptor): bigint | undefi
 /** Sets the accessed flag of a code or data segment in memory. False when the write failed. */
 export function markAccessed(cpu: Cpu, descriptor: Descriptor): boolean {
   if (descriptor.type & SEGMENT_TYPE.ACCESSED) return true;
-  return writeAccessByte(cpu, descriptor, SEGMENT_TYPE.ACCESSED);
+  return writeAccessByte(cpu, descriptor, descriptor.accessRights | SEGMENT_TYPE.ACCESSED);
 }
 
 /** Sets the busy flag of a TSS in memory. */
 export function markBusy(cpu: Cpu, descriptor: Descriptor): boolean {
-  return writeAccessByte(cpu, descriptor, TSS_BUSY_FLAG);
+  return writeAccessByte(cpu, descriptor, descriptor.accessRights | TSS_BUSY_FLAG);
 }
 
-function writeAccessByte(cpu: Cpu, { address, accessRights }: Descriptor, flag: number): boolean {
-  return writeImplicit(cpu, address + ACCESS_BYTE, 1, BigInt((accessRights & 0xff) | flag));
+/** Writes the byte that has type, S, DPL and P. */
+export function writeAccessByte(cpu: Cpu, { address }: Descriptor, accessRights: number): boolean {
+  return writeImplicit(cpu, address + ACCESS_BYTE, 1, BigInt(accessRights & 0xff));
 }
 
 /** Takes a descriptor into the hidden part of a segment register. */

@@ -82,12 +82,15 @@ function isNmiBlocked(cpu: Cpu): boolean {
 }
 
 function hasDebugTrap(state: CpuState): boolean {
-  return (state.PENDING_DEBUG & (PENDING_DEBUG.ENABLED_BREAKPOINT | PENDING_DEBUG.BS)) !== 0n;
+  return (
+    (state.PENDING_DEBUG & (PENDING_DEBUG.ENABLED_BREAKPOINT | PENDING_DEBUG.BS | PENDING_DEBUG.BT)) !== 0n
+  );
 }
 
 function deliverDebugTrap(cpu: Cpu): Outcome {
   const { state } = cpu;
-  const qualification = state.PENDING_DEBUG & (PENDING_DEBUG.B | PENDING_DEBUG.BS | PENDING_DEBUG.RTM);
+  const { B, BS, BT, RTM } = PENDING_DEBUG;
+  const qualification = state.PENDING_DEBUG & (B | BS | BT | RTM);
   state.PENDING_DEBUG = 0n;
   return deliverEvent(cpu, {
     kind: 'hardware-exception',

@@ -101,23 +101,6 @@ describe('far JMP', () => {
     expect(farJump(machine.cpu, jump(32), FREE, 0n)).toBe(OUTCOME.JUMPED);
     expect(machine.state.RIP).toBe(TARGET);
   });
-
-  it('to a TSS is a task switch: a VM exit in a guest, missing elsewhere', () => {
-    const machine = protectedProcessor();
-    const { cpu } = machine;
-    setDescriptor(machine, FREE, descriptor(0x89, 0x67));
-    expect(() => farJump(cpu, jump(32), FREE, 0n)).toThrow('task switch by a far JMP');
-    const points: unknown[] = [];
-    cpu.virtualization = {
-      ...NO_VIRTUALIZATION,
-      intercept: (point) => {
-        points.push(point);
-        return OUTCOME.VM_EXIT;
-      },
-    };
-    expect(farJump(cpu, jump(32), FREE, 0n)).toBe(OUTCOME.VM_EXIT);
-    expect(points).toEqual([{ point: 'TASK_SWITCH', selector: FREE, source: 'JMP' }]);
-  });
 });
 
 describe('far CALL', () => {

@@ -4,9 +4,9 @@
  * Intel SDM Vol. 2A, "CALL—Call Procedure" and "JMP—Jump"; Vol. 2B, "RET—Return From Procedure"; Vol. 3A,
  * "Transferring Program Control Between Code Segments", 6.8.
  */
-import { Unimplemented } from '../base/errors.ts';
 import type { CpuState } from '../state/cpuState.ts';
-import { AR, CS, DS, EFER, ES, FS, GS, RSP, SS, VECTOR } from '../state/registers.ts';
+import { readRflags } from '../state/flags.ts';
+import { AR, CS, DS, EFER, ES, FLAG, FS, GS, RSP, SS, VECTOR } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
 import {
   type Descriptor,
@@ -25,6 +25,7 @@ import { hasParagraphSegments, instructionPointerMask, isCanonical, readSegmente
 import { OUTCOME, type Outcome } from './outcome.ts';
 import { checkStackSegment, dropInnerSegments } from './segments.ts';
 import { currentStack, mergePointer, StackFrame, StackReader } from './stack.ts';
+import { switchTask, taskGateSelector } from './taskSwitch.ts';
 import { innerStack, innerStack64 } from './tss.ts';
 
 const MASK32 = 0xffff_ffffn;
@@ -197,7 +198,7 @@ function readCallGate(
   if (!gate.isSystem || !(isGate || isTask)) return cpu.raiseGp(selector);
   if (dpl < state.CPL || (selector & 3) > dpl) return cpu.raiseGp(selector);
   if (!gate.present) return cpu.raise(VECTOR.NP, cpu.errorCode(selector));
-  if (isTask) return switchTask(cpu, instruction, gate, source);
+  if (isTask) return switchToTask(cpu, instruction, gate, source);
   const upper = ia32e ? readUpperHalf(cpu, gate) : 0n;
   if (upper === undefined) return cpu.failed;
   const codeSelector = Number((raw >> 16n) & 0xffffn);
@@ -254,12 +255,15 @@ function callInner(cpu: Cpu, gate: CallGate, next: bigint): Outcome {
   return OUTCOME.JUMPED;
 }
 
-/** @see SDM "Task Switching", 9.3; in VMX non-root operation every task switch is a VM exit */
-function switchTask(cpu: Cpu, instruction: Instruction, gate: Descriptor, source: 'CALL' | 'JMP'): Outcome {
-  const selector = gate.type === SYSTEM_TYPE.TASK_GATE ? Number((gate.raw >> 16n) & 0xffffn) : gate.selector;
-  const outcome = cpu.virtualization.intercept({ point: 'TASK_SWITCH', selector, source }, instruction);
-  if (outcome !== OUTCOME.NEXT) return outcome;
-  throw new Unimplemented(`task switch by a far ${source} (SDM "Task Switching", 9.3)`);
+function switchToTask(cpu: Cpu, instruction: Instruction, gate: Descriptor, kind: 'CALL' | 'JMP'): Outcome {
+  const { state } = cpu;
+  const selector = gate.type === SYSTEM_TYPE.TASK_GATE ? taskGateSelector(gate.raw) : gate.selector;
+  return switchTask(cpu, selector, {
+    kind,
+    instruction,
+    returnAddress: (state.RIP + BigInt(instruction.length)) & instructionPointerMask(state),
+    flags: readRflags(state) & ~FLAG.RF,
+  });
 }
 
 /**

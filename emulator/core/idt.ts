@@ -6,7 +6,6 @@
  * in 64-bit Mode", 7.14; Vol. 3B, "Interrupt and Exception Handling" in real-address mode, 22.1.4; Vol. 2A, "INT
  * n/INTO/INT3/INT1—Call to Interrupt Procedure".
  */
-import { Unimplemented } from '../base/errors.ts';
 import {
   ACTIVITY,
   AR,
@@ -39,6 +38,7 @@ import {
 import { inRealMode, isCanonical, readImplicit } from './memory.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
 import { currentStack, StackFrame } from './stack.ts';
+import { switchTask } from './taskSwitch.ts';
 import { type InnerStack, innerStack, innerStack64, longStack } from './tss.ts';
 import type { GuestEvent } from './virtualization.ts';
 
@@ -189,7 +189,15 @@ function deliverProtected(cpu: Cpu, event: GuestEvent, flags: number): Outcome {
   // 1. The gate.
   const gate = readGate(cpu, event);
   if (!gate) return cpu.failed;
-  if (gate.type === SYSTEM_TYPE.TASK_GATE) return switchTask(cpu, gate);
+  if (gate.type === SYSTEM_TYPE.TASK_GATE) {
+    return switchTask(cpu, gate.selector, {
+      kind: 'gate',
+      instruction: undefined,
+      returnAddress: returnAddress(cpu, event),
+      flags,
+      errorCode: event.errorCode,
+    });
+  }
   // 2. The handler's code segment decides about the change of privilege.
   const code = readHandlerSegment(cpu, gate.selector);
   if (!code) return cpu.failed;
@@ -260,16 +268,4 @@ function deliverIa32e(cpu: Cpu, event: GuestEvent, flags: number): Outcome {
   state.setGpr(RSP, frame.pointer);
   enterHandler(cpu, gate, code, cpl);
   return OUTCOME.JUMPED;
-}
-
-/** @see SDM "Task Switching", 9.3; in VMX non-root operation every task switch is a VM exit */
-function switchTask(cpu: Cpu, gate: Gate): Outcome {
-  const { selector } = gate;
-  const tss = selector & 4 ? undefined : readDescriptor(cpu, selector);
-  if (!tss) return selector & 4 ? cpu.raiseGp(selector) : cpu.failed;
-  if (!tss.isSystem || (tss.type & ~8) !== SYSTEM_TYPE.TSS16_AVAILABLE) return cpu.raiseGp(selector);
-  if (!tss.present) return cpu.raise(VECTOR.NP, cpu.errorCode(selector));
-  const outcome = cpu.virtualization.intercept({ point: 'TASK_SWITCH', selector, source: 'gate' }, undefined);
-  if (outcome !== OUTCOME.NEXT) return outcome;
-  throw new Unimplemented('task switch through a task gate (SDM "Task Switching", 9.3)');
 }

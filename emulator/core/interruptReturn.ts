@@ -3,17 +3,17 @@
  *
  * Intel SDM Vol. 2A, "IRET/IRETD/IRETQ—Interrupt Return".
  */
-import { Unimplemented } from '../base/errors.ts';
 import { readRflags, writeRflags } from '../state/flags.ts';
-import { BLOCKING, CS, DS, EFER, ES, FLAG, FS, GS, RSP, SS, TR } from '../state/registers.ts';
+import { BLOCKING, CS, DS, EFER, ES, FLAG, FS, GS, RSP, SS } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
 import { type Descriptor, loadParagraph, markAccessed } from './descriptors.ts';
 import { checkReturnSegment, checkTarget, enterCode, loadReturnStack } from './farTransfers.ts';
 import type { Instruction } from './instruction.ts';
-import { hasParagraphSegments, inRealMode } from './memory.ts';
+import { hasParagraphSegments, inRealMode, instructionPointerMask } from './memory.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
 import { dropInnerSegments } from './segments.ts';
 import { StackReader } from './stack.ts';
+import { returnFromTask } from './taskSwitch.ts';
 
 const ARITHMETIC_AND_CONTROL =
   FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.TF | FLAG.DF | FLAG.OF | FLAG.NT;
@@ -57,7 +57,7 @@ function returnInMode(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
   const { operandSize } = instruction;
   if (!hasParagraphSegments(state) && (state.systemFlags & FLAG.NT) !== 0)
-    return returnFromTask(cpu, instruction);
+    return returnToTask(cpu, instruction);
   const stack = new StackReader(cpu);
   const bytes = (operandSize / 8) as 2 | 4 | 8;
   const frame = popFrame(stack, bytes);
@@ -70,15 +70,15 @@ function returnInMode(cpu: Cpu, instruction: Instruction): Outcome {
 }
 
 /** @see SDM "Returning From a Task", in "Task Switching", 9.3 */
-function returnFromTask(cpu: Cpu, instruction: Instruction): Outcome {
-  if (cpu.state.efer & EFER.LMA) return cpu.raiseGp();
-  const selector = cpu.state.segmentSelector(TR);
-  const outcome = cpu.virtualization.intercept(
-    { point: 'TASK_SWITCH', selector, source: 'IRET' },
+function returnToTask(cpu: Cpu, instruction: Instruction): Outcome {
+  const { state } = cpu;
+  if (state.efer & EFER.LMA) return cpu.raiseGp();
+  return returnFromTask(cpu, {
+    kind: 'IRET',
     instruction,
-  );
-  if (outcome !== OUTCOME.NEXT) return outcome;
-  throw new Unimplemented('task switch by IRET with NT set (SDM "Task Switching", 9.3)');
+    returnAddress: (state.RIP + BigInt(instruction.length)) & instructionPointerMask(state),
+    flags: readRflags(state) & ~FLAG.RF,
+  });
 }
 
 /** The flags after an IRET with this operand size at this privilege level. */

@@ -25,7 +25,7 @@ import {
 import { hasParagraphSegments, readImplicit } from './memory.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
 
-const isWritableData = ({ isSystem, type }: Descriptor): boolean =>
+export const isWritableData = ({ isSystem, type }: Descriptor): boolean =>
   !isSystem && (type & (SEGMENT_TYPE.CODE | SEGMENT_TYPE.WRITABLE)) === SEGMENT_TYPE.WRITABLE;
 
 /** The half of a segment load that can fault; `load` is the half that cannot. */

@@ -1,6 +1,6 @@
 /**
- * The task-state segment as a source of stacks for inner privilege levels and of I/O permissions. Task switches are
- * not here.
+ * The task-state segment as a source of stacks for inner privilege levels and of I/O permissions. Task switches are in
+ * taskSwitch.ts.
  *
  * Intel SDM Vol. 3A, "Task-State Segment (TSS)", 9.2.1, and "Task State Segment in 64-bit Mode", 9.7; Vol. 1, "I/O
  * Permission Bit Map", 20.5.2.
@@ -44,7 +44,8 @@ function tssHolds(cpu: Cpu, offset: number, bytes: number): boolean {
   return false;
 }
 
-function readTss(cpu: Cpu, offset: number, bytes: 2 | 4 | 8): bigint | undefined {
+/** A field of the current TSS; #TS when its limit is too small. */
+export function readTss(cpu: Cpu, offset: number, bytes: 2 | 4 | 8): bigint | undefined {
   if (!tssHolds(cpu, offset, bytes)) return undefined;
   const { state } = cpu;
   const address = state.segmentBase(TR) + BigInt(offset);

@@ -1,0 +1,100 @@
+/**
+ * The same programs in QEMU with TCG: it agrees with the manual, sentence by sentence, or is listed here with what it
+ * does instead.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { missing } from '../support/tools.ts';
+import { PROGRAM_NAMES, programBuilder, sentencesOf } from './buildProgram.ts';
+
+/** What QEMU (7.2) does otherwise than the manual: the sentence's program, its beginning, and what QEMU does. */
+const QEMU_DIFFERS: readonly (readonly [program: string, sentence: string, instead: string])[] = [
+  ['debug', '19.3.1.4: a repeated string instruction traps', 'saves RF as 0'],
+  ['delivery', '7.12.1.2: INT n at CPL 3 needs a gate', 'the error code has twice the vector in 64-bit mode'],
+  ['delivery', '7.11: a gate that is not present', 'the error code has twice the vector in 64-bit mode'],
+  ['delivery', '7.14.1: a vector beyond the limit', 'the error code has twice the vector in 64-bit mode'],
+  ['delivery', '7.13: EXT is set', 'does not know EXT'],
+  ['delivery', '7.15: #UD is benign', 'does not know EXT'],
+  ['delivery', 'IRETQ: a return address that is not canonical', 'faults at the target'],
+  ['interrupts', '7.8.3: MOV to SS holds interrupts', 'takes the interrupt one instruction early'],
+  ['interrupts', '7.8 of volume 1: REP STOS', 'ends the instruction, or saves RF as 0'],
+  ['interrupts', 'REP MOVS likewise', 'ends the instruction, or saves RF as 0'],
+  ['interrupts', 'REPE CMPS likewise', 'ends the instruction, or saves RF as 0'],
+  ['interrupts', 'REPNE SCAS likewise', 'ends the instruction, or saves RF as 0'],
+  ['interrupts', 'REP OUTS likewise', 'ends the instruction, or saves RF as 0'],
+  ['modes', '10.8.5: back in IA-32e mode, LME cannot change', 'lets LME change'],
+  ['modes', 'real mode: a word at offset 0xffff', 'checks no limits'],
+  ['paging', '5.7: XD is a reserved bit', 'the error code lacks P'],
+  ['paging', '5.7: a reserved bit of an entry', 'the error code lacks P'],
+  ['paging', '5.5.4: bits above the implemented linear address', '#GP instead of #SS for the stack'],
+  ['priorities', 'LOCK with an instruction that cannot be locked', 'accesses memory first'],
+  ['priorities', '#UD of a control register that there is not', 'checks the privilege first'],
+  ['priorities', 'an address that is not canonical is #GP(0)', '#GP instead of #SS for the stack'],
+  ['segments', '6.3: the limit is the last byte', 'checks no limits'],
+  ['segments', '3.4.5: with G the limit counts pages', 'checks no limits'],
+  ['segments', '6.3: an expand-down segment', 'checks no limits'],
+  ['segments', '6.4: a read-only segment is not written', 'checks no types'],
+  ['segments', '3.4.2: a null selector loads', 'checks no null selectors'],
+  ['segments', '6.3: a stack access beyond the limit', 'checks no limits'],
+  ['tasks', '9.3: a data segment that cannot be loaded', 'saves another EIP'],
+  ['tasks', '9.3: the T flag raises #DB', 'does not know the T flag'],
+];
+
+/** Sentences before which QEMU leaves the path of the program, so that what follows says nothing. */
+const QEMU_ENDS_BEFORE: ReadonlyMap<string, string> = new Map([
+  ['debug', '19.3.1.4: INT1 raises #DB as a trap'],
+  ['priorities', 'a push just above the hole'],
+  ['segments', 'execution does not run over the limit of CS'],
+]);
+
+/** Time is counted in instructions, so that a run is the same every time. */
+// biome-ignore format: an option and its value
+const OPTIONS = [
+  '-accel', 'tcg', '-icount', 'shift=3,sleep=off', '-cpu', 'max', '-m', '64', '-display', 'none', '-serial', 'none', '-monitor', 'none',
+  '-debugcon', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4', '-no-reboot',
+];
+/** For programs that do not end. */
+const SECONDS = 4;
+
+describe.skipIf(missing('gcc', 'as', 'ld', 'objcopy', 'qemu-system-x86_64'))(
+  'QEMU agrees with the manual',
+  () => {
+    const build = programBuilder();
+
+    it.each(PROGRAM_NAMES)(
+      'about %s',
+      (name) => {
+        const image = build(name);
+        // QEMU loads 32-bit Multiboot programs alone.
+        execFileSync('objcopy', ['-O', 'elf32-i386', image, `${image}.32`]);
+        const { stdout } = spawnSync('qemu-system-x86_64', [...OPTIONS, '-kernel', `${image}.32`], {
+          timeout: SECONDS * 1000,
+          killSignal: 'SIGKILL',
+          maxBuffer: 100_000,
+          encoding: 'latin1',
+        });
+        const results = stdout
+          .split('\n')
+          .filter((line) => line.startsWith('ok ') || line.startsWith('FAILED '));
+        const end = QEMU_ENDS_BEFORE.get(name);
+        const sentences = sentencesOf(name);
+        const last = end === undefined ? sentences.length : sentences.findIndex((s) => s.startsWith(end));
+        expect(results.slice(0, last)).toEqual(
+          sentences.slice(0, last).map((sentence) => {
+            const differs = QEMU_DIFFERS.some(
+              ([program, text]) => program === name && sentence.startsWith(text),
+            );
+            return `${differs ? 'FAILED' : 'ok'} ${sentence}`;
+          }),
+        );
+      },
+      (SECONDS + 10) * 1000,
+    );
+
+    it('and every difference is about a sentence that is tested', () => {
+      for (const [program, text] of QEMU_DIFFERS) {
+        expect(sentencesOf(program).filter((sentence) => sentence.startsWith(text))).toHaveLength(1);
+      }
+    });
+  },
+);
