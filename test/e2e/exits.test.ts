@@ -9,6 +9,12 @@ const CAUSE_EXCEPTIONS_CALL = 125;
 /** What hello-guest has caused up to there, at least. */
 const MANY = 400;
 
+const THEMES = {
+  dark: ['Dark Modern', 'vs-dark'],
+  light: ['Light Modern', 'vs'],
+  'high-contrast': ['Dark High Contrast', 'hc-black'],
+} as const;
+
 describe.skipIf(unavailable)('the view of VM exits', () => {
   const vscode = useVsCode();
   let folder: string;
@@ -84,5 +90,25 @@ describe.skipIf(unavailable)('the view of VM exits', () => {
     expect(await seriousProblems(await views.webviewFrame())).toEqual([]);
     const tree = '.pane:has(.pane-header[aria-label^="VMCS"]) .pane-body';
     expect(await seriousProblems(page.mainFrame(), tree)).toEqual([]);
+  });
+
+  it('has a picture in each theme', async () => {
+    const { workbench } = vscode;
+    const { views, page } = workbench;
+    await views.open('VMCS');
+    await views.row('VMCS', 'Guest register state').click();
+    await views.row('VMCS', 'Guest CS selector').waitFor();
+    for (const [name, [theme, cssClass]] of Object.entries(THEMES)) {
+      await workbench.run('Preferences: Color Theme');
+      await workbench.quickInput.fill(theme);
+      await workbench.quickPick(theme);
+      await page.locator(`.monaco-workbench.${cssClass}`).waitFor();
+      await views.openPanel('VM Exits');
+      await rows().first().waitFor();
+      await workbench.screenshot(`exits-and-vmcs-${name}`);
+      await views.openPanel('Terminal');
+      await views.terminalShows('Hello from long mode');
+      await workbench.screenshot(`terminal-${name}`);
+    }
   });
 });
