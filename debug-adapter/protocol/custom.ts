@@ -6,6 +6,13 @@ import type { EntryReportRequests } from './entryReport.ts';
 import type { ExitEvents, ExitRequests } from './exits.ts';
 import type { VmcsRequests } from './vmcs.ts';
 
+/** Whose code is executed: level 0 owns the machine, level 1 is a guest's. */
+export interface ExecutionLevel {
+  readonly level: number;
+  /** Absent where no hypervisor has taken the processor over yet. */
+  readonly operation?: 'VMX root' | 'VMX non-root';
+}
+
 export interface StatisticsBody {
   readonly instructions: number;
   readonly ticks: number;
@@ -13,6 +20,8 @@ export interface StatisticsBody {
   readonly translations: number;
   /** What the processor executes: `16-bit`, `32-bit` or `64-bit` code. */
   readonly code: string;
+  /** Absent without VT-x. */
+  readonly execution?: ExecutionLevel;
   readonly exitsByReason: readonly {
     readonly key: string;
     readonly name: string;

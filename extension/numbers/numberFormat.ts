@@ -8,22 +8,28 @@ const SECTION = 'hvm';
 const SETTING = 'numberFormat';
 const STANDARD: NumberFormat = 'hexadecimal';
 
-function wanted(): NumberFormat {
+export function wantedNumberFormat(): NumberFormat {
   return vscode.workspace.getConfiguration(SECTION).get<NumberFormat>(SETTING, STANDARD);
 }
 
 /** VS Code never asks an adapter for another format: the setting is ours. */
 export async function toggleNumberFormat(): Promise<void> {
-  const other: NumberFormat = wanted() === 'decimal' ? 'hexadecimal' : 'decimal';
+  const other: NumberFormat = wantedNumberFormat() === 'decimal' ? 'hexadecimal' : 'decimal';
   await vscode.workspace
     .getConfiguration(SECTION)
     .update(SETTING, other === STANDARD ? undefined : other, vscode.ConfigurationTarget.Global);
 }
 
+export function onDidChangeNumberFormat(listener: () => void): vscode.Disposable {
+  return vscode.workspace.onDidChangeConfiguration((change) => {
+    if (change.affectsConfiguration(`${SECTION}.${SETTING}`)) listener();
+  });
+}
+
 export function followNumberFormat(sessions: Sessions): vscode.Disposable {
   const told = new WeakMap<HvmSession, NumberFormat>();
   const tell = (session: HvmSession): void => {
-    const format = wanted();
+    const format = wantedNumberFormat();
     if (session.hasEnded || (told.get(session) ?? STANDARD) === format) return;
     told.set(session, format);
     // A session that does not run yet, or no longer, has nothing to show.
@@ -31,9 +37,8 @@ export function followNumberFormat(sessions: Sessions): vscode.Disposable {
   };
   return vscode.Disposable.from(
     sessions.onDidStart((session) => session.onDidChange(() => tell(session))),
-    vscode.workspace.onDidChangeConfiguration((change) => {
-      if (change.affectsConfiguration(`${SECTION}.${SETTING}`))
-        for (const session of sessions.all) tell(session);
+    onDidChangeNumberFormat(() => {
+      for (const session of sessions.all) tell(session);
     }),
   );
 }

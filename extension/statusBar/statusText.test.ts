@@ -38,6 +38,26 @@ describe('the status bar', () => {
     expect(text).toBe('$(vm-running) guest, 64-bit  300M instructions  200 MIPS  1.23k exits');
   });
 
+  it.each([
+    [{ level: 1, operation: 'VMX non-root' }, 'L1 non-root', 'L1, a guest, in VMX non-root operation'],
+    [
+      { level: 0, operation: 'VMX root' },
+      'L0 root',
+      'L0, the program that owns the machine, in VMX root operation',
+    ],
+    [{ level: 0 }, 'L0', 'L0, the program that owns the machine'],
+  ] as const)('tells the level %j', (execution, short, long) => {
+    const { time, statistics } = sample(5, 0);
+    const { text, tooltip } = statusText(
+      'guest',
+      true,
+      { time, statistics: { ...statistics, execution } },
+      undefined,
+    );
+    expect(text).toContain(`guest, ${short}, 64-bit  5 instructions`);
+    expect(tooltip.split('\n')).toContain(`Level: ${long}`);
+  });
+
   it('shows no speed at a stop', () => {
     const { text } = statusText('bare-metal', true, sample(5, 1500), sample(0, 1000));
     expect(text).toBe('$(debug-pause) bare-metal, 64-bit  5 instructions');

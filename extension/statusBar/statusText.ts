@@ -1,5 +1,5 @@
 /** What the status bar says about a machine. */
-import type { StatisticsBody } from '../../debug-adapter/protocol/custom.ts';
+import type { ExecutionLevel, StatisticsBody } from '../../debug-adapter/protocol/custom.ts';
 
 /** A moment of a run: what the machine had done by then. */
 export interface Sample {
@@ -33,6 +33,17 @@ function mips(previous: Sample | undefined, { statistics, time }: Sample): numbe
 
 const plural = (count: number, one: string): string => (count === 1 ? one : `${one}s`);
 
+function levelText(execution: ExecutionLevel | undefined): string[] {
+  if (execution === undefined) return [];
+  const { level, operation } = execution;
+  return [operation === undefined ? `L${level}` : `L${level} ${operation.replace('VMX ', '')}`];
+}
+
+function levelTooltip({ level, operation }: ExecutionLevel): string {
+  const whose = level === 0 ? 'the program that owns the machine' : 'a guest';
+  return `L${level}, ${whose}${operation === undefined ? '' : `, in ${operation} operation`}`;
+}
+
 /** `previous` is missing while the machine rests. */
 export function statusText(
   mode: string,
@@ -40,10 +51,10 @@ export function statusText(
   sample: Sample,
   previous: Sample | undefined,
 ): StatusText {
-  const { instructions, ticks, exits, exitsByReason, code } = sample.statistics;
+  const { instructions, ticks, exits, exitsByReason, code, execution } = sample.statistics;
   const speed = isStopped ? undefined : mips(previous, sample);
   const parts = [
-    `$(${isStopped ? 'debug-pause' : 'vm-running'}) ${mode}, ${code}`,
+    `$(${isStopped ? 'debug-pause' : 'vm-running'}) ${[mode, ...levelText(execution), code].join(', ')}`,
     `${shortNumber(instructions)} instructions`,
     ...(speed === undefined ? [] : [`${speed < 10 ? speed.toFixed(1) : speed.toFixed(0)} MIPS`]),
     ...(exits > 0 ? [`${shortNumber(exits)} ${plural(exits, 'exit')}`] : []),
@@ -51,6 +62,7 @@ export function statusText(
   const reasons = [...exitsByReason].sort((a, b) => b.count - a.count).slice(0, 5);
   const tooltip = [
     `HVM: ${mode}, ${isStopped ? 'stopped' : 'running'}`,
+    ...(execution ? [`Level: ${levelTooltip(execution)}`] : []),
     `Code: ${code}`,
     `Instructions: ${exact(instructions)}`,
     `Virtual time: ${(ticks / 1e6).toFixed(3)} ms`,

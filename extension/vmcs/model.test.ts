@@ -151,6 +151,17 @@ describe('a field', () => {
     expect(field('GUEST_RIP').children.map((child) => present(child).label)).toEqual(['Stored', 'Live']);
   });
 
+  it('shows numbers in decimal where the user wants that', () => {
+    expect(present(field('GUEST_RIP'), 'decimal').description).toBe(
+      'Δ live 1048580 (_start+0x4) · stored 1048578 · was 1048578',
+    );
+    expect(present(field('GUEST_CR0'), 'decimal').description).toBe('Δ 2147483665 (PE, ET, PG) · was 17');
+    expect(field('GUEST_RIP').children.map((child) => present(child, 'decimal').description)).toEqual([
+      '1048578 (what VMREAD gives)',
+      '1048580 (what the processor holds)',
+    ]);
+  });
+
   it('says in words what signs and colours show', () => {
     const breakpoints = new Map([['GUEST_RIP', 'Guest RIP']]);
     expect(present(field('GUEST_RIP', { breakpoints })).spoken).toBe(

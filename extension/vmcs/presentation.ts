@@ -2,6 +2,7 @@
  * How a node of the VMCS view looks and sounds. What has changed has a sign and words, not only a colour; what is not
  * in use is grey and says which control it needs.
  */
+import type { NumberFormat } from '../../debug-adapter/protocol/custom.ts';
 import type { FieldNode, PartNode, ReportNode, RuleNode, VmcsNode } from './model.ts';
 
 /** Stands before what has changed since the last stop. */
@@ -31,18 +32,25 @@ const CHANGED_COLOR = 'gitDecoration.modifiedResourceForeground';
 const BREAKPOINT_COLOR = 'debugIcon.breakpointForeground';
 
 /** What is to be read in a row is in its spoken name too, word for word: whoever speaks to a machine says what he sees. */
-export function present(node: VmcsNode): Presentation {
-  const { also = [], ...drawn } = draw(node);
+export function present(node: VmcsNode, format: NumberFormat = 'hexadecimal'): Presentation {
+  const { also = [], ...drawn } = draw(node, numeralsOf(format));
   const { label, description } = drawn;
   return { ...drawn, spoken: [description === '' ? label : `${label} ${description}`, ...also].join(', ') };
 }
 
-function draw(node: VmcsNode): Drawn {
+/** How a number is written that the adapter gives in hexadecimal. */
+type Numerals = (value: string) => string;
+
+function numeralsOf(format: NumberFormat): Numerals {
+  return format === 'decimal' ? (value) => BigInt(value).toString() : (value) => value;
+}
+
+function draw(node: VmcsNode, numerals: Numerals): Drawn {
   switch (node.kind) {
     case 'report':
       return presentReport(node);
     case 'rule':
-      return presentRule(node);
+      return presentRule(node, numerals);
     case 'breakpoints':
       return {
         ...PLAIN,
@@ -75,14 +83,14 @@ function draw(node: VmcsNode): Drawn {
       return {
         ...PLAIN,
         label: node.which,
-        description: `${node.value} (${what})`,
+        description: `${numerals(node.value)} (${what})`,
         context: 'copyable',
       };
     }
     case 'part':
-      return presentPart(node);
+      return presentPart(node, numerals);
     case 'field':
-      return presentField(node);
+      return presentField(node, numerals);
   }
 }
 
@@ -102,9 +110,9 @@ function presentReport({ report }: ReportNode): Drawn {
   };
 }
 
-function presentRule({ rule }: RuleNode): Drawn {
+function presentRule({ rule }: RuleNode, numerals: Numerals): Drawn {
   const { text, field } = rule;
-  const value = field && `${field.title} is ${field.value}`;
+  const value = field && `${field.title} is ${numerals(field.value)}`;
   return {
     ...PLAIN,
     label: text,
@@ -115,12 +123,12 @@ function presentRule({ rule }: RuleNode): Drawn {
   };
 }
 
-function presentPart({ part, was, isEditable }: PartNode): Drawn {
+function presentPart({ part, was, isEditable }: PartNode, numerals: Numerals): Drawn {
   const { name, meaning, width } = part;
-  const value = plainNumber(part.value);
-  const isNamed = meaning !== part.value && meaning !== value;
+  const value = numerals(plainNumber(part.value));
+  const isNamed = meaning !== part.value && meaning !== plainNumber(part.value);
   const shown = isNamed ? `${value} (${meaning})` : value;
-  const before = was === undefined ? '' : plainNumber(was);
+  const before = was === undefined ? '' : numerals(plainNumber(was));
   return {
     ...PLAIN,
     label: name,
@@ -132,16 +140,16 @@ function presentPart({ part, was, isEditable }: PartNode): Drawn {
   };
 }
 
-function presentField(node: FieldNode): Drawn {
+function presentField(node: FieldNode, numerals: Numerals): Drawn {
   const { row, was, isChanged, watched } = node;
   const absent = absence(node);
-  const value = valueText(node);
+  const value = valueText(node, numerals);
   const needs = row.missing === undefined ? absent : `needs "${row.missing}"`;
-  const change = !isChanged
-    ? undefined
-    : was === undefined
-      ? `stored was ${row.previous?.stored}`
-      : `was ${was}`;
+  const before = was ?? row.previous?.stored;
+  const change =
+    isChanged && before !== undefined
+      ? `${was === undefined ? 'stored was' : 'was'} ${numerals(before)}`
+      : undefined;
   const parts = [value, needs, change].filter((text) => text !== undefined);
   const also = [
     row.missing === undefined ? undefined : 'the processor does not have it',
@@ -159,10 +167,13 @@ function presentField(node: FieldNode): Drawn {
   };
 }
 
-function valueText({ row, value }: FieldNode): string | undefined {
+function valueText({ row, value }: FieldNode, numerals: Numerals): string | undefined {
   if (value === undefined) return row.meaning;
   const meaning = row.meaning === undefined ? '' : ` (${row.meaning})`;
-  return row.live === undefined ? `${value}${meaning}` : `live ${value}${meaning} · stored ${row.stored}`;
+  const stored = row.stored === undefined ? '' : ` · stored ${numerals(row.stored)}`;
+  return row.live === undefined
+    ? `${numerals(value)}${meaning}`
+    : `live ${numerals(value)}${meaning}${stored}`;
 }
 
 /** Why a field has no value or one that does not matter. */

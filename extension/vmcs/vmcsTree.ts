@@ -1,5 +1,6 @@
 /** The nodes of the VMCS view as VS Code's tree takes them. */
 import * as vscode from 'vscode';
+import { wantedNumberFormat } from '../numbers/numberFormat.ts';
 import { childrenOf, placesOf, type VmcsNode } from './model.ts';
 import { hoverOf, present } from './presentation.ts';
 
@@ -34,8 +35,10 @@ export class VmcsTreeProvider implements vscode.TreeDataProvider<VmcsNode>, vsco
   }
 
   getTreeItem(node: VmcsNode): vscode.TreeItem {
-    const { label, description, icon, iconColor, spoken, context, isGrey, isExpanded, leadsTo } =
-      present(node);
+    const { label, description, icon, iconColor, spoken, context, isGrey, isExpanded, leadsTo } = present(
+      node,
+      wantedNumberFormat(),
+    );
     const item = new vscode.TreeItem(label, collapsibleState(node, isExpanded));
     item.id = node.id;
     // VS Code puts one right behind the other: without a space, they are one word for whoever reads the page.

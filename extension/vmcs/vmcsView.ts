@@ -4,6 +4,7 @@
  */
 import * as vscode from 'vscode';
 import type { VmcsBody, VmcsGroup } from '../../debug-adapter/protocol/vmcs.ts';
+import { onDidChangeNumberFormat } from '../numbers/numberFormat.ts';
 import type { HvmSession } from '../session/hvmSession.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { type FieldBreakpoints, messageOf } from './fieldBreakpoints.ts';
@@ -50,6 +51,7 @@ export class VmcsView implements vscode.Disposable {
       sessions.onDidChangeActive((session) => this.#follow(session)),
       vscode.debug.onDidChangeActiveStackItem(() => this.#refresh()),
       breakpoints.onDidChange(() => this.#refresh()),
+      onDidChangeNumberFormat(() => this.#render()),
       this.#tree.onDidChangeVisibility(({ visible }) => {
         if (visible && this.#isStale) this.#refresh();
       }),

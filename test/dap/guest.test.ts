@@ -135,8 +135,9 @@ describe('a VM exit', () => {
       (await talk.request('hvm/exits', { start: 1, count: 1 })).rows.map(({ number }) => number),
     ).toEqual([1]);
     expect(await talk.failure('hvm/exits', { start: -1, count: 1 })).toContain('whole numbers');
-    const { exits, exitsByReason } = await talk.request('hvm/statistics', undefined);
+    const { exits, exitsByReason, execution } = await talk.request('hvm/statistics', undefined);
     expect(exits).toBe(total);
+    expect(execution).toEqual({ level: 1, operation: 'VMX non-root' });
     expect(exitsByReason.map(({ name }) => name)).toContain('CPUID');
   });
 });

@@ -99,4 +99,18 @@ describe('the sample hypervisor', () => {
     // HOST_RSP is written in enter_guest; 0 is canonical.
     expect(report).toMatchObject({ instruction: 'VMLAUNCH', enters: true, rules: [] });
   });
+
+  it('is level 0, in VMX root operation once it has a VMCS; its guest is level 1', async () => {
+    const talk = await Conversation.start();
+    const level = async () => (await talk.request('hvm/statistics', undefined)).execution;
+    await talk.launch({ ...LAUNCH, runToEntryPoint: 'kmain' });
+    expect(await level()).toEqual({ level: 0 });
+    await talk.request('setFunctionBreakpoints', {
+      breakpoints: [{ name: 'enter_guest' }, { name: 'guest_main' }],
+    });
+    await talk.runs('continue');
+    expect(await level()).toEqual({ level: 0, operation: 'VMX root' });
+    await talk.runs('continue');
+    expect(await level()).toEqual({ level: 1, operation: 'VMX non-root' });
+  });
 });

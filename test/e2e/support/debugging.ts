@@ -4,6 +4,7 @@ import { PATIENCE, until } from './until.ts';
 import type { Workbench } from './workbench.ts';
 
 const START_PATIENCE = 15_000;
+const QUICK = 3000;
 
 export interface Frame {
   readonly name: string;
@@ -54,11 +55,16 @@ export class Debugging {
     });
   }
 
-  /** Starts a configuration of launch.json by its name. */
+  /** Starts a configuration of launch.json by its name, once the window knows it. */
   async startConfiguration(name: string): Promise<void> {
-    await this.#workbench.press('Control+P');
-    await this.#workbench.quickInput.fill(`debug ${name}`);
-    await this.#workbench.quickPick(name);
+    await until(`the configuration ${name}`, async () => {
+      await this.#workbench.press('Control+P');
+      await this.#workbench.quickInput.fill(`debug ${name}`);
+      return this.#workbench.quickPick(name, QUICK).then(
+        () => true,
+        () => this.#workbench.press('Escape'),
+      );
+    });
     await this.toolbar.waitFor();
   }
 
@@ -100,6 +106,12 @@ export class Debugging {
     ).catch((error: Error) => {
       throw new Error(`${error.message}; last seen: ${seen}`);
     });
+  }
+
+  /** Why the machine has stopped, as the call stack's title says it. */
+  async stopReason(): Promise<string> {
+    const label = this.#workbench.page.locator('.call-stack-state-message .label');
+    return (await label.textContent()) ?? '';
   }
 
   /** What the widget at the marked line says of an exception. */

@@ -66,13 +66,13 @@ export class Workbench {
   }
 
   /** Chooses a row of the quick input by its label. */
-  async quickPick(label: string): Promise<void> {
+  async quickPick(label: string, timeout = PATIENCE): Promise<void> {
     const name = this.page.locator('.quick-input-list-label .monaco-icon-label-container .label-name');
     await this.page
       .locator('.quick-input-list .monaco-list-row')
       .filter({ has: name.getByText(label, { exact: true }) })
       .first()
-      .click();
+      .click({ timeout });
   }
 
   async typeIntoQuickInput(text: string): Promise<void> {
