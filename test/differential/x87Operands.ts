@@ -167,3 +167,32 @@ export function x87Case(random: Random, forms: readonly X87Form[], form: number)
     memory: memory(random, forms[form] as X87Form),
   };
 }
+
+/** A state whose ST(0) and ST(1) suit the instruction, more often than not. */
+export function transcendentalCase(random: Random, text: string, form: number): X87Case {
+  const state = fpuState(random, controlWord(random), true);
+  const sign = () => BigInt(random.below(2)) << 79n;
+  const around = (exponent: number, spread: number): bigint =>
+    sign() |
+    (BigInt(exponent - random.below(spread)) << 64n) |
+    INTEGER_BIT |
+    (random.below(3) === 0 ? significand(random, 63) : random.u64() & (INTEGER_BIT - 1n));
+  const first = (): bigint => {
+    switch (text) {
+      case 'f2xm1':
+        return around(16382, 80);
+      case 'fyl2xp1':
+        // Up to 1 − √2/2.
+        return around(16380, 80);
+      case 'fyl2x':
+        return around(16383 + 3, random.below(2) === 0 ? 6 : 16000) & ((1n << 79n) - 1n);
+      case 'fpatan':
+        return around(16383 + 20, 40);
+      default:
+        return around(16383 + (random.below(4) === 0 ? 64 : 3), 70);
+    }
+  };
+  if (random.below(8) !== 0) put(state, 28, 10, first());
+  if (random.below(4) !== 0) put(state, 38, 10, around(16383 + 20, 40));
+  return { form, flags: 0x202, state, memory: new Uint8Array(MEMORY_BYTES) };
+}

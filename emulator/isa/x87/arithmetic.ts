@@ -1,6 +1,5 @@
 /** Arithmetic on the register stack. Intel SDM Vol. 1, "Basic Arithmetic Instructions", 8.3.5. */
-import { Unimplemented } from '../../base/errors.ts';
-import { type Reference, SDM } from '../../base/reference.ts';
+import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import type { Outcome } from '../../core/outcome.ts';
@@ -66,7 +65,7 @@ function arithmetic({ operation, reversed, pops, isInteger }: ArithmeticForm): B
 }
 
 /** An operation on ST(0) alone. */
-function unary(operation: UnaryOperation): Body {
+export function unary(operation: UnaryOperation): Body {
   return (fpu): undefined => {
     fpu.clearC1();
     if (fpu.isEmpty(0)) {
@@ -148,14 +147,6 @@ const BASIC_ROWS = OPERATIONS.flatMap(({ name, operation, reversed, title }): Sy
   return [row(`F${name}`, false, false), row(`F${name}P`, true, false), row(`FI${name}`, false, true)];
 });
 
-function transcendental(op: string, title: string): SystemRow {
-  const ref: Reference = SDM(title);
-  const missing: Body = () => {
-    throw new Unimplemented(`${op} (SDM "${title}", volume 2)`);
-  };
-  return { op, call: waiting(missing), feature: 'FPU', ref };
-}
-
 // biome-ignore format: rows are read as a table
 export const X87_ARITHMETIC_ROWS: readonly SystemRow[] = [
   ...BASIC_ROWS,
@@ -167,12 +158,4 @@ export const X87_ARITHMETIC_ROWS: readonly SystemRow[] = [
   { op: 'FPREM', call: waiting(partialRemainder(false)), feature: 'FPU', ref: SDM('FPREM—Partial Remainder') },
   { op: 'FPREM1', call: waiting(partialRemainder(true)), feature: 'FPU', ref: SDM('FPREM1—Partial Remainder') },
   { op: 'FXTRACT', call: waiting(extractParts), feature: 'FPU', ref: SDM('FXTRACT—Extract Exponent and Significand') },
-  transcendental('FSIN', 'FSIN—Sine'),
-  transcendental('FCOS', 'FCOS—Cosine'),
-  transcendental('FSINCOS', 'FSINCOS—Sine and Cosine'),
-  transcendental('FPTAN', 'FPTAN—Partial Tangent'),
-  transcendental('FPATAN', 'FPATAN—Partial Arctangent'),
-  transcendental('F2XM1', 'F2XM1—Compute 2x–1'),
-  transcendental('FYL2X', 'FYL2X—Compute y ∗ log2x'),
-  transcendental('FYL2XP1', 'FYL2XP1—Compute y ∗ log2(x +1)'),
 ];

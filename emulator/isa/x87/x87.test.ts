@@ -89,14 +89,6 @@ describe('the x87 FPU', () => {
     for (const row of X87_ROWS) expect(row.ref.title).not.toBe('');
   });
 
-  it.each(['FSIN', 'FCOS', 'FSINCOS', 'FPTAN', 'FPATAN', 'F2XM1', 'FYL2X', 'FYL2XP1'])(
-    'stops at %s by name',
-    (op) => {
-      expect(() => run(initialized(), op)).toThrow(Unimplemented);
-      expect(() => run(initialized(), op)).toThrow(op);
-    },
-  );
-
   it('makes instructions #UD when the processor does not offer it', () => {
     const { cpu } = longProcessor(0, { changes: [{ feature: 'FPU', offered: false }] });
     expect(findSystemRow(cpu, testInstruction('FLD1'))?.op).toBe('INVALID');
