@@ -32,9 +32,11 @@ export interface ApicPort {
   baseChanged(value: bigint): void;
   /** The TSC was written: a TSC deadline is now at another tick. */
   tscChanged(): void;
-  /** Bits 7:4 of the task-priority register, as CR8. */
   /** Ends the interrupt in service, as a write to the EOI register does. */
   eoi(): void;
+  /** Sends a fixed, edge-triggered interrupt to the local APIC with a physical APIC ID. */
+  sendFixed(vector: number, destination: number): void;
+  /** Bits 7:4 of the task-priority register, as CR8. */
   readCr8(): number;
   writeCr8(priority: number): void;
 }

@@ -595,6 +595,18 @@ export class LocalApic {
     });
   }
 
+  /** As a write to ICR does that names a physical destination. */
+  sendFixed(vector: number, destination: number): void {
+    this.#config.send({
+      destination: this.#mode !== 'x2apic' && destination === XAPIC_BROADCAST ? BROADCAST : destination,
+      destinationMode: 'physical',
+      shorthand: 'none',
+      deliveryMode: DELIVERY_MODE.FIXED,
+      vector,
+      trigger: 'edge',
+    });
+  }
+
   #sendToSelf(vector: number): void {
     if (vector < LOWEST_VECTOR) this.#reportError(ESR.SEND_ILLEGAL_VECTOR);
     else this.accept(vector, 'edge');

@@ -96,8 +96,11 @@ export interface GuestEvent {
 
 /** A second-level (EPT or nested) translation that failed. */
 export interface SecondLevelFault {
-  /** `apic-access`: the access is to the APIC-access page. `log-full`: a flag of EPT would have to be set, and the page-modification log has no room. */
-  readonly kind: 'violation' | 'misconfiguration' | 'log-full' | 'apic-access';
+  /**
+   * `apic-access`: the access is to the APIC-access page. `log-full`: a flag of EPT would have to be set, and the
+   * page-modification log has no room. `sub-page`: the sub-page-permission table does not say whether the write may be.
+   */
+  readonly kind: 'violation' | 'misconfiguration' | 'log-full' | 'apic-access' | 'sub-page';
   readonly guestPhysical: number;
   /** EPT-violation qualification bits 8:0 and 12; see SDM "Exit Qualification for EPT Violations", table 28-7. */
   readonly qualification: number;

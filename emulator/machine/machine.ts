@@ -119,6 +119,7 @@ export class Machine {
         writeMsr: (msr, value) => this.apic.writeMsr(msr, value),
         baseChanged: (base) => this.apic.baseChanged(base),
         eoi: () => this.apic.eoi(),
+        sendFixed: (vector, destination) => this.apic.sendFixed(vector, destination),
         readCr8: () => this.apic.peek(0x80) >>> 4,
         writeCr8: (priority) => this.apic.write(0x80, priority << 4),
       },

@@ -9,7 +9,7 @@ import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CR0, CR4, EFER, FLAG } from '../state/registers.ts';
 import { Contexts, retireSpace, type Space } from './contexts.ts';
-import type { SecondLevelWalker } from './ept.ts';
+import { EPT_FEATURE, type SecondLevelWalker } from './ept.ts';
 import { accessClass, modeClass } from './pagingMode.ts';
 import { REQUEST_SMAP, REQUEST_USER } from './rights.ts';
 import type { Tlb } from './tlb.ts';
@@ -20,8 +20,15 @@ export interface SecondLevel {
   enabled: boolean;
   eptpLo: number;
   eptpHi: number;
-  /** Bits 10 and 2 of an EPT entry tell user-mode and supervisor-mode linear addresses apart when code is fetched. */
-  modeBasedExecute: boolean;
+  /** Bits of `EPT_FEATURE`. */
+  features: number;
+  /** With `SUB_PAGE_WRITE`: the sub-page-permission-table pointer. */
+  subPageTableLo: number;
+  subPageTableHi: number;
+  /** With `HLAT`: the HLAT pointer and the HLAT prefix size. */
+  hlatLo: number;
+  hlatHi: number;
+  hlatPrefix: number;
 }
 
 /** Whoever caches code by linear address. */
@@ -32,8 +39,9 @@ export interface CodeTranslations {
   contextsReused(): void;
 }
 
-/** Keeps translations with and without mode-based execute control apart: no bit of an EPTP. */
-const MODE_BASED = 1n << 62n;
+/** Keeps translations under different features apart: no bits of an EPTP. */
+const FEATURES_SHIFT = 57n;
+const POINTERS = EPT_FEATURE.SUB_PAGE_WRITE | EPT_FEATURE.HLAT;
 
 /** Tags of cached paging structures, before they are used again. */
 const STRUCTURE_TAGS = 1 << 27;
@@ -57,7 +65,12 @@ export class AddressSpaces {
     enabled: false,
     eptpLo: 0,
     eptpHi: 0,
-    modeBasedExecute: false,
+    features: 0,
+    subPageTableLo: 0,
+    subPageTableHi: 0,
+    hlatLo: 0,
+    hlatHi: 0,
+    hlatPrefix: 0,
   };
   /** The current VPID: 0 in root operation and without "enable VPID". */
   vpid = 0;
@@ -88,7 +101,9 @@ export class AddressSpaces {
   #enabled = false;
   #eptpLo = 0;
   #eptpHi = 0;
-  #modeBasedExecute = false;
+  #features = 0;
+  /** The tables beside EPT that translations were made with. */
+  readonly #tables = new Int32Array(5);
   #vpid = 0;
   #processor = 0;
   #stale = true;
@@ -131,7 +146,8 @@ export class AddressSpaces {
       secondLevel.enabled !== this.#enabled ||
       secondLevel.eptpLo !== this.#eptpLo ||
       secondLevel.eptpHi !== this.#eptpHi ||
-      secondLevel.modeBasedExecute !== this.#modeBasedExecute
+      secondLevel.features !== this.#features ||
+      ((secondLevel.features & POINTERS) !== 0 && this.#tablesChanged())
     ) {
       this.#change();
     }
@@ -273,7 +289,7 @@ export class AddressSpaces {
       (!secondLevel.enabled ||
         (secondLevel.eptpLo === this.#eptpLo &&
           secondLevel.eptpHi === this.#eptpHi &&
-          secondLevel.modeBasedExecute === this.#modeBasedExecute));
+          secondLevel.features === this.#features));
     if (sameRoot && vpid === this.#vpid && processor === this.#processor && this.#flushes(controls)) {
       this.#contexts.retire((space) => space.vpid === vpid && this.#isOwn(space));
     }
@@ -282,9 +298,13 @@ export class AddressSpaces {
     let generation = 0;
     if (secondLevel.enabled) {
       const eptp = (BigInt(secondLevel.eptpHi >>> 0) << 32n) | BigInt(secondLevel.eptpLo >>> 0);
-      const root = this.#contexts.eptRoot(secondLevel.modeBasedExecute ? eptp | MODE_BASED : eptp);
+      const root = this.#contexts.eptRoot(eptp | (BigInt(secondLevel.features) << FEATURES_SHIFT));
       ept = root.index;
       generation = root.generation;
+      if (this.#tablesChanged()) {
+        this.#rememberTables();
+        this.#contexts.retire((space) => space.ept === ept);
+      }
     }
     const pcid = (controls.cr4 & CR4.PCIDE) !== 0 && (controls.efer & EFER.LMA) !== 0 ? cr3Lo & 0xfff : 0;
     const space = this.#contexts.space(processor, vpid, ept, pcid);
@@ -298,9 +318,16 @@ export class AddressSpaces {
       secondLevel.eptpLo,
       secondLevel.eptpHi,
       generation,
-      secondLevel.modeBasedExecute,
+      secondLevel.features,
     );
+    this.#second.setSubPageTable(secondLevel.subPageTableLo, secondLevel.subPageTableHi);
     this.#walker.configure(controls, cr3Lo, cr3Hi);
+    this.#walker.configureHlat(
+      secondLevel.enabled && (secondLevel.features & EPT_FEATURE.HLAT) !== 0,
+      secondLevel.hlatLo,
+      secondLevel.hlatHi,
+      secondLevel.hlatPrefix,
+    );
     this.#cr0 = controls.cr0;
     this.#cr3Lo = cr3Lo;
     this.#cr3Hi = cr3Hi;
@@ -309,10 +336,27 @@ export class AddressSpaces {
     this.#enabled = secondLevel.enabled;
     this.#eptpLo = secondLevel.eptpLo;
     this.#eptpHi = secondLevel.eptpHi;
-    this.#modeBasedExecute = secondLevel.modeBasedExecute;
+    this.#features = secondLevel.features;
     this.#vpid = vpid;
     this.#processor = processor;
     this.#stale = false;
+  }
+
+  #tablesChanged(): boolean {
+    const { subPageTableLo, subPageTableHi, hlatLo, hlatHi, hlatPrefix } = this.secondLevel;
+    const tables = this.#tables;
+    return (
+      tables[0] !== subPageTableLo ||
+      tables[1] !== subPageTableHi ||
+      tables[2] !== hlatLo ||
+      tables[3] !== hlatHi ||
+      tables[4] !== hlatPrefix
+    );
+  }
+
+  #rememberTables(): void {
+    const { subPageTableLo, subPageTableHi, hlatLo, hlatHi, hlatPrefix } = this.secondLevel;
+    this.#tables.set([subPageTableLo, subPageTableHi, hlatLo, hlatHi, hlatPrefix]);
   }
 
   #flushes({

@@ -11,6 +11,8 @@ const { READ, WRITE, FETCH } = EPT_ACCESS;
 const PERMISSIONS = READ | WRITE | FETCH;
 /** With mode-based execute control: bit 10 of an entry permits fetches from user-mode linear addresses, bit 2 others. */
 export const FETCH_USER = 1 << 10;
+/** Part of an access: the processor reads or updates a guest paging-structure entry. */
+const OF_PAGING = 1 << 11;
 const USER_EXECUTABLE = 1 << 6;
 const ACCESSED = 1 << 8;
 const DIRTY = 1 << 9;
@@ -31,12 +33,38 @@ const RESERVED_REFERENCE = [0, 0, 0x78, 0x78, 0xf8, 0xf8];
 const RESERVED_PAGE = [0, 0, 0x1f_f000, 0x3fff_f000, 0, 0];
 const LEVELS = 6;
 
+/** Bits 63:32 of an entry that maps a page. */
+const VERIFY_GUEST_PAGING = 1 << (57 - 32);
+const PAGING_WRITE_ACCESS = 1 << (58 - 32);
+const SUB_PAGE = 1 << (61 - 32);
+/** Of an EPT violation's qualification. */
+const DUE_TO_VERIFICATION = 1 << 15;
+
+/** VM-execution controls that change what EPT entries mean. */
+export const EPT_FEATURE = {
+  /** Bits 10 and 2 of an entry tell user-mode and supervisor-mode linear addresses apart when code is fetched. */
+  MODE_BASED_EXECUTE: 1,
+  PAGING_WRITE: 2,
+  VERIFY_GUEST_PAGING: 4,
+  SUB_PAGE_WRITE: 8,
+  /** Not of EPT itself: some linear addresses are translated from the HLAT pointer instead of CR3. */
+  HLAT: 16,
+} as const;
+
+/** Entries say more than cached mappings keep. */
+const UNCACHED = EPT_FEATURE.PAGING_WRITE | EPT_FEATURE.VERIFY_GUEST_PAGING;
+
 /** The cache: direct-mapped, words guest page, generation, host page, permissions | {@link WRITE_NOW}. */
 const CACHE_ENTRIES = 4096;
 const CACHE_WORDS = 4;
 
 /** Memory types 2, 3 and 7 are reserved. @see SDM "EPT Misconfigurations", 30.3.3.1 */
 const RESERVED_TYPES = (1 << 2) | (1 << 3) | (1 << 7);
+
+/** Bits of half an entry of a last-level sub-page-permission table: only even ones say something. */
+const SUB_PAGE_RESERVED = 0xaaaa_aaaa | 0;
+/** Qualification of an SPP-related event: a miss; without, a misconfiguration. */
+const SUB_PAGE_MISS = 1 << 11;
 
 /** Who wants to know of pages whose dirty flag is set. */
 export interface DirtyPageLog {
@@ -59,6 +87,8 @@ export class SecondLevelWalker {
   memoryType = 0;
   /** After a failure. */
   misconfiguration = false;
+  /** The sub-page-permission table says nothing of the page: reason and qualification are those of an SPP-related event. */
+  subPageEvent = false;
   /** A flag would have to be set, and the log is full. */
   logFull = false;
   /** Bit 63 of the entry that refused the access. */
@@ -85,6 +115,16 @@ export class SecondLevelWalker {
   top = 4;
   /** Fetches from user-mode linear addresses need {@link FETCH_USER} instead of the fetch bit. */
   modeBasedExecute = false;
+  /** Whether guest paging structures may have to lie in pages with paging-write access. */
+  verifiesGuestPaging = false;
+  /** The last translation was of a page that guest paging may write, or that wants its own paging verified. */
+  pagingWriteAccess = false;
+  verifyGuestPaging = false;
+  /** The bytes that the next translation is about, for sub-page write permissions. */
+  accessBytes = 1;
+  #features = 0;
+  #subPageTableLo = 0;
+  #subPageTableHi = 0;
   #generation = 0;
 
   /** A passive walker serves the debugger: it sets no flags and looks past the cache. */
@@ -98,22 +138,30 @@ export class SecondLevelWalker {
    * @param generation tag of cached mappings; a new one forgets them.
    * @see SDM "Extended-Page-Table Pointer (EPTP)", 26.6.11
    */
-  configure(
-    enabled: boolean,
-    eptpLo: number,
-    eptpHi: number,
-    generation: number,
-    modeBasedExecute = false,
-  ): void {
+  configure(enabled: boolean, eptpLo: number, eptpHi: number, generation: number, features = 0): void {
     this.enabled = enabled;
-    this.modeBasedExecute = modeBasedExecute;
-    this.#permissions = modeBasedExecute ? PERMISSIONS | FETCH_USER : PERMISSIONS;
+    this.#features = features;
+    this.modeBasedExecute = (features & EPT_FEATURE.MODE_BASED_EXECUTE) !== 0;
+    this.verifiesGuestPaging = enabled && (features & EPT_FEATURE.VERIFY_GUEST_PAGING) !== 0;
+    this.#permissions = this.modeBasedExecute ? PERMISSIONS | FETCH_USER : PERMISSIONS;
     this.top = ((eptpLo >> 3) & 7) + 1;
     this.#rootLo = eptpLo & ~0xfff;
     this.#rootHi = eptpHi & 0xf_ffff;
     this.#flags = (eptpLo & (1 << 6)) !== 0;
     this.#generation = generation;
     this.entryAccess = this.#flags ? READ | WRITE : READ;
+    if ((features & EPT_FEATURE.PAGING_WRITE) !== 0) this.entryAccess |= OF_PAGING;
+  }
+
+  /** @see SDM "Sub-Page-Permission-Table Pointer (SPPTP)", 26.6.20 */
+  setSubPageTable(lo: number, hi: number): void {
+    this.#subPageTableLo = lo & ~0xfff;
+    this.#subPageTableHi = hi;
+  }
+
+  /** The qualification bits of an update of a guest paging-structure entry. */
+  get updateAccess(): number {
+    return (this.entryAccess & OF_PAGING) | READ | WRITE;
   }
 
   /**
@@ -125,6 +173,7 @@ export class SecondLevelWalker {
     const at = (page & (CACHE_ENTRIES - 1)) * CACHE_WORDS;
     const cache = this.#cache;
     if (cache[at] !== page || cache[at + 1] !== this.#generation || hi >>> 12 !== 0) return -1;
+    if ((this.#features & UNCACHED) !== 0) return -1;
     const permissions = cache[at + 3];
     if ((permissions & need) !== need) return -1;
     this.writeNow = permissions >= WRITE_NOW;
@@ -142,6 +191,7 @@ export class SecondLevelWalker {
     let permissions = this.#permissions;
     let allAccessed = ACCESSED;
     this.misconfiguration = false;
+    this.subPageEvent = false;
     this.logFull = false;
     for (let level = this.top; ; level--) {
       this.level = level;
@@ -173,8 +223,13 @@ export class SecondLevelWalker {
       tableLo = eLo & ~0xfff;
       tableHi = eHi & 0xf_ffff;
       if (mapsPage) {
-        if ((permissions & access) !== access && !this.#passive)
-          return this.#violation(lo, hi, access, permissions);
+        this.pagingWriteAccess = (eHi & PAGING_WRITE_ACCESS) !== 0;
+        this.verifyGuestPaging = (eHi & VERIFY_GUEST_PAGING) !== 0;
+        const need = access & ~OF_PAGING;
+        if ((permissions & need) !== need && !this.#passive) {
+          const others = this.#permissionsOfReferences(level);
+          if (!this.#mayWriteAnyway(access, permissions | (others & WRITE), lo, hi, eHi, level)) return false;
+        }
         const shift = level === 3 ? 30 : level === 2 ? 21 : 12;
         // The bits of a large page's address below its size come from the guest-physical address.
         const low = (1 << shift) - 1;
@@ -194,6 +249,89 @@ export class SecondLevelWalker {
     }
   }
 
+  /** What the entries above the one of `level` permit. */
+  #permissionsOfReferences(level: number): number {
+    let permissions = this.#permissions;
+    for (let above = this.top; above > level; above--) permissions &= this.entryLo[above];
+    return permissions;
+  }
+
+  /**
+   * The entry that maps the page, of `level`, does not permit the access. Whether it may take place all the same: a write by
+   * guest paging, or to a sub-page that may be written. `permissions` are those of all entries, but for writes those of
+   * the entries above.
+   *
+   * @see SDM "EPT Violations", 30.3.3.2; "Sub-Page Write Permissions", 30.3.4
+   */
+  #mayWriteAnyway(
+    access: number,
+    permissions: number,
+    lo: number,
+    hi: number,
+    eHi: number,
+    level: number,
+  ): boolean {
+    const ofPaging = (access & OF_PAGING) !== 0;
+    const need = access & ~OF_PAGING;
+    const allowed = (permissions & need) === need && (need & WRITE) !== 0;
+    const byPaging = ofPaging && (eHi & PAGING_WRITE_ACCESS) !== 0;
+    const bySubPage =
+      !ofPaging &&
+      level === MAPS_PAGE_LEVEL &&
+      (this.#features & EPT_FEATURE.SUB_PAGE_WRITE) !== 0 &&
+      (eHi & SUB_PAGE) !== 0;
+    if (allowed && byPaging) return true;
+    if (allowed && bySubPage) {
+      const writable = this.#isSubPageWritable(lo, hi);
+      if (writable || this.subPageEvent) return writable;
+    }
+    return this.#violation(lo, hi, need, permissions & (this.entryLo[level] | ~WRITE));
+  }
+
+  /** @see SDM "Sub-Page Write Permissions", 30.3.4 */
+  #isSubPageWritable(lo: number, hi: number): boolean {
+    const entries = this.#entries;
+    let tableLo = this.#subPageTableLo;
+    let tableHi = this.#subPageTableHi;
+    for (let level = 4; level >= 1; level--) {
+      const index =
+        level === 4 ? hi >>> 7 : level === 3 ? (lo >>> 30) | (hi << 2) : lo >>> (level === 2 ? 21 : 12);
+      const eLo = entries.read(tableLo | ((index & 511) << 3), tableHi);
+      const eHi = entries.high;
+      if (level === 1) {
+        if (((eLo | eHi) & SUB_PAGE_RESERVED) !== 0) return this.#subPageFailure(0, lo, hi);
+        const first = (lo & 0xfff) >>> 7;
+        const last = Math.min(0xfff, (lo & 0xfff) + this.accessBytes - 1) >>> 7;
+        for (let part = first; part <= last; part++) {
+          const bits = part < 16 ? eLo : eHi;
+          if (((bits >>> (2 * (part & 15))) & 1) === 0) return false;
+        }
+        return true;
+      }
+      if ((eLo & 1) === 0) return this.#subPageFailure(SUB_PAGE_MISS, lo, hi);
+      if ((eLo & 0xffe) !== 0 || (eHi & (this.#reservedHi | 0xfff0_0000)) !== 0)
+        return this.#subPageFailure(0, lo, hi);
+      tableLo = eLo & ~0xfff;
+      tableHi = eHi & 0xf_ffff;
+    }
+    return false;
+  }
+
+  #subPageFailure(qualification: number, lo: number, hi: number): boolean {
+    this.subPageEvent = true;
+    this.qualification = qualification;
+    this.forget(lo, hi);
+    return false;
+  }
+
+  /** The page wants guest paging structures with paging-write access, and the path had another one. */
+  refuseUnverified(lo: number, hi: number, access: number): void {
+    let permissions = this.#permissions;
+    for (let level = this.top; level >= this.level; level--) permissions &= this.entryLo[level];
+    this.#violation(lo, hi, access, permissions);
+    this.qualification |= DUE_TO_VERIFICATION;
+  }
+
   /** Forgets the cached mapping of one page, as an EPT violation does. */
   forget(lo: number, hi: number): void {
     const page = (lo >>> 12) | (hi << 20);
@@ -204,6 +342,14 @@ export class SecondLevelWalker {
   #isMisconfigured(eLo: number, eHi: number, level: number, mapsPage: boolean): boolean {
     // Write without read; execute-only is supported.
     if ((eLo & (READ | WRITE)) === WRITE) return true;
+    // Paging-write access without read.
+    if (
+      mapsPage &&
+      (eLo & READ) === 0 &&
+      (eHi & PAGING_WRITE_ACCESS) !== 0 &&
+      (this.#features & EPT_FEATURE.PAGING_WRITE) !== 0
+    )
+      return true;
     if ((eHi & this.#reservedHi) !== 0) return true;
     if (!mapsPage) return (eLo & RESERVED_REFERENCE[level]) !== 0;
     return (eLo & RESERVED_PAGE[level]) !== 0 || ((RESERVED_TYPES >>> ((eLo >>> 3) & 7)) & 1) !== 0;
@@ -211,7 +357,7 @@ export class SecondLevelWalker {
 
   /** @see SDM "EPT Violations", 30.3.3.2 */
   #violation(lo: number, hi: number, access: number, permissions: number): boolean {
-    const asked = (access & FETCH_USER) === 0 ? access : FETCH;
+    const asked = (access & FETCH_USER) === 0 ? access & PERMISSIONS : FETCH;
     const userExecutable = (permissions & FETCH_USER) === 0 ? 0 : USER_EXECUTABLE;
     this.qualification = asked | ((permissions & PERMISSIONS) << 3) | userExecutable;
     this.suppressVe = this.entryHi[this.level] < 0;

@@ -16,6 +16,8 @@ export const PAGE_FAULT = {
   USER: 1 << 2,
   RESERVED: 1 << 3,
   FETCH: 1 << 4,
+  /** No translation by HLAT paging: an entry is not present, or a reserved bit is set. */
+  HLAT: 1 << 7,
 } as const;
 
 /** The bits of an EPT violation's qualification that the MMU knows; bit 12 belongs to IRET. */
@@ -29,7 +31,7 @@ export const APIC_ACCESS = { READ: 0, WRITE: 1, FETCH: 2 } as const;
 
 /** A second-level translation that failed; core/virtualization.ts expects this shape. */
 export interface SecondLevelFaultDetails {
-  readonly kind: 'violation' | 'misconfiguration' | 'log-full' | 'apic-access';
+  readonly kind: 'violation' | 'misconfiguration' | 'log-full' | 'apic-access' | 'sub-page';
   readonly guestPhysical: number;
   readonly qualification: number;
   readonly linear: bigint;
@@ -46,6 +48,7 @@ export class MemoryFault {
   /** `second-level`: the guest-physical address and, for a violation, bits 8:0 of the qualification. */
   misconfiguration = false;
   logFull = false;
+  subPageEvent = false;
   isApicAccess = false;
   suppressVe = false;
   guestPhysical = 0;
@@ -56,6 +59,7 @@ export class MemoryFault {
     this.kind = 'second-level';
     this.misconfiguration = false;
     this.logFull = false;
+    this.subPageEvent = false;
     this.isApicAccess = true;
     this.qualification = (host % 4096) | (access << 12);
     return -2;
@@ -69,6 +73,10 @@ export class MemoryFault {
     if (this.isApicAccess) {
       const { guestPhysical, qualification, linear } = this;
       return { kind: 'apic-access', guestPhysical, qualification, linear, suppressVe: true };
+    }
+    if (this.subPageEvent) {
+      const { guestPhysical, qualification, linear } = this;
+      return { kind: 'sub-page', guestPhysical, qualification, linear, suppressVe: true };
     }
     return {
       kind: this.misconfiguration ? 'misconfiguration' : this.logFull ? 'log-full' : 'violation',

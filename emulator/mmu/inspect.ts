@@ -7,7 +7,7 @@
 import type { CpuState } from '../state/cpuState.ts';
 import type { SecondLevel } from './addressSpaces.ts';
 import type { CycleSize, MmioBus } from './bus.ts';
-import { SecondLevelWalker } from './ept.ts';
+import { EPT_FEATURE, SecondLevelWalker } from './ept.ts';
 import { EPT_ACCESS, EPT_TRANSLATED, MemoryFault, PAGE_FAULT } from './fault.ts';
 import { HostEntries } from './hostEntries.ts';
 import { PAGING } from './pagingMode.ts';
@@ -24,6 +24,8 @@ export interface TranslationContext {
   readonly pdptes: readonly bigint[];
   /** The EPT pointer, when guest-physical addresses are translated. */
   readonly eptp: bigint | undefined;
+  /** Where translations of addresses with `prefix` highest bits of 1 begin instead of at CR3. */
+  readonly hlat?: { readonly pointerLo: number; readonly pointerHi: number; readonly prefix: number };
 }
 
 /** One entry of a paging structure on the path of a translation. */
@@ -98,8 +100,10 @@ export class Inspector {
   /** The registers of the running program. */
   currentContext(): TranslationContext {
     const state = this.#state;
-    const { enabled, eptpLo, eptpHi } = this.#current;
+    const { enabled, eptpLo, eptpHi, features, hlatLo, hlatHi, hlatPrefix } = this.#current;
+    const usesHlat = enabled && (features & EPT_FEATURE.HLAT) !== 0;
     return {
+      ...(usesHlat && { hlat: { pointerLo: hlatLo, pointerHi: hlatHi, prefix: hlatPrefix } }),
       cr0: state.cr0,
       cr3: state.CR3,
       cr4: state.cr4,
@@ -182,6 +186,13 @@ export class Inspector {
       0,
     );
     this.#walker.configure(context, Number(BigInt.asIntN(32, cr3)), Number(BigInt.asIntN(32, cr3 >> 32n)));
+    const { hlat } = context;
+    this.#walker.configureHlat(
+      hlat !== undefined,
+      hlat?.pointerLo ?? 0,
+      hlat?.pointerHi ?? 0,
+      hlat?.prefix ?? 0,
+    );
   }
 
   #walk(linear: bigint): number {

@@ -119,7 +119,7 @@ export class LinearAccess {
   }
 
   probePage(lo: number, hi: number, access: Access, privilege: PrivilegeCode): boolean {
-    return this.#locate(this.#first, lo, hi, 4, access, privilege);
+    return this.#locateBytes(this.#first, lo, hi, 4, access, privilege);
   }
 
   readBytes(linear: bigint, into: Uint8Array, privilege: Privilege): boolean {
@@ -166,11 +166,23 @@ export class LinearAccess {
     const nextLo = (lo + before) | 0;
     const nextHi = nextHigh(lo, hi, before, wide);
     if (!this.#translator.walker.requireCanonical(nextLo, nextHi)) return false;
-    if (!this.#locate(this.#first, lo, hi, size, access, privilege)) return false;
-    return this.#locate(this.#second, nextLo, nextHi, size, access, privilege);
+    if (!this.#locate(this.#first, lo, hi, before, access, privilege)) return false;
+    return this.#locate(this.#second, nextLo, nextHi, size - before, access, privilege);
   }
 
   #locate(
+    place: Place,
+    lo: number,
+    hi: number,
+    size: number,
+    access: Access,
+    privilege: PrivilegeCode,
+  ): boolean {
+    this.#translator.walker.accessBytes = size;
+    return this.#locateBytes(place, lo, hi, size, access, privilege);
+  }
+
+  #locateBytes(
     place: Place,
     lo: number,
     hi: number,

@@ -55,16 +55,16 @@ describe('an EPT violation', () => {
     expect(fail(machine, ACCESS.READ)).toMatchObject({
       kind: 'violation',
       guestPhysical: 0x2_0008,
-      qualification: 0x181,
+      qualification: 0x781,
     });
-    expect(fail(machine, ACCESS.WRITE).qualification).toBe(0x182);
-    expect(fail(machine, ACCESS.EXECUTE).qualification).toBe(0x184);
+    expect(fail(machine, ACCESS.WRITE).qualification).toBe(0x782);
+    expect(fail(machine, ACCESS.EXECUTE).qualification).toBe(0x784);
   });
 
   it('tells what the entries permit in bits 5:3', () => {
     const machine = guest();
     machine.ept.set(0x2_0000n, (GUEST + 0x2_0000n) | EPT.R | EPT.X | EPT.WB);
-    expect(fail(machine, ACCESS.WRITE).qualification).toBe(0x182 | 0x28);
+    expect(fail(machine, ACCESS.WRITE).qualification).toBe(0x782 | 0x28);
     expect(machine.mmu.translate(0x1008, 0, ACCESS.READ, 0)).toBe(Number(GUEST) + 0x2_0008);
   });
 
@@ -160,7 +160,7 @@ describe('a guest without paging', () => {
     expect(machine.mmu.translate(0x5123, 0, ACCESS.WRITE, 0)).toBe(Number(GUEST) + 0x5123);
     machine.ept.set(0x6000n, 0n);
     expect(machine.mmu.translate(0x6000, 0, ACCESS.READ, 0)).toBe(UNTRANSLATED.SECOND_LEVEL_FAULT);
-    expect(machine.mmu.fault.secondLevel.qualification).toBe(0x181);
+    expect(machine.mmu.fault.secondLevel.qualification).toBe(0x781);
   });
 });
 
@@ -208,7 +208,7 @@ describe('the window of the VMM', () => {
   it('does not give instructions', () => {
     const machine = withWindow();
     expect(machine.mmu.fetchTranslate(LINEAR)).toBe(UNTRANSLATED.SECOND_LEVEL_FAULT);
-    expect(machine.mmu.fault.secondLevel.qualification).toBe(0x184);
+    expect(machine.mmu.fault.secondLevel.qualification).toBe(0x784);
     expect(machine.mmu.fault.secondLevel.guestPhysical).toBe(0xfee0_0000);
   });
 

@@ -112,6 +112,7 @@ export class SlowPath {
     const words = this.#words;
     const lo = words[ADDRESS];
     if ((lo & 0xfff) + size > 4096) return false;
+    this.#walker.accessBytes = size;
     const offset = this.#plain(lo, words[ADDRESS + 1], writeIntent ? ACCESS.WRITE : ACCESS.READ);
     if (offset < 0) return false;
     let high = 0;
@@ -130,6 +131,7 @@ export class SlowPath {
     const words = this.#words;
     const lo = words[ADDRESS];
     if ((lo & 0xfff) + size > 4096) return false;
+    this.#walker.accessBytes = size;
     const offset = this.#plain(lo, words[ADDRESS + 1], ACCESS.WRITE);
     if (offset < 0) return false;
     if (size === 8) {
@@ -147,9 +149,11 @@ export class SlowPath {
     const lo = words[ADDRESS];
     const hi = words[ADDRESS + 1];
     const access = write ? ACCESS.WRITE : ACCESS.READ;
+    this.#walker.accessBytes = size;
     if (!this.#probePage(lo, hi, access)) return SLOW.FAULT;
     const before = 4096 - (lo & 0xfff);
     if (before >= size) return SLOW.OK;
+    this.#walker.accessBytes = size - before;
     const nextHi = nextHigh(lo, hi, before, this.#in64BitMode());
     return this.#probePage((lo + before) | 0, nextHi, access) ? SLOW.OK : SLOW.FAULT;
   }

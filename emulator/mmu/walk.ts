@@ -47,8 +47,15 @@ const RESERVED_BIT = PAGE_FAULT.PRESENT | PAGE_FAULT.RESERVED;
 const TWO_32 = 0x1_0000_0000;
 /** Access bits of an EPT violation by {@link ACCESS}. */
 const FINAL_ACCESS = [EPT_ACCESS.READ, EPT_ACCESS.WRITE, EPT_ACCESS.FETCH];
-/** Part of a request inside this file: note the path in the arrays. */
+/** Parts of a request inside this file: note the path in the arrays; the walk began at the HLAT pointer. */
 const RECORD = 1 << 4;
+const BY_HLAT = 1 << 5;
+/** Of an HLAT paging-structure entry: the translation is restarted with ordinary paging. */
+const RESTART = 1 << 11;
+/** Exit qualification of EPT violations: what guest paging permits. */
+const USER_MODE_ADDRESS = 1 << 9;
+const WRITABLE_PAGE = 1 << 10;
+const EXECUTE_DISABLE_PAGE = 1 << 11;
 /** Reserved bits 29:13 and 20:13 of an entry that maps a page, by level. */
 const RESERVED_PAGE = [0, 0, 0x001f_e000, 0x3fff_e000, PS, PS];
 
@@ -95,6 +102,16 @@ export class PageWalker {
   #fetchFlag = 0;
   /** The linear address of the walk is a user-mode address: U/S is 1 in all entries, or paging is off. */
   #userAddress = false;
+  /** The linear address's rights as the exit qualification has them. */
+  #linearRights = USER_MODE_ADDRESS | WRITABLE_PAGE;
+  /** All paging structures of the walk lie in pages with paging-write access. */
+  #verified = true;
+  /** HLAT paging for addresses whose bit 63 is 1, or for all. */
+  #hlat: 'none' | 'high' | 'all' = 'none';
+  #hlatLo = 0;
+  #hlatHi = 0;
+  /** Whether the structure cache may be used. */
+  #caches = true;
 
   /**
    * A passive walker serves the debugger: it sets no accessed or dirty flags. `pdptes` replaces the PDPTE registers of
@@ -139,6 +156,18 @@ export class PageWalker {
     this.#fetchFlag = nxe || smep ? PAGE_FAULT.FETCH : 0;
   }
 
+  /**
+   * HLAT paging, for addresses whose `prefix` highest bits are 1; it is used in 4-level and 5-level paging.
+   *
+   * @see SDM "Ordinary Paging and HLAT Paging", 5.5.1
+   */
+  configureHlat(enabled: boolean, pointerLo: number, pointerHi: number, prefix: number): void {
+    this.#hlat = enabled ? (prefix === 0 ? 'all' : 'high') : 'none';
+    this.#hlatLo = pointerLo & ~0xfff;
+    this.#hlatHi = pointerHi;
+    this.#caches = !enabled && !this.#second.verifiesGuestPaging;
+  }
+
   /** Whether an address is canonical; otherwise the fault says so. */
   requireCanonical(lo: number, hi: number): boolean {
     const sign = this.mode === PAGING.LEVEL_4 ? hi >> 15 : this.mode === PAGING.LEVEL_5 ? hi >> 24 : 0;
@@ -156,10 +185,10 @@ export class PageWalker {
     switch (this.mode) {
       case PAGING.LEVEL_4:
         if (hi >> 15 !== 0 && hi >> 15 !== -1) return this.#nonCanonical(lo, hi);
-        return this.#walkLevels(lo, hi, this.#baseLo, this.#baseHi, 4, request);
+        return this.#walkLong(lo, hi, 4, request);
       case PAGING.LEVEL_5:
         if (hi >> 24 !== 0 && hi >> 24 !== -1) return this.#nonCanonical(lo, hi);
-        return this.#walkLevels(lo, hi, this.#baseLo, this.#baseHi, 5, request);
+        return this.#walkLong(lo, hi, 5, request);
       case PAGING.PAE: {
         const at = this.#pdpteIndex + ((lo >>> 30) << 1);
         const pdpteLo = this.#pdptes[at];
@@ -176,8 +205,16 @@ export class PageWalker {
         this.level = 0;
         this.writeNow = true;
         this.#userAddress = true;
+        this.#linearRights = USER_MODE_ADDRESS | WRITABLE_PAGE;
+        this.#verified = true;
         return this.#finish(lo, 0, lo, 0, request);
     }
+  }
+
+  #walkLong(lo: number, hi: number, top: number, request: number): number {
+    if (this.#hlat === 'none' || (this.#hlat === 'high' && hi >= 0))
+      return this.#walkLevels(lo, hi, this.#baseLo, this.#baseHi, top, request);
+    return this.#walkLevels(lo, hi, this.#hlatLo, this.#hlatHi, top, request | BY_HLAT);
   }
 
   /** Reads at a guest-physical address for no linear address: bit 7 of an EPT violation's qualification stays 0. */
@@ -205,7 +242,8 @@ export class PageWalker {
     let all = -1;
     let anyHi = 0;
     let level = top;
-    const cached = (request & RECORD) === 0 ? this.structures.find(lo, hi) : 0;
+    this.#verified = true;
+    const cached = (request & RECORD) === 0 && this.#caches ? this.structures.find(lo, hi) : 0;
     if (cached !== 0) {
       // A page table by host-physical address, with the rights of the levels above.
       level = 1;
@@ -229,6 +267,7 @@ export class PageWalker {
           if (!second.translate(guestLo, tableHi, entryAccess)) {
             return this.#entryFault(lo, hi, guestLo, tableHi, top, level);
           }
+          if (!second.pagingWriteAccess) this.#verified = false;
           hostLo = second.hostLo | (guestLo & 0xfff);
           hostHi = second.hostHi;
         }
@@ -238,9 +277,11 @@ export class PageWalker {
       if ((request & RECORD) !== 0)
         this.#record(top, level, guestLo, tableHi, hostLo, hostHi, entryLo, entryHi);
       if ((entryLo & P) === 0) return this.#refuse(lo, hi, baseLo, baseHi, top, request, 0, cached);
+      if ((request & BY_HLAT) !== 0 && (entryLo & RESTART) !== 0)
+        return this.#walkLevels(lo, hi, this.#baseLo, this.#baseHi, top, request & ~BY_HLAT);
       if ((entryHi & reservedHi) !== 0)
         return this.#refuse(lo, hi, baseLo, baseHi, top, request, RESERVED_BIT, cached);
-      if (level === 1 && cached === 0 && (all & A) !== 0 && entries.inRam) {
+      if (level === 1 && cached === 0 && (all & A) !== 0 && entries.inRam && this.#caches) {
         this.structures.remember(lo, hi, (hostLo & ~CACHED_RIGHTS) | (all & (RW | US)) | (anyHi >>> 31));
       }
       all &= entryLo;
@@ -256,6 +297,7 @@ export class PageWalker {
       }
       const rights = ((all >> 1) & 3) | ((anyHi >>> 31) << 2);
       this.#userAddress = (rights & 2) !== 0;
+      this.#linearRights = linearRights(rights);
       const permitted = this.#rights + (request & REQUEST);
       if (((PERMITTED[permitted] >> rights) & 1) === 0)
         return this.#refuse(lo, hi, baseLo, baseHi, top, request, P, cached);
@@ -293,6 +335,7 @@ export class PageWalker {
     const second = this.#second;
     let table = base;
     let all = -1;
+    this.#verified = true;
     for (let level = 2; ; level--) {
       const guestLo = table | ((level === 2 ? lo >>> 22 : (lo >>> 12) & 1023) << 2);
       let hostLo = guestLo;
@@ -300,6 +343,7 @@ export class PageWalker {
       if (second.enabled) {
         if (!second.translate(guestLo, 0, second.entryAccess))
           return this.#entryFault(lo, 0, guestLo, 0, 2, level);
+        if (!second.pagingWriteAccess) this.#verified = false;
         hostLo = second.hostLo | (guestLo & 0xfff);
         hostHi = second.hostHi;
       }
@@ -319,6 +363,7 @@ export class PageWalker {
       }
       const rights = (all >> 1) & 3;
       this.#userAddress = (rights & 2) !== 0;
+      this.#linearRights = linearRights(rights);
       const permitted = this.#rights + (request & REQUEST);
       if (((PERMITTED[permitted] >> rights) & 1) === 0) return this.#pageFault(lo, 0, request, P);
       const dirty = (request & 3) === ACCESS.WRITE ? D : 0;
@@ -390,7 +435,7 @@ export class PageWalker {
       if ((this.entryLo[level] & bits) === bits) continue;
       const guestLo = this.entryGuestLo[level];
       const guestHi = this.entryGuestHi[level];
-      if (!second.translate(guestLo, guestHi, EPT_ACCESS.READ | EPT_ACCESS.WRITE)) {
+      if (!second.translate(guestLo, guestHi, second.updateAccess)) {
         this.#secondLevelFault(lo, hi, guestLo, guestHi, EPT_LINEAR_VALID);
         return false;
       }
@@ -414,24 +459,41 @@ export class PageWalker {
       this.writeNow = second.writeNow;
       return address(((page << 12) | (guestLo & 0xfff)) & mask, page >>> 20);
     }
-    if (!second.translate(guestLo, guestHi, userFetch ? FETCH_USER : FINAL_ACCESS[request & 3])) {
+    const access = userFetch ? FETCH_USER : FINAL_ACCESS[request & 3];
+    const translated = second.translate(guestLo, guestHi, access);
+    const unverified =
+      translated && second.verifiesGuestPaging && second.verifyGuestPaging && !this.#verified;
+    if (!translated || unverified) {
       this.writeNow = false;
-      if (this.#isInWindow()) return UNTRANSLATED.WINDOW;
-      return this.#secondLevelFault(lo, hi, guestLo, guestHi, EPT_LINEAR_VALID | EPT_TRANSLATED);
+      if (unverified && !this.#passive) second.refuseUnverified(guestLo, guestHi, access);
+      if (!unverified && this.#isInWindow()) return UNTRANSLATED.WINDOW;
+      return this.#secondLevelFault(lo, hi, guestLo, guestHi, this.#translatedBits());
     }
     this.writeNow = second.writeNow;
     return address((second.hostLo | (guestLo & 0xfff)) & mask, second.hostHi);
   }
 
+  /** Bits of a violation's qualification for an access to the translation of a linear address. */
+  #translatedBits(): number {
+    if (this.#second.subPageEvent) return 0;
+    return EPT_LINEAR_VALID | EPT_TRANSLATED | this.#linearRights;
+  }
+
   #isInWindow(): boolean {
     const { window, guestPhysical } = this;
-    if (!window || this.#second.misconfiguration || this.#second.logFull) return false;
+    const { misconfiguration, logFull, subPageEvent } = this.#second;
+    if (!window || misconfiguration || logFull || subPageEvent) return false;
     return guestPhysical >= window.start && guestPhysical < window.end;
   }
 
   /** Turns {@link UNTRANSLATED.WINDOW} of the last walk into the EPT violation that it stands for. */
   refuseWindow(lo: number, hi: number): number {
-    return this.#secondLevelFault(lo, hi, this.guestLo, this.guestHi, EPT_LINEAR_VALID | EPT_TRANSLATED);
+    return this.#secondLevelFault(lo, hi, this.guestLo, this.guestHi, this.#translatedBits());
+  }
+
+  /** The bytes of the access that the next walk is for, as far as sub-page write permissions want to know. */
+  set accessBytes(bytes: number) {
+    this.#second.accessBytes = bytes;
   }
 
   /** The guest-physical address of the last walk that reached one. */
@@ -448,8 +510,10 @@ export class PageWalker {
     fault.kind = 'page';
     fault.linearLo = lo;
     fault.linearHi = hi;
+    const byHlat = (request & BY_HLAT) !== 0 && (code === 0 || (code & PAGE_FAULT.RESERVED) !== 0);
     fault.errorCode =
       code |
+      (byHlat ? PAGE_FAULT.HLAT : 0) |
       (access === ACCESS.WRITE ? PAGE_FAULT.WRITE : 0) |
       ((request & REQUEST_USER) !== 0 ? PAGE_FAULT.USER : 0) |
       (access === ACCESS.EXECUTE ? this.#fetchFlag : 0);
@@ -480,6 +544,7 @@ export class PageWalker {
     fault.guestPhysical = address(guestLo, guestHi);
     fault.misconfiguration = this.#second.misconfiguration;
     fault.logFull = this.#second.logFull;
+    fault.subPageEvent = this.#second.subPageEvent;
     fault.isApicAccess = false;
     fault.suppressVe = this.#second.suppressVe;
     fault.qualification = this.#second.qualification | bits;
@@ -490,6 +555,15 @@ export class PageWalker {
 /** The flags that the entry of `level` needs on a path that ends at `leaf`. */
 function flagsOf(level: number, leaf: number, write: boolean): number {
   return level === leaf && write ? A | D : A;
+}
+
+/** From the combination of {@link PERMITTED}: 1 writable, 2 user, 4 execute-disable. */
+function linearRights(rights: number): number {
+  return (
+    ((rights & 1) !== 0 ? WRITABLE_PAGE : 0) |
+    ((rights & 2) !== 0 ? USER_MODE_ADDRESS : 0) |
+    ((rights & 4) !== 0 ? EXECUTE_DISABLE_PAGE : 0)
+  );
 }
 
 /** A physical address as a number; the common case stays a small integer. */

@@ -35,7 +35,7 @@ export const EPT_VPID_BITS = [
   { bit: 17, key: 'page1G', name: 'EPT PDPTE may map a 1-GByte page', supported: YES },
   { bit: 20, key: 'invept', name: 'INVEPT', supported: YES },
   { bit: 21, key: 'accessedDirty', name: 'Accessed and dirty flags for EPT', supported: YES },
-  { bit: 22, key: 'advancedEptViolationInformation', name: 'Advanced VM-exit information for EPT violations', supported: NOT_YET },
+  { bit: 22, key: 'advancedEptViolationInformation', name: 'Advanced VM-exit information for EPT violations', supported: YES },
   { bit: 23, key: 'supervisorShadowStack', name: 'Supervisor shadow-stack control', supported: NOT_YET },
   { bit: 25, key: 'inveptSingleContext', name: 'Single-context INVEPT', supported: YES },
   { bit: 26, key: 'inveptAllContext', name: 'All-context INVEPT', supported: YES },
@@ -189,10 +189,13 @@ function misc(caps: VmxCapabilities): bigint {
   );
 }
 
+/** IA32_VMX_EPT_VPID_CAP[53:48]. */
+const MAXIMUM_HLAT_PREFIX_SIZE = 1n;
+
 function eptVpid(caps: VmxCapabilities): bigint {
   return EPT_VPID_BITS.reduce(
     (bits, row) => (caps.eptVpid[row.key] ? bits | (1n << BigInt(row.bit)) : bits),
-    0n,
+    caps.offered.has('enableHlat') ? MAXIMUM_HLAT_PREFIX_SIZE << 48n : 0n,
   );
 }
 

@@ -152,7 +152,7 @@ describe('"EPT-violation #VE"', () => {
     expect(test.cpu.fault.vector).toBe(VECTOR.VE);
     expect(test.physical.read32(AREA)).toBe(48);
     expect(test.physical.read32(AREA + 4)).toBe(0xffff_ffff);
-    expect(test.physical.read64(AREA + 8)).toBe(0x182n);
+    expect(test.physical.read64(AREA + 8)).toBe(0x782n);
     expect(test.physical.read64(AREA + 16)).toBe(0x4000_0000n);
     expect(test.physical.read64(AREA + 24)).toBe(0x4000_0000n);
     expect(test.physical.read32(AREA + 32) & 0xffff).toBe(3);

@@ -7,6 +7,7 @@ import { injectEvent } from '../core/events.ts';
 import { OUTCOME } from '../core/outcome.ts';
 import { loadPdptes, usesPaePaging } from '../core/pdptes.ts';
 import { timeStampCounter } from '../core/timeStampCounter.ts';
+import { EPT_FEATURE } from '../mmu/ept.ts';
 import { CC_FLAGS } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
 import { AR, ARITHMETIC_FLAGS, CR0, EFER, FLAG, SS, VMX_OPERATION } from '../state/registers.ts';
@@ -154,20 +155,52 @@ export function loadGuestState(processor: VmxProcessor): void {
 
   // Translation; then the PDPTEs, which are read through it.
   const ept = has(CONTROL.enableEpt);
-  const vpid = has(CONTROL.enableVpid) ? vmcs.low(SLOT.VIRTUAL_PROCESSOR_IDENTIFIER) & 0xffff : 0;
   const usesPdptes = (cr0 & CR0.PG) !== 0 && usesPaePaging(cr0, state.cr4, state.efer);
   if (usesPdptes && ept) load(PDPTE_LIST, words, word);
-  const { spaces } = processor.cpu.mmu;
-  spaces.secondLevel.modeBasedExecute = has(CONTROL.modeBasedExecuteControl);
+  useGuestTranslation(processor);
+  if (usesPdptes && !ept) loadPdptes(processor.cpu, state.CR3);
+}
+
+/** Addresses are translated as the current VMCS and the controls in force say, from now on. */
+export function useGuestTranslation(processor: VmxProcessor): void {
+  const { vmcs, cpu } = processor;
+  const ept = processor.has(CONTROL.enableEpt);
+  const vpid = processor.has(CONTROL.enableVpid) ? vmcs.low(SLOT.VIRTUAL_PROCESSOR_IDENTIFIER) & 0xffff : 0;
+  setTranslationFeatures(processor);
   switchAddressSpace(
-    spaces,
+    cpu.mmu.spaces,
     vpid,
     ept,
     ept ? vmcs.low(SLOT.EPT_POINTER) : 0,
     ept ? vmcs.low(SLOT.EPT_POINTER + 1) : 0,
   );
-  if (usesPdptes && !ept) loadPdptes(processor.cpu, state.CR3);
-  processor.cpu.mmu.pageModificationLog = has(CONTROL.enablePml) ? processor.pageModificationLog : undefined;
+  cpu.mmu.pageModificationLog = processor.has(CONTROL.enablePml) ? processor.pageModificationLog : undefined;
+}
+
+/** Controls that change what EPT entries mean, and where translations begin. */
+const TRANSLATION_FEATURES = [
+  [CONTROL.modeBasedExecuteControl, EPT_FEATURE.MODE_BASED_EXECUTE],
+  [CONTROL.subPageWritePermissions, EPT_FEATURE.SUB_PAGE_WRITE],
+  [CONTROL.eptPagingWriteControl, EPT_FEATURE.PAGING_WRITE],
+  [CONTROL.guestPagingVerification, EPT_FEATURE.VERIFY_GUEST_PAGING],
+  [CONTROL.enableHlat, EPT_FEATURE.HLAT],
+] as const;
+
+function setTranslationFeatures({ cpu, vmcs, controls }: VmxProcessor): void {
+  const { secondLevel } = cpu.mmu.spaces;
+  let features = 0;
+  for (const [{ slot, mask }, feature] of TRANSLATION_FEATURES)
+    if ((controls[slot] & mask) !== 0) features |= feature;
+  secondLevel.features = features;
+  if ((features & EPT_FEATURE.SUB_PAGE_WRITE) !== 0) {
+    secondLevel.subPageTableLo = vmcs.low(SLOT.SUB_PAGE_PERMISSION_TABLE_POINTER);
+    secondLevel.subPageTableHi = vmcs.low(SLOT.SUB_PAGE_PERMISSION_TABLE_POINTER + 1);
+  }
+  if ((features & EPT_FEATURE.HLAT) !== 0) {
+    secondLevel.hlatLo = vmcs.low(SLOT.HLAT_POINTER);
+    secondLevel.hlatHi = vmcs.low(SLOT.HLAT_POINTER + 1);
+    secondLevel.hlatPrefix = vmcs.low(SLOT.HLAT_PREFIX_SIZE) & 0xffff;
+  }
 }
 
 /** @see SDM "VMX-Preemption Timer", 27.5.1 */

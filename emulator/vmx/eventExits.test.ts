@@ -340,6 +340,6 @@ describe('failed second-level translations', () => {
     expect(test.cpu.mmu.readLinear(0x40_0000n, 1, 'supervisor')).toBeUndefined();
     expect(test.cpu.raiseMemoryFault()).toBe(OUTCOME.VM_EXIT);
     expect(test.field('GUEST_PHYSICAL_ADDRESS')).toBe(0x40_0000n);
-    expect(test.field('EXIT_QUALIFICATION')).toBe(0x181n);
+    expect(test.field('EXIT_QUALIFICATION')).toBe(0x781n);
   });
 });

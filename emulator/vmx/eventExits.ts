@@ -128,13 +128,30 @@ export function secondLevelFault(processor: VmxProcessor, fault: SecondLevelFaul
       flags,
     });
   }
+  if (fault.kind === 'sub-page') {
+    return vmExit(processor, EXIT_REASON_NUMBER.sppRelatedEvent, {
+      qualification: fault.qualification | nmiUnblocking(processor),
+      guestPhysical: fault.guestPhysical,
+      guestLinear: fault.linear,
+      flags,
+    });
+  }
   if (becomesException(processor, fault)) return processor.cpu.raise(VECTOR.VE);
   return vmExit(processor, EXIT_REASON_NUMBER.eptViolation, {
-    qualification: fault.qualification | nmiUnblocking(processor),
+    qualification: reportedQualification(processor, fault) | nmiUnblocking(processor),
     guestPhysical: fault.guestPhysical,
     guestLinear: fault.qualification & EPT_LINEAR_VALID ? fault.linear : 0n,
     flags,
   });
+}
+
+/** What guest paging permits, in an EPT violation's qualification. */
+const ADVANCED_INFORMATION = 7 << 9;
+
+function reportedQualification({ capabilities }: VmxProcessor, { qualification }: SecondLevelFault): number {
+  return capabilities.eptVpid.advancedEptViolationInformation
+    ? qualification
+    : qualification & ~ADVANCED_INFORMATION;
 }
 
 /** Bits 15:12 of the qualification: a linear access while an event is delivered. */
@@ -164,7 +181,7 @@ function becomesException(processor: VmxProcessor, fault: SecondLevelFault): boo
   if (physical.read32(area + VE_AREA.busy) !== 0) return false;
   physical.write(area + VE_AREA.reason, 4, EXIT_REASON_NUMBER.eptViolation, 0);
   physical.write(area + VE_AREA.busy, 4, VE_BUSY, 0);
-  physical.write64(area + VE_AREA.qualification, BigInt(fault.qualification));
+  physical.write64(area + VE_AREA.qualification, BigInt(reportedQualification(processor, fault)));
   physical.write64(area + VE_AREA.linear, fault.linear);
   physical.write64(area + VE_AREA.guestPhysical, BigInt(fault.guestPhysical));
   physical.write(area + VE_AREA.eptpIndex, 2, vmcs.low(SLOT.EPTP_INDEX) & 0xffff, 0);

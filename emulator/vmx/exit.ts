@@ -286,7 +286,7 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
   cpu.mmu.pageModificationLog = undefined;
   processor.virtualApic.left();
   if (!host64 && !loadHostPdptes(processor)) return abort(processor, 'hostPdptes');
-  cpu.mmu.spaces.secondLevel.modeBasedExecute = false;
+  cpu.mmu.spaces.secondLevel.features = 0;
   switchAddressSpace(cpu.mmu.spaces, 0, false, 0, 0);
 
   // 5. Loading MSRs.

@@ -120,7 +120,7 @@ describe('a field', () => {
     expect(fieldExists(VMCS_FIELD.EPT_POINTER)).toBe(true);
     expect(fieldExists(VMCS_FIELD.GUEST_IA32_PAT)).toBe(true);
     expect(fieldExists(VMCS_FIELD.TPR_THRESHOLD)).toBe(true);
-    expect(fieldExists(VMCS_FIELD.HLAT_POINTER)).toBe(false);
+    expect(fieldExists(VMCS_FIELD.GUEST_IA32_PKRS)).toBe(false);
   });
 
   it('of the VM-exit information is written by VMWRITE only if IA32_VMX_MISC[29] is 1', () => {
@@ -129,7 +129,7 @@ describe('a field', () => {
     expect(fieldIsWritable(VMCS_FIELD.GUEST_CR0, false)).toBe(true);
   });
 
-  it('has the highest index of the CPU model in the TSC multiplier', () => {
-    expect(highestFieldIndex()).toBe(VMCS_FIELD.TSC_MULTIPLIER.index);
+  it('has the highest index of the CPU model in the shadow of IA32_SPEC_CTRL', () => {
+    expect(highestFieldIndex()).toBe(VMCS_FIELD.SPEC_CTRL_SHADOW.index);
   });
 });

@@ -11,6 +11,7 @@ import type { ApicAccessPage } from '../mmu/apicAccess.ts';
 import { ACTIVITY, BLOCKING, FLAG } from '../state/registers.ts';
 import { CONTROL } from './controls.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
+import { hasReservedBits, isVirtualizedIpi, postIpi } from './ipiVirtualization.ts';
 import type { VmxProcessor } from './processor.ts';
 import { SLOT } from './vmcs.ts';
 
@@ -28,6 +29,7 @@ const REGISTER = {
 
 const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x8ff;
+const ICR_MSR = 0x830;
 const SELF_IPI_MSR = 0x83f;
 const PRIORITY = 0xf0;
 
@@ -160,6 +162,8 @@ export class VirtualApic implements ApicAccessPage {
     if (processor.has(CONTROL.apicRegisterVirtualization))
       return (write ? WRITTEN_WITH_REGISTERS : READ_WITH_REGISTERS).has(register);
     if (register === REGISTER.TPR) return true;
+    if (write && register === REGISTER.ICR_LOW && processor.has(CONTROL.ipiVirtualization)) return true;
+    if (write && register === REGISTER.ICR_HIGH && processor.has(CONTROL.ipiVirtualization)) return true;
     return write && this.#deliversInterrupts && (register === REGISTER.EOI || register === REGISTER.ICR_LOW);
   }
 
@@ -178,6 +182,7 @@ export class VirtualApic implements ApicAccessPage {
       case REGISTER.ICR_LOW: {
         const command = this.#read(REGISTER.ICR_LOW);
         if (this.#deliversInterrupts && isSelfIpi(command)) this.#requestInterrupt(command & 0xff);
+        else if (this.#postsIpi(command, this.#read(REGISTER.ICR_HIGH) >>> 24)) return;
         else this.#exitLater(EXIT_REASON_NUMBER.apicWrite, register);
         return;
       }
@@ -219,6 +224,7 @@ export class VirtualApic implements ApicAccessPage {
     const processor = this.#processor;
     if (msr < X2APIC_FIRST || msr > X2APIC_LAST || !processor.has(CONTROL.virtualizeX2apicMode))
       return 'real';
+    if (msr === ICR_MSR && processor.has(CONTROL.ipiVirtualization)) return this.#writeCommand(value);
     const isTpr = msr === X2APIC_FIRST + (REGISTER.TPR >> 4);
     const isEoi = msr === X2APIC_FIRST + (REGISTER.EOI >> 4);
     if (!isTpr && !(this.#deliversInterrupts && (isEoi || msr === SELF_IPI_MSR))) return 'real';
@@ -233,6 +239,23 @@ export class VirtualApic implements ApicAccessPage {
     } else if (byte < 16) {
       this.#exitLater(EXIT_REASON_NUMBER.apicWrite, (SELF_IPI_MSR << 4) & 0xff0);
     } else this.#requestInterrupt(byte);
+    return 'done';
+  }
+
+  /** @see SDM "IPI Virtualization", 31.1.6 */
+  #postsIpi(command: number, apicId: number): boolean {
+    const processor = this.#processor;
+    if (!processor.has(CONTROL.ipiVirtualization) || !isVirtualizedIpi(command)) return false;
+    return postIpi(processor, command & 0xff, apicId);
+  }
+
+  /** WRMSR of the interrupt-command register in x2APIC mode. */
+  #writeCommand(value: bigint): VirtualMsrWrite {
+    const command = Number(value & 0xffff_ffffn);
+    if (hasReservedBits(command)) return 'refused';
+    this.#processor.physical.write64(this.#page + REGISTER.ICR_LOW, value);
+    if (!this.#postsIpi(command, Number(value >> 32n)))
+      this.#exitLater(EXIT_REASON_NUMBER.apicWrite, REGISTER.ICR_LOW);
     return 'done';
   }
 

@@ -23,3 +23,21 @@ describe('a VM entry and the VM exit after it', () => {
     expect(field('GUEST_RIP')).toBe(BigInt(AT.GUEST_CODE));
   });
 });
+
+describe('a snapshot of a processor', () => {
+  it('brings back how the guest is translated, or that it is the host that runs', () => {
+    const test = processorInGuest();
+    const { spaces } = test.cpu.mmu;
+    const inGuest = test.vmx.save();
+    spaces.switchTo(0, undefined);
+    test.vmx.restore(inGuest);
+    expect(spaces.secondLevel).toMatchObject({ enabled: true, eptpLo: AT.EPT | 0x1e });
+    expect(spaces.vpid).toBe(1);
+    test.vmx.interceptTripleFault();
+    const inRoot = test.vmx.save();
+    spaces.switchTo(3, 0x5en);
+    test.vmx.restore(inRoot);
+    expect(spaces.secondLevel.enabled).toBe(false);
+    expect(spaces.vpid).toBe(0);
+  });
+});

@@ -19,7 +19,7 @@ import type {
 import { readRflags } from '../state/flags.ts';
 import { CR0, VMX_OPERATION } from '../state/registers.ts';
 import { CONTROL } from './controls.ts';
-import { loadGuestState } from './entry.ts';
+import { loadGuestState, useGuestTranslation } from './entry.ts';
 import { fixedBitsViolated } from './entryChecks/check.ts';
 import {
   interceptEvent,
@@ -40,6 +40,7 @@ import {
 } from './instructions.ts';
 import { interceptInstruction } from './intercepts.ts';
 import { NO_VMCS, type VmxOptions, VmxProcessor } from './processor.ts';
+import { IA32_SPEC_CTRL, readSpecCtrl, writeSpecCtrl } from './speculation.ts';
 import { SLOT } from './vmcs.ts';
 import { VMCS_FIELD } from './vmcsLayout.ts';
 
@@ -126,11 +127,17 @@ export class Vmx implements Virtualization {
   }
 
   readVirtualMsr(msr: number): bigint | undefined {
-    return this.processor.inGuest ? this.processor.virtualApic.readMsr(msr) : undefined;
+    const { processor } = this;
+    if (!processor.inGuest) return undefined;
+    if (msr === IA32_SPEC_CTRL) return readSpecCtrl(processor);
+    return processor.virtualApic.readMsr(msr);
   }
 
   writeVirtualMsr(msr: number, value: bigint): VirtualMsrWrite {
-    return this.processor.inGuest ? this.processor.virtualApic.writeMsr(msr, value) : 'real';
+    const { processor } = this;
+    if (!processor.inGuest) return 'real';
+    if (msr === IA32_SPEC_CTRL) return writeSpecCtrl(processor, value);
+    return processor.virtualApic.writeMsr(msr, value);
   }
 
   /** @see SDM "Changes to Instruction Behavior in VMX Non-Root Operation", 27.3, RDTSC */
@@ -229,6 +236,8 @@ export class Vmx implements Virtualization {
       vmcs.deselect();
       processor.marks = undefined;
     } else processor.select(Number(state.CURRENT_VMCS));
+    // Outside the guest all controls are 0.
+    useGuestTranslation(processor);
     processor.resumeAfterRestore();
     processor.virtualApic.restore(saved.numbers('virtualApic', 3));
   }

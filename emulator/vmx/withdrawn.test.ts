@@ -23,7 +23,7 @@ describe('a processor without a control', () => {
   });
 
   it('has nothing of what needs it: without EPT no unrestricted guest, PML, #VE and EPTP switching', () => {
-    const lost = [1n, 7n, 13n, 17n, 18n, 22n].reduce((bits, bit) => bits | (1n << bit), 0n);
+    const lost = [1n, 7n, 13n, 17n, 18n, 22n, 23n].reduce((bits, bit) => bits | (1n << bit), 0n);
     expect(secondary('sapphire-rapids,-ept')).toBe(secondary('sapphire-rapids') & ~lost);
     expect(msr('sapphire-rapids,-ept', 0x48c)).toBe(0xf01n << 32n);
     expect(msr('sapphire-rapids,-ept,-vpid', 0x48c)).toBeUndefined();
@@ -38,6 +38,9 @@ describe('a processor without a control', () => {
 
   it('without secondary controls has none of them', () => {
     expect(msr('sapphire-rapids,-vmx-activate-secondary-controls', 0x48b)).toBeUndefined();
+    // HLAT, paging-write and guest-paging verification need EPT.
+    expect(msr('sapphire-rapids,-ept', 0x492)).toBe(0x90n);
+    expect(msr('sapphire-rapids,-vmx-activate-tertiary-controls', 0x492)).toBeUndefined();
   });
 });
 

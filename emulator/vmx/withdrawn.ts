@@ -19,8 +19,16 @@ const NEEDED_BY: Readonly<Partial<Record<ControlKey, readonly ControlKey[]>>> = 
     'enableVmFunctions',
     'modeBasedExecuteControl',
     'subPageWritePermissions',
+    'enableHlat',
+    'eptPagingWriteControl',
+    'guestPagingVerification',
   ],
-  useTprShadow: ['virtualizeX2apicMode', 'apicRegisterVirtualization', 'virtualInterruptDelivery'],
+  useTprShadow: [
+    'virtualizeX2apicMode',
+    'apicRegisterVirtualization',
+    'virtualInterruptDelivery',
+    'ipiVirtualization',
+  ],
   virtualInterruptDelivery: ['processPostedInterrupts'],
   externalInterruptExiting: ['virtualInterruptDelivery'],
   acknowledgeInterruptOnExit: ['processPostedInterrupts'],
@@ -64,6 +72,8 @@ export function withdrawnCapabilities(names: Iterable<string>): ReadonlySet<stri
     for (const other of NEEDED_BY[key as ControlKey] ?? []) withdraw(other);
     if (key === 'activateSecondaryControls')
       for (const row of ROWS) if (row.word === 'secondaryProcessorBased') withdraw(row.key);
+    if (key === 'activateTertiaryControls')
+      for (const row of ROWS) if (row.word === 'tertiaryProcessorBased') withdraw(row.key);
   };
   for (const name of names) {
     const key = BY_NAME.get(SHORT_NAMES.get(name) ?? name);

@@ -67,6 +67,7 @@ export function bareProcessor(options: BareProcessorOptions = {}): BareProcessor
       writeMsr: () => false,
       baseChanged: () => undefined,
       eoi: () => undefined,
+      sendFixed: () => undefined,
       readCr8: () => 0,
       writeCr8: () => undefined,
     },

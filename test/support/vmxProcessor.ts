@@ -48,6 +48,8 @@ export interface TestVmx {
   readonly interrupts: number[];
   /** Ends of interrupts at the local APIC. */
   readonly eois: { count: number };
+  /** Interrupts that the local APIC was told to send: vector and physical destination. */
+  readonly sent: [vector: number, destination: number][];
   readonly charged: { ticks: number };
   /** Instructions that the processor is to believe it has retired. */
   readonly retired: { count: number };
@@ -78,6 +80,7 @@ export function processorWithVmx(): TestVmx {
   const clock = new ManualClock();
   const interrupts: number[] = [];
   const eois = { count: 0 };
+  const sent: [number, number][] = [];
   const cpu = new Cpu({
     state,
     mmu: new Mmu({ state, physical }),
@@ -89,6 +92,9 @@ export function processorWithVmx(): TestVmx {
       tscChanged: () => undefined,
       eoi: () => {
         eois.count++;
+      },
+      sendFixed: (vector, destination) => {
+        sent.push([vector, destination]);
       },
       readCr8: () => 0,
       writeCr8: () => undefined,
@@ -142,6 +148,7 @@ export function processorWithVmx(): TestVmx {
     clock,
     interrupts,
     eois,
+    sent,
     charged,
     retired,
     field: (key) => vmx.vmread(key),

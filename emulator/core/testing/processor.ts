@@ -86,6 +86,7 @@ export function testProcessor(options: Partial<ModelOptions> = {}): TestProcesso
       },
       tscChanged: () => undefined,
       eoi: () => undefined,
+      sendFixed: () => undefined,
       readCr8: () => apic.cr8,
       writeCr8: (value) => {
         apic.cr8 = value;

@@ -207,6 +207,7 @@ class Translation {
     const userAddress = entries.every((entry) => bit(entry, 2));
     const readWrite = entries.every((entry) => bit(entry, 1));
     const executeDisable = this.registers.nxe && entries.some((entry) => bit(entry, 63));
+    this.advanced = (userAddress ? 0x200 : 0) | (readWrite ? 0x400 : 0) | (executeDisable ? 0x800 : 0);
     const liftedByAc = ac && this.privilege === 'supervisor';
     if (this.privilege === 'user') {
       if (!userAddress) this.pageFault(true, false);
@@ -233,12 +234,15 @@ class Translation {
     throw new Stop({ kind: 'page', errorCode });
   }
 
+  /** Bits 11:9 of an EPT violation's qualification; without paging all is permitted. */
+  advanced = 0x600;
+
   entryHost(guest: bigint, kind: 'read' | 'write' | 'read-modify-write'): bigint {
     return this.secondLevel(guest, kind === 'read' ? 1 : 3, 0x80);
   }
 
   final(guest: bigint): bigint {
-    return this.secondLevel(guest, { read: 1, write: 2, fetch: 4 }[this.access], 0x180);
+    return this.secondLevel(guest, { read: 1, write: 2, fetch: 4 }[this.access], 0x180 | this.advanced);
   }
 
   /** Translates a guest-physical address; `rights` and `extra` are bits of the exit qualification. */
