@@ -65,7 +65,7 @@ export interface VmcsRequests {
   ];
   /** Replaces the fields whose change stops the machine, beside those that the client has data breakpoints for. */
   'hvm/setVmcsFieldBreakpoints': [
-    { readonly keys: readonly string[] },
+    { readonly fields: readonly { readonly key: string; readonly condition?: string }[] },
     { readonly breakpoints: readonly { readonly verified: boolean; readonly message?: string }[] },
   ];
 }

@@ -88,15 +88,16 @@ export function setDataBreakpoints(context: SessionContext, { breakpoints }: P.S
 
 export function setVmcsFieldBreakpoints(
   context: SessionContext,
-  { keys }: VmcsRequests['hvm/setVmcsFieldBreakpoints'][0],
+  { fields }: VmcsRequests['hvm/setVmcsFieldBreakpoints'][0],
 ): Promise<VmcsRequests['hvm/setVmcsFieldBreakpoints'][1]> {
   return replaceBreakpoints(
     context,
     'VMCS fields',
-    keys.map((vmcsField) => ({
-      key: `vmcs:${vmcsField}`,
+    fields.map(({ key, condition }) => ({
+      key: `vmcs:${key}`,
       kind: 'data',
-      find: () => bindData(context, { vmcsField }),
+      condition,
+      find: () => bindData(context, { vmcsField: key }),
     })),
   );
 }

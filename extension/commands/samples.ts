@@ -14,4 +14,9 @@ export const SAMPLES: readonly Sample[] = [
     description: 'A small kernel in C that makes VM exits of many kinds',
     firstFile: 'kernel.c',
   },
+  {
+    folder: 'tiny-hypervisor',
+    description: 'A hypervisor in C with one guest, and fourteen mistakes to make on purpose',
+    firstFile: 'hypervisor.c',
+  },
 ];

@@ -21,6 +21,7 @@ export function registerVmcsCommands(view: VmcsView, breakpoints: FieldBreakpoin
     'hvm.vmcs.hideAbsent': () => view.setHideAbsent(true),
     'hvm.vmcs.showAbsent': () => view.setHideAbsent(false),
     'hvm.vmcs.breakOnChange': onNode((node) => toggle(breakpoints, node, true)),
+    'hvm.vmcs.editCondition': onNode((node) => editCondition(breakpoints, node)),
     'hvm.vmcs.removeBreakpoint': onNode((node) => toggle(breakpoints, node, false)),
     'hvm.vmcs.removeAllBreakpoints': () => breakpoints.clear(),
     'hvm.vmcs.revealField': (key: string) => view.reveal(key),
@@ -38,8 +39,23 @@ export function registerVmcsCommands(view: VmcsView, breakpoints: FieldBreakpoin
 async function toggle(breakpoints: FieldBreakpoints, node: VmcsNode, isOn: boolean): Promise<void> {
   if (node.kind === 'breakpoint') await breakpoints.remove(node.key);
   if (node.kind !== 'field') return;
-  if (isOn) await breakpoints.add(node.row.key, node.row.title);
+  if (isOn) await breakpoints.add(node.row.key, { title: node.row.title });
   else await breakpoints.remove(node.row.key);
+}
+
+/** Sets the breakpoint where there is none yet. */
+async function editCondition(breakpoints: FieldBreakpoints, node: VmcsNode): Promise<void> {
+  if (node.kind !== 'field' && node.kind !== 'breakpoint') return;
+  const { key, title } = node.kind === 'field' ? node.row : node;
+  const text = await vscode.window.showInputBox({
+    title: `Stop When ${title} Changes and …`,
+    prompt: 'An expression that has to be true as well. Without one, every change stops the machine.',
+    placeHolder: 'vmcs.vm_exit_reason == 48',
+    value: breakpoints.fields.get(key)?.condition ?? '',
+  });
+  if (text === undefined) return;
+  const condition = text.trim();
+  await breakpoints.add(key, condition === '' ? { title } : { title, condition });
 }
 
 async function copy(text: string | undefined): Promise<void> {

@@ -3,22 +3,28 @@ import * as vscode from 'vscode';
 import type { HvmSession } from '../session/hvmSession.ts';
 import type { Sessions } from '../session/sessions.ts';
 
-const STATE = 'vmcs.fieldBreakpoints';
+const STATE = 'vmcs.breakpoints';
+
+export interface FieldBreakpoint {
+  readonly title: string;
+  /** An expression that has to be true as well. */
+  readonly condition?: string;
+}
 
 export class FieldBreakpoints implements vscode.Disposable {
   readonly #state: vscode.Memento;
   readonly #sessions: Sessions;
   readonly #subscriptions: vscode.Disposable[];
   readonly #changed = new vscode.EventEmitter<void>();
-  /** Titles by key, in the order in which they were set. */
-  readonly #fields: Map<string, string>;
+  /** By key, in the order in which they were set. */
+  readonly #fields: Map<string, FieldBreakpoint>;
 
   readonly onDidChange = this.#changed.event;
 
   constructor(state: vscode.Memento, sessions: Sessions) {
     this.#state = state;
     this.#sessions = sessions;
-    this.#fields = new Map(state.get<[string, string][]>(STATE, []));
+    this.#fields = new Map(state.get<[string, FieldBreakpoint][]>(STATE, []));
     this.#subscriptions = [
       sessions.onDidStart((session) => {
         // Before the client says that its breakpoints are set, so that nothing is run past.
@@ -29,12 +35,12 @@ export class FieldBreakpoints implements vscode.Disposable {
     ];
   }
 
-  get fields(): ReadonlyMap<string, string> {
+  get fields(): ReadonlyMap<string, FieldBreakpoint> {
     return this.#fields;
   }
 
-  async add(key: string, title: string): Promise<void> {
-    this.#fields.set(key, title);
+  async add(key: string, breakpoint: FieldBreakpoint): Promise<void> {
+    this.#fields.set(key, breakpoint);
     await this.#apply();
   }
 
@@ -62,8 +68,8 @@ export class FieldBreakpoints implements vscode.Disposable {
 
   async #send(session: HvmSession): Promise<void> {
     try {
-      const keys = [...this.#fields.keys()];
-      const { breakpoints } = await session.request('hvm/setVmcsFieldBreakpoints', { keys });
+      const fields = [...this.#fields].map(([key, { condition }]) => ({ key, condition }));
+      const { breakpoints } = await session.request('hvm/setVmcsFieldBreakpoints', { fields });
       const problems = breakpoints.flatMap(({ verified, message }) =>
         verified || message === undefined ? [] : [message],
       );

@@ -135,8 +135,16 @@ describe('the tree of the VMCS view', () => {
     expect(group.id).not.toBe(build().roots[0].id);
   });
 
+  it('says what a breakpoint waits for besides', () => {
+    const breakpoints = new Map([['GUEST_RIP', { title: 'Guest RIP', condition: '$rax == 1' }]]);
+    const [first] = build({ breakpoints }).roots;
+    expect(childrenOf(first).map((node) => present(node).description)).toEqual([
+      'when the stored value changes and $rax == 1',
+    ]);
+  });
+
   it('lists the breakpoints first, and finds their fields by @watched', () => {
-    const breakpoints = new Map([['GUEST_RIP', 'Guest RIP']]);
+    const breakpoints = new Map([['GUEST_RIP', { title: 'Guest RIP' }]]);
     const [first] = build({ breakpoints }).roots;
     expect(present(first)).toMatchObject({ label: 'Stops when changed', description: '1 field' });
     expect(keys(build({ breakpoints, filter: '@watched' }).roots)).toEqual(['GUEST_RIP']);
@@ -163,7 +171,7 @@ describe('a field', () => {
   });
 
   it('says in words what signs and colours show', () => {
-    const breakpoints = new Map([['GUEST_RIP', 'Guest RIP']]);
+    const breakpoints = new Map([['GUEST_RIP', { title: 'Guest RIP' }]]);
     expect(present(field('GUEST_RIP', { breakpoints })).spoken).toBe(
       'Guest RIP Δ live 0x100004 (_start+0x4) · stored 0x100002 · was 0x100002, changed, the machine stops when it changes',
     );
@@ -205,7 +213,7 @@ describe('a field', () => {
   });
 
   it('offers what can be done with it', () => {
-    const breakpoints = new Map([['GUEST_RIP', 'Guest RIP']]);
+    const breakpoints = new Map([['GUEST_RIP', { title: 'Guest RIP' }]]);
     expect(present(field('VM_EXIT_REASON')).context).toBe('field copyable editable watchable');
     expect(present(field('GUEST_RIP', { breakpoints })).context).toBe('field copyable editable watched');
     expect(present(field('VM_EXIT_REASON', { isEditable: false })).context).toBe('field copyable watchable');

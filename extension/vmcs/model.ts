@@ -1,6 +1,7 @@
 /** The nodes of the VMCS view, made from the rows that the adapter gives. */
 import type { EntryReportBody, EntryReportRule } from '../../debug-adapter/protocol/entryReport.ts';
 import type { DecodedPart, VmcsGroup, VmcsRow } from '../../debug-adapter/protocol/vmcs.ts';
+import type { FieldBreakpoint } from './fieldBreakpoints.ts';
 import { matchesFilter } from './filter.ts';
 
 export interface GroupNode {
@@ -40,6 +41,7 @@ export interface BreakpointNode {
   readonly id: string;
   readonly key: string;
   readonly title: string;
+  readonly condition: string | undefined;
 }
 
 export interface FieldNode {
@@ -91,8 +93,8 @@ export interface TreeOptions {
   readonly filter: string;
   /** Leaves out what the processor does not have or does not look at. */
   readonly hideAbsent: boolean;
-  /** Titles of the fields with breakpoints of this view, by key. */
-  readonly breakpoints: ReadonlyMap<string, string>;
+  /** The breakpoints of this view, by the field's key. */
+  readonly breakpoints: ReadonlyMap<string, FieldBreakpoint>;
   /** False for what was recorded in the past. */
   readonly isEditable: boolean;
 }
@@ -129,7 +131,13 @@ function reportNode(report: EntryReport): ReportNode {
 function breakpointsNode({ breakpoints }: TreeOptions): BreakpointsNode[] {
   if (breakpoints.size === 0) return [];
   const children = [...breakpoints].map(
-    ([key, title]): BreakpointNode => ({ kind: 'breakpoint', id: `breakpoint ${key}`, key, title }),
+    ([key, { title, condition }]): BreakpointNode => ({
+      kind: 'breakpoint',
+      id: `breakpoint ${key}`,
+      key,
+      title,
+      condition,
+    }),
   );
   return [{ kind: 'breakpoints', id: 'breakpoints', children }];
 }

@@ -65,7 +65,7 @@ function draw(node: VmcsNode, numerals: Numerals): Drawn {
       return {
         ...PLAIN,
         label: node.title,
-        description: 'when the stored value changes',
+        description: `when the stored value changes${node.condition === undefined ? '' : ` and ${node.condition}`}`,
         also: ['the machine stops there'],
         context: 'watched',
       };

@@ -268,12 +268,15 @@ describe('the VMCS view', () => {
 
 describe('breakpoints on fields', () => {
   it('are kept, and given to every session before it runs', async () => {
-    await breakpoints.add('GUEST_RIP', 'Guest RIP');
-    expect(stored.get('vmcs.fieldBreakpoints')).toEqual([['GUEST_RIP', 'Guest RIP']]);
+    const breakpoint = { title: 'Guest RIP', condition: '$rax == 1' };
+    await breakpoints.add('GUEST_RIP', breakpoint);
+    expect(stored.get('vmcs.breakpoints')).toEqual([['GUEST_RIP', breakpoint]]);
     const one = session();
     started.fire(one);
     one.receive('initialized', undefined);
-    expect(asked).toEqual(['hvm/setVmcsFieldBreakpoints {"keys":["GUEST_RIP"]}']);
+    expect(asked).toEqual([
+      'hvm/setVmcsFieldBreakpoints {"fields":[{"key":"GUEST_RIP","condition":"$rax == 1"}]}',
+    ]);
   });
 
   it('are listed in the view and told to the session that runs', async () => {
@@ -281,15 +284,15 @@ describe('breakpoints on fields', () => {
     activate(one);
     one.receive('stopped', {});
     await settled();
-    await breakpoints.add('GUEST_RIP', 'Guest RIP');
+    await breakpoints.add('GUEST_RIP', { title: 'Guest RIP' });
     await settled();
     expect(texts()[0]).toBe('Stops when changed: 1 field');
     await breakpoints.clear();
     await settled();
     expect(texts().length).toBe(2);
     expect(asked.filter((text) => text.startsWith('hvm/setVmcsFieldBreakpoints'))).toEqual([
-      'hvm/setVmcsFieldBreakpoints {"keys":["GUEST_RIP"]}',
-      'hvm/setVmcsFieldBreakpoints {"keys":[]}',
+      'hvm/setVmcsFieldBreakpoints {"fields":[{"key":"GUEST_RIP"}]}',
+      'hvm/setVmcsFieldBreakpoints {"fields":[]}',
     ]);
   });
 
@@ -301,7 +304,7 @@ describe('breakpoints on fields', () => {
         }),
       }),
     );
-    await breakpoints.add('HLAT_POINTER', 'HLATP');
+    await breakpoints.add('HLAT_POINTER', { title: 'HLATP' });
     expect(warnings).toEqual(['There is no such field.']);
   });
 });

@@ -2,8 +2,8 @@
  * Debian's memtest86+, a kernel that nobody here wrote, runs unmodified as a VT-x guest: it draws its screen on the serial
  * port and finds no error in the memory. samples/memtest86plus/get.sh fetches it.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setImmediate, setTimeout } from 'node:timers/promises';
@@ -15,11 +15,10 @@ import type { VmcsGroup } from '../../debug-adapter/protocol/vmcs.ts';
 import { System } from '../../emulator/debug/system.ts';
 import { buildIfOutdated } from '../../scripts/support/setup.mjs';
 import { interpreterModule } from '../support/bareProcessor.ts';
+import { memtestImage, memtestIsThere } from '../support/memtest86plus.ts';
 import { Screen } from '../support/screen.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
-const sample = join(repository, 'samples/memtest86plus');
-const image = join(sample, 'guest/boot/memtest86+x64.bin');
 const APPEND = 'console=ttyS0,115200';
 
 /** Tests #0 to #3 take 4,000 million instructions: a quarter of a minute, on a busy machine minutes. */
@@ -29,18 +28,6 @@ const SLICE = 10e6;
 /** What it shows once test #3 is over. */
 const NEXT_TEST = 4;
 
-/** Whether the image is there, or could be fetched. CI skips nothing. */
-function fetched(): boolean {
-  if (existsSync(image)) return true;
-  try {
-    execFileSync(join(sample, 'get.sh'), { stdio: ['ignore', 'ignore', 'pipe'], timeout: 60_000 });
-  } catch (error) {
-    if (process.env.CI === 'true') throw new Error('memtest86+ cannot be fetched', { cause: error });
-    return false;
-  }
-  return existsSync(image);
-}
-
 const testNumber = (screen: Screen): number => Number(/Test #(\d+)/.exec(screen.text)?.[1] ?? -1);
 
 function expectNoErrors(screen: Screen): void {
@@ -49,7 +36,7 @@ function expectNoErrors(screen: Screen): void {
   expect(screen.text).toMatch(/Errors: 0\b/);
 }
 
-describe.skipIf(!fetched())("Debian's memtest86+ as a VT-x guest", () => {
+describe.skipIf(!memtestIsThere())("Debian's memtest86+ as a VT-x guest", () => {
   beforeAll(() => buildIfOutdated());
 
   it('gets past test #3 without errors', { timeout: LONGEST }, async () => {
@@ -60,7 +47,7 @@ describe.skipIf(!fetched())("Debian's memtest86+ as a VT-x guest", () => {
         virtualization: 'vt-x',
         cpu: 'sapphire-rapids',
         memoryBytes: 64 * 1024 * 1024,
-        image: { name: 'memtest86+', bytes: new Uint8Array(readFileSync(image)) },
+        image: { name: 'memtest86+', bytes: new Uint8Array(readFileSync(memtestImage)) },
         append: APPEND,
         initrd: undefined,
         modules: [],
@@ -102,7 +89,7 @@ describe.skipIf(!fetched())("Debian's memtest86+ as a VT-x guest", () => {
         linesStartAt1: true,
         columnsStartAt1: true,
       });
-      await request('launch', { program: image, memory: '64M', append: APPEND });
+      await request('launch', { program: memtestImage, memory: '64M', append: APPEND });
       await client.configurationDoneRequest();
       await drawn;
       const first = await pause();
@@ -141,7 +128,7 @@ describe.skipIf(!fetched())("Debian's memtest86+ as a VT-x guest", () => {
         process.execPath,
         [
           join(repository, 'dist/cli.js'),
-          ...['run', image, '--memory', '64M', '--append', APPEND],
+          ...['run', memtestImage, '--memory', '64M', '--append', APPEND],
           ...['--exit-on', `#${NEXT_TEST}  [`, '--stats', stats, '--timeout', String(LONGEST / 1000)],
         ],
         { stdio: ['ignore', 'pipe', 'pipe'], timeout: LONGEST },

@@ -48,7 +48,9 @@ describe('a field of the VMCS', () => {
     const talk = await guestAtEntry();
     await talk.request('setDataBreakpoints', { breakpoints: [{ dataId: 'vmcs:VM_EXIT_REASON' }] });
     expect(
-      await talk.request('hvm/setVmcsFieldBreakpoints', { keys: ['GUEST_RSP', 'GUEST_IA32_FRED_CONFIG'] }),
+      await talk.request('hvm/setVmcsFieldBreakpoints', {
+        fields: [{ key: 'GUEST_RSP' }, { key: 'GUEST_IA32_FRED_CONFIG' }],
+      }),
     ).toEqual({
       breakpoints: [
         expect.objectContaining({ verified: true }),
@@ -62,7 +64,7 @@ describe('a field of the VMCS', () => {
     expect([await watched('VM_EXIT_REASON'), await watched('GUEST_RSP'), await watched('GUEST_RIP')]).toEqual(
       [true, true, undefined],
     );
-    await talk.request('hvm/setVmcsFieldBreakpoints', { keys: [] });
+    await talk.request('hvm/setVmcsFieldBreakpoints', { fields: [] });
     expect(await watched('GUEST_RSP')).toBeUndefined();
     expect((await talk.runs('continue')).body).toMatchObject({
       reason: 'data breakpoint',
@@ -81,9 +83,22 @@ describe('a field of the VMCS', () => {
     expect(await talk.stack()).toEqual(['_start exits.S:9']);
   });
 
+  it('stops only where the condition of the VMCS view holds; a wrong one is told', async () => {
+    const talk = await guestAtEntry();
+    const watch = (condition: string) =>
+      talk.request('hvm/setVmcsFieldBreakpoints', { fields: [{ key: 'VM_EXIT_REASON', condition }] });
+    expect((await watch('1 +')).breakpoints).toEqual([
+      expect.objectContaining({ verified: false, message: expect.any(String) }),
+    ]);
+    await watch('vmcs.vm_exit_reason == 30');
+    expect((await talk.runs('continue')).body).toMatchObject({
+      description: expect.stringContaining('to 0x1e (VM exit: I/O instruction'),
+    });
+  });
+
   it('is watched still after a restart', async () => {
     const talk = await guestAtEntry();
-    await talk.request('hvm/setVmcsFieldBreakpoints', { keys: ['VM_EXIT_REASON'] });
+    await talk.request('hvm/setVmcsFieldBreakpoints', { fields: [{ key: 'VM_EXIT_REASON' }] });
     const stopped = talk.stoppedOrEnded();
     await talk.request('restart', {});
     await stopped;

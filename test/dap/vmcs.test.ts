@@ -31,7 +31,7 @@ describe('the rows of the VMCS view', () => {
   it('have not changed at the first stop', async () => {
     const talk = await Conversation.start();
     await talk.launch({ program: 'exits.elf', mode: 'guest' }, async () => {
-      await talk.request('hvm/setVmcsFieldBreakpoints', { keys: ['VM_EXIT_REASON'] });
+      await talk.request('hvm/setVmcsFieldBreakpoints', { fields: [{ key: 'VM_EXIT_REASON' }] });
     });
     const { groups } = await talk.request('hvm/vmcs', { threadId: 1 });
     expect(groups.flatMap(({ rows }) => rows).filter(({ previous }) => previous)).toEqual([]);

@@ -81,7 +81,7 @@ describe.skipIf(unavailable)('awkward moments', () => {
     await debug.showView();
     await debug.start();
     await debug.isAt('triple.S', 6);
-    expect(await debug.stopReason()).toMatch(/^triple fault of the guest at RIP 0x[0-9a-f]+$/);
+    await debug.stopsBecause(/^triple fault of the guest at RIP 0x[0-9a-f]+$/);
     expect((await debug.console()).join('\n')).toContain('IDTR base 0x0, limit 0x0');
     await debug.stop();
   });

@@ -1,13 +1,16 @@
 /** The view of VM exits, how all our views look in the themes, and whether everybody can use them. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { seriousProblems } from './support/accessibility.ts';
+import { exitStorm } from './support/programs.ts';
 import { until } from './support/until.ts';
 import { unavailable, useVsCode } from './support/vscode.ts';
 
 const CAUSE_EXCEPTIONS_CALL = 125;
 /** What hello-guest has caused up to there, at least. */
 const MANY = 400;
+const MILLION = 1_000_000;
 
 const THEMES = {
   dark: ['Dark Modern', 'vs-dark'],
@@ -17,26 +20,6 @@ const THEMES = {
 
 describe.skipIf(unavailable)('the view of VM exits', () => {
   const vscode = useVsCode();
-  let folder: string;
-
-  beforeAll(() => {
-    folder = vscode.copySample('hello-guest');
-  });
-
-  beforeEach(async () => {
-    const workbench = await vscode.open(folder);
-    const { editor, debug, views } = workbench;
-    await editor.openFile(join(folder, 'kernel.c'));
-    await editor.clickGutter(CAUSE_EXCEPTIONS_CALL);
-    await debug.showView();
-    await debug.start();
-    await debug.isAt('kernel.c', 112);
-    await workbench.press('F5');
-    await debug.isAt('kernel.c', CAUSE_EXCEPTIONS_CALL);
-    await views.openPanel('VM Exits');
-    await rowCount((count) => count > MANY);
-  });
-
   const grid = () => vscode.workbench.views.webview().getByRole('grid');
   const rows = () => grid().locator('.row:not(.loading, [hidden])');
 
@@ -50,6 +33,38 @@ describe.skipIf(unavailable)('the view of VM exits', () => {
       throw new Error(`${error.message}; last seen: ${seen}`);
     });
   }
+
+  /** The numbers of the rows in view, when all of them are there. */
+  async function numbers(isWanted: (first: number, last: number, total: number) => boolean): Promise<void> {
+    let seen = '';
+    await until('rows one after the other', async () => {
+      const cells = await rows().locator('.cell:first-child').allTextContents();
+      const shown = cells.map((cell) => Number(cell.replaceAll(',', '')));
+      const follow = shown.every((number, i) => i === 0 || number === shown[i - 1] + 1);
+      const total = Number(await grid().getAttribute('aria-rowcount')) - 1;
+      const isThere = shown.length > 1 && follow && isWanted(shown[0], shown[shown.length - 1], total);
+      seen = `${shown.join(' ')} of ${total}`;
+      return isThere || undefined;
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}; last seen: ${seen}`);
+    });
+  }
+
+  // One window for all: what a test filters, it clears.
+  beforeAll(async () => {
+    const folder = vscode.copySample('hello-guest');
+    const workbench = await vscode.open(folder);
+    const { editor, debug, views } = workbench;
+    await editor.openFile(join(folder, 'kernel.c'));
+    await editor.clickGutter(CAUSE_EXCEPTIONS_CALL);
+    await debug.showView();
+    await debug.start();
+    await debug.isAt('kernel.c', 112);
+    await workbench.press('F5');
+    await debug.isAt('kernel.c', CAUSE_EXCEPTIONS_CALL);
+    await views.openPanel('VM Exits');
+    await rowCount((count) => count > MANY);
+  });
 
   it('lists them, filters them by what is typed and counts them by reason', async () => {
     const webview = vscode.workbench.views.webview();
@@ -80,12 +95,15 @@ describe.skipIf(unavailable)('the view of VM exits', () => {
           (await vscode.workbench.page.locator('.pane-header', { hasText: 'VMCS' }).textContent()) ?? '',
         ) || undefined,
     );
+    await vscode.workbench.run('HVM: Show VMCS as It Is Now');
+    await webview.getByRole('button', { name: 'Clear Filter' }).click();
+    await rowCount((count) => count > MANY);
   });
 
   it('is usable by everybody, as the VMCS view is', async () => {
     const { views, page } = vscode.workbench;
     await views.open('VMCS');
-    await views.row('VMCS', 'Guest register state').click();
+    await views.expand('VMCS', 'Guest register state');
     await views.row('VMCS', 'Guest CS selector').waitFor();
     expect(await seriousProblems(await views.webviewFrame())).toEqual([]);
     const tree = '.pane:has(.pane-header[aria-label^="VMCS"]) .pane-body';
@@ -96,7 +114,7 @@ describe.skipIf(unavailable)('the view of VM exits', () => {
     const { workbench } = vscode;
     const { views, page } = workbench;
     await views.open('VMCS');
-    await views.row('VMCS', 'Guest register state').click();
+    await views.expand('VMCS', 'Guest register state');
     await views.row('VMCS', 'Guest CS selector').waitFor();
     for (const [name, [theme, cssClass]] of Object.entries(THEMES)) {
       await workbench.run('Preferences: Color Theme');
@@ -110,5 +128,33 @@ describe.skipIf(unavailable)('the view of VM exits', () => {
       await views.terminalShows('Hello from long mode');
       await workbench.screenshot(`terminal-${name}`);
     }
+  });
+
+  it('scrolls a million of them', async () => {
+    const folder = vscode.project('storm', {}, { program: 'storm.elf' });
+    writeFileSync(join(folder, 'storm.elf'), exitStorm(MILLION));
+    const workbench = await vscode.open(folder);
+    const { debug, page, views } = workbench;
+    await debug.startConfiguration('storm');
+    await views.openPanel('VM Exits');
+    await rowCount((count) => count >= MILLION);
+    await workbench.press('F6');
+    await debug.isPaused();
+    const isEnd = (_: number, last: number, total: number) => last === total - 1;
+    await numbers(isEnd);
+    await grid().focus();
+    await workbench.press('Home');
+    await numbers((first) => first === 0);
+    await grid().hover();
+    await page.mouse.wheel(0, 500);
+    await numbers((first) => first > 0 && first < 100);
+    // The scroll bar, drawn to the middle.
+    await grid().evaluate((element) => {
+      element.scrollTop = element.scrollHeight / 2;
+    });
+    await numbers((first) => Math.abs(first - MILLION / 2) < MILLION / 100);
+    await workbench.press('End');
+    await numbers(isEnd);
+    await debug.stop();
   });
 });

@@ -84,6 +84,19 @@ describe.skipIf(unavailable)('the VMCS view', () => {
     });
     await debug.isPaused();
   });
+
+  it('stops only where the condition of a watched field holds', async () => {
+    const { workbench } = vscode;
+    const { debug, views } = workbench;
+    await filter('Exit reason');
+    await views.chooseFromMenu(views.row('VMCS', 'Exit reason'), 'Break When This Field Changes and…');
+    await workbench.typeIntoQuickInput('vmcs.vm_exit_reason == 1');
+    await views
+      .row('VMCS', 'Exit reason when the stored value changes and vmcs.vm_exit_reason == 1')
+      .waitFor();
+    await workbench.press('F5');
+    await debug.stopsBecause(/^Exit reason changed from 0x[0-9a-f]+ to 0x1 /);
+  });
 });
 
 describe.skipIf(unavailable)('the serial terminal', () => {

@@ -114,6 +114,16 @@ export class Debugging {
     return (await label.textContent()) ?? '';
   }
 
+  async stopsBecause(reason: RegExp): Promise<void> {
+    let seen = '';
+    await until(`a stop with the reason ${reason}`, async () => {
+      seen = await this.stopReason();
+      return reason.test(seen) || undefined;
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}; last seen: ${seen}`);
+    });
+  }
+
   /** What the widget at the marked line says of an exception. */
   get exception(): Locator {
     return this.#workbench.page.locator('.exception-widget');

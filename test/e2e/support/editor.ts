@@ -25,13 +25,18 @@ export class Editor {
     return tabs.evaluateAll((all) => all[0]?.getAttribute('data-resource-name') ?? undefined);
   }
 
+  /** Waits for a file in front. */
+  async isAt(name: string): Promise<void> {
+    await until(`${name} in front`, async () => (await this.title()) === name || undefined);
+    await this.#active.locator('.view-line').first().waitFor();
+  }
+
   async openFile(path: string): Promise<void> {
     await this.#workbench.press('Control+P');
     await this.#workbench.quickInput.fill(path);
     const name = path.slice(path.lastIndexOf('/') + 1);
     await this.#workbench.quickPick(name);
-    await until(`${name} in front`, async () => (await this.title()) === name || undefined);
-    await this.#active.locator('.view-line').first().waitFor();
+    await this.isAt(name);
   }
 
   async goToLine(line: number): Promise<void> {

@@ -52,10 +52,18 @@ export class Views {
     return this.#pane(title).locator(`.monaco-list-rows > .monaco-list-row[aria-label^="${name}"]`).first();
   }
 
+  async expand(title: string, name: string): Promise<void> {
+    const row = this.row(title, name);
+    if ((await row.getAttribute('aria-expanded')) === 'false') await row.click();
+  }
+
   /** A line of the menu of a row. */
   async chooseFromMenu(row: Locator, item: string): Promise<void> {
     await row.click({ button: 'right' });
-    await this.#workbench.page.locator('.monaco-menu').getByRole('menuitem', { name: item }).hover();
+    await this.#workbench.page
+      .locator('.monaco-menu')
+      .getByRole('menuitem', { name: item, exact: true })
+      .hover();
     await this.#workbench.press('Enter');
   }
 

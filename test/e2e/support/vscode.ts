@@ -72,8 +72,11 @@ export class VsCode {
   async open(folder?: string): Promise<Workbench> {
     await this.#context?.close();
     this.#context = await newContext(this.#browser!);
-    this.#workbench = await Workbench.open(this.#context, this.server.port, folder);
-    return this.#workbench;
+    const workbench = new Workbench(await this.#context.newPage());
+    // Known before it is ready, so that a picture can be taken.
+    this.#workbench = workbench;
+    await workbench.open(this.server.port, folder);
+    return workbench;
   }
 
   async save(name: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** A window of VS Code: commands, quick input, notifications, dialogs, pictures. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { BrowserContext, Locator, Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { Debugging } from './debugging.ts';
 import { Editor } from './editor.ts';
 import { PATIENCE, until } from './until.ts';
@@ -27,21 +27,20 @@ export class Workbench {
     page.on('pageerror', (error) => this.console.push(`uncaught: ${error.stack ?? error.message}`));
   }
 
-  /** Opens a window on `folder`, or on nothing. */
-  static async open(context: BrowserContext, port: number, folder?: string): Promise<Workbench> {
-    const workbench = new Workbench(await context.newPage());
+  /** Goes to `folder`, or to nothing. */
+  async open(port: number, folder?: string): Promise<void> {
     const url = new URL(`http://127.0.0.1:${port}/`);
-    if (folder !== undefined) url.searchParams.set('folder', folder);
-    await workbench.page.goto(url.href);
-    await workbench.isReady();
-    return workbench;
+    // Without a folder it would be the last one.
+    if (folder === undefined) url.searchParams.set('ew', 'true');
+    else url.searchParams.set('folder', folder);
+    await this.page.goto(url.href);
+    await this.page.locator('.monaco-workbench .part.statusbar .statusbar-item').first().waitFor();
+    if (folder !== undefined) await this.showsFiles();
   }
 
-  async isReady(): Promise<void> {
-    await this.page.locator('.monaco-workbench .part.statusbar .statusbar-item').first().waitFor();
-    // The files of the folder show that the server's side is there.
-    const files = this.page.locator('.explorer-folders-view .monaco-list-row').first();
-    await files.or(this.page.locator('.explorer-empty-view').first()).first().waitFor();
+  /** The files of the folder show that the server's side is there. */
+  async showsFiles(): Promise<void> {
+    await this.page.locator('.explorer-folders-view .monaco-list-row').first().waitFor();
   }
 
   async close(): Promise<void> {
@@ -78,6 +77,15 @@ export class Workbench {
   async typeIntoQuickInput(text: string): Promise<void> {
     await this.quickInput.fill(text);
     await this.press('Enter');
+  }
+
+  /** In the dialog for folders of a window without a desktop: a path, typed. */
+  async chooseFolder(path: string): Promise<void> {
+    await until(
+      'the dialog for a folder',
+      async () => (await this.quickInput.inputValue()).startsWith('/') || undefined,
+    );
+    await this.typeIntoQuickInput(`${path}/`);
   }
 
   /** The messages at the lower right that are there now. */
