@@ -5,6 +5,7 @@
  * Intel SDM Vol. 3A, "Prioritization of Concurrent Events", 7.9.
  */
 import type { CpuState } from '../state/cpuState.ts';
+import { OFFSET } from '../state/layout.ts';
 import { ACTIVITY, BLOCKING, FLAG, VECTOR, VMX_OPERATION } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
 import { PENDING_DEBUG } from './debugRegisters.ts';
@@ -13,6 +14,8 @@ import { OUTCOME, type Outcome } from './outcome.ts';
 import type { GuestEvent } from './virtualization.ts';
 
 const SHADOW = BLOCKING.STI | BLOCKING.MOV_SS;
+const PENDING_DEBUG_WORD = OFFSET.PENDING_DEBUG >> 2;
+const DEBUG_TRAPS = Number(PENDING_DEBUG.ENABLED_BREAKPOINT | PENDING_DEBUG.BS | PENDING_DEBUG.BT);
 
 const NMI_EVENT: GuestEvent = Object.freeze({
   kind: 'nmi',
@@ -81,10 +84,8 @@ function isNmiBlocked(cpu: Cpu): boolean {
   return (blocking & BLOCKING.NMI) !== 0 && cpu.virtualization.nmiControl() !== 'virtual';
 }
 
-function hasDebugTrap(state: CpuState): boolean {
-  return (
-    (state.PENDING_DEBUG & (PENDING_DEBUG.ENABLED_BREAKPOINT | PENDING_DEBUG.BS | PENDING_DEBUG.BT)) !== 0n
-  );
+function hasDebugTrap({ i32 }: CpuState): boolean {
+  return (i32[PENDING_DEBUG_WORD] & DEBUG_TRAPS) !== 0;
 }
 
 function deliverDebugTrap(cpu: Cpu): Outcome {

@@ -379,16 +379,21 @@ export class RunControl {
   }
 
   #exited(reason: number): void {
+    if (this.#entryFailure) return;
+    if (this.#exitBreakpoints.length > 0) this.#stoppingExits = this.#exitBreakpointsAt(reason);
+    this.#interruptions.exited();
+    const isEnough = ++this.#exitsInSlice === EXITS_IN_SLICE;
+    if (isEnough || this.#stoppingExits.length > 0) this.#machine.system.machine.stop();
+  }
+
+  /** Those of the breakpoints at VM exits that stop here. */
+  #exitBreakpointsAt(reason: number): readonly number[] {
     const key = exitReasonRow(reason)?.key;
     const matching = this.#exitBreakpoints.filter(
       ({ reasons }) => reasons.length === 0 || (key && reasons.includes(key)),
     );
     const ids = matching.map(({ id }) => id);
-    if (this.#entryFailure) return;
-    this.#stoppingExits = ids.length === 0 ? [] : (this.#host.stopsAt?.(ids, 0) ?? ids);
-    this.#interruptions.exited();
-    const isEnough = ++this.#exitsInSlice === EXITS_IN_SLICE;
-    if (isEnough || this.#stoppingExits.length > 0) this.#machine.system.machine.stop();
+    return ids.length === 0 ? [] : (this.#host.stopsAt?.(ids, 0) ?? ids);
   }
 
   // Helpers

@@ -9,6 +9,7 @@ import type { StateRecord } from '../base/stateValue.ts';
 import { planBoot } from '../boot/detect.ts';
 import { loadPlan } from '../boot/loadPlan.ts';
 import { type CpuModel, createModel, parseCpu } from '../core/model.ts';
+import { stateTransfers } from '../engine/stateTransfers.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { Machine, type RunResult } from '../machine/machine.ts';
 import { type Board, createBoard } from '../machine/pc.ts';
@@ -98,6 +99,7 @@ export class System {
       this.vmx = new Vmx({
         cpu: machine.cpu,
         physical: machine.physical,
+        transfers: stateTransfers(machine.state.memory),
         charge: (ticks) => machine.clock.charge(ticks),
         position: () => machine.engine.position(),
         exitLogCapacity: EXITS_KEPT,

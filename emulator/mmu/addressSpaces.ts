@@ -39,8 +39,6 @@ export interface CodeTranslations {
   contextsReused(): void;
 }
 
-/** Keeps translations under different features apart: no bits of an EPTP. */
-const FEATURES_SHIFT = 57n;
 const POINTERS = EPT_FEATURE.SUB_PAGE_WRITE | EPT_FEATURE.HLAT;
 
 /** Tags of cached paging structures, before they are used again. */
@@ -297,8 +295,7 @@ export class AddressSpaces {
     let ept = 0;
     let generation = 0;
     if (secondLevel.enabled) {
-      const eptp = (BigInt(secondLevel.eptpHi >>> 0) << 32n) | BigInt(secondLevel.eptpLo >>> 0);
-      const root = this.#contexts.eptRoot(eptp | (BigInt(secondLevel.features) << FEATURES_SHIFT));
+      const root = this.#contexts.eptRoot(secondLevel.eptpLo, secondLevel.eptpHi, secondLevel.features);
       ept = root.index;
       generation = root.generation;
       if (this.#tablesChanged()) {

@@ -37,16 +37,25 @@ export interface Space extends SpaceKey {
 /** An EPTP in use. `generation` tags cached guest-physical translations; INVEPT gives a new one. */
 export interface EptRoot {
   readonly index: number;
-  readonly eptp: bigint;
+  readonly eptpLo: number;
+  readonly eptpHi: number;
+  /** Translations under different features of EPT are kept apart. */
+  readonly features: number;
   generation: number;
 }
 
 /** EP4TA: bits 51:12 of an EPTP. */
 const ROOT_MASK = 0xf_ffff_ffff_f000n;
+/** Above every EPTP: bits 63:52 of one are 0. */
+const FEATURES_SHIFT = 57n;
 
 export class Contexts {
   readonly #spaces = new Map<number, Space>();
   readonly #roots = new Map<bigint, EptRoot>();
+  /** The one that was asked for last. */
+  #root: EptRoot | undefined = undefined;
+  /** The spaces that were asked for last: without and with EPT. */
+  readonly #recent: (Space | undefined)[] = [undefined, undefined];
   readonly #exhausted: () => void;
   #nextId = 1;
   #nextRoot = 1;
@@ -58,6 +67,17 @@ export class Contexts {
   }
 
   space(processor: number, vpid: number, ept: number, pcid: number): Space {
+    // A VM exit and the VM entry after it go to and fro between two.
+    const place = ept === 0 ? 0 : 1;
+    const recent = this.#recent[place];
+    if (
+      recent !== undefined &&
+      recent.vpid === vpid &&
+      recent.ept === ept &&
+      recent.pcid === pcid &&
+      recent.processor === processor
+    )
+      return recent;
     // 8, 12, 16 and 12 bits: exact in a double.
     const key = ((processor * 0x1000 + ept) * 0x1_0000 + vpid) * 0x1000 + pcid;
     let space = this.#spaces.get(key);
@@ -73,6 +93,7 @@ export class Contexts {
       };
       this.#spaces.set(key, space);
     }
+    this.#recent[place] = space;
     return space;
   }
 
@@ -88,13 +109,23 @@ export class Contexts {
     return id;
   }
 
-  eptRoot(eptp: bigint): EptRoot {
-    let root = this.#roots.get(eptp);
+  eptRoot(eptpLo: number, eptpHi: number, features: number): EptRoot {
+    const last = this.#root;
+    if (last?.eptpLo === eptpLo && last.eptpHi === eptpHi && last.features === features) return last;
+    const key = pointer(eptpLo, eptpHi) | (BigInt(features) << FEATURES_SHIFT);
+    let root = this.#roots.get(key);
     if (root === undefined) {
       if (this.#nextRoot === 0x1000) this.#forgetRoots();
-      root = { index: this.#nextRoot++, eptp, generation: this.#nextGeneration++ };
-      this.#roots.set(eptp, root);
+      root = {
+        index: this.#nextRoot++,
+        eptpLo,
+        eptpHi,
+        features,
+        generation: this.#nextGeneration++,
+      };
+      this.#roots.set(key, root);
     }
+    this.#root = root;
     return root;
   }
 
@@ -113,7 +144,8 @@ export class Contexts {
   invalidateEpt(eptp?: bigint): void {
     const indexes = new Set<number>();
     for (const root of this.#roots.values()) {
-      if (eptp !== undefined && (root.eptp & ROOT_MASK) !== (eptp & ROOT_MASK)) continue;
+      if (eptp !== undefined && (pointer(root.eptpLo, root.eptpHi) & ROOT_MASK) !== (eptp & ROOT_MASK))
+        continue;
       root.generation = this.#nextGeneration++;
       indexes.add(root.index);
     }
@@ -123,9 +155,14 @@ export class Contexts {
   /** Starts the numbers of EPT roots over: nothing tagged with one survives. */
   #forgetRoots(): void {
     this.#roots.clear();
+    this.#root = undefined;
     this.#nextRoot = 1;
     this.retire((space) => space.ept !== 0);
   }
+}
+
+function pointer(lo: number, hi: number): bigint {
+  return (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
 }
 
 /** Whatever is cached for the space is invalid. */

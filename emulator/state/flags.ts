@@ -12,6 +12,7 @@
  * @see SDM "Status Flags", 3.4.3.1 of volume 1
  */
 import type { CpuState } from './cpuState.ts';
+import { OFFSET } from './layout.ts';
 import { ARITHMETIC_FLAGS, FLAG } from './registers.ts';
 
 export const CC_SUB = 0;
@@ -19,34 +20,41 @@ export const CC_ADD = 1;
 export const CC_RESULT = 2;
 export const CC_FLAGS = 3;
 
-const MASK64 = (1n << 64n) - 1n;
+const OP = OFFSET.CC_OP >> 2;
+const A = OFFSET.CC_A >> 2;
+const B = OFFSET.CC_B >> 2;
 
-/** The six arithmetic flags, each at its RFLAGS position. */
-export function arithmeticFlags(state: CpuState): number {
-  const op = state.CC_OP;
+/** The six arithmetic flags, each at its RFLAGS position. In words of 32 bits: every VM exit asks. */
+export function arithmeticFlags({ i32 }: CpuState): number {
+  const op = i32[OP];
   const kind = op & 3;
-  const b = state.CC_B;
-  if (kind === CC_FLAGS) return Number(b & 0xffffn) & ARITHMETIC_FLAGS;
-  const a = state.CC_A;
-  const shift = BigInt(64 - (op >> 4));
-  let result: bigint;
-  let flags: number;
-  if (kind === CC_RESULT) {
-    result = a;
-    flags = Number(b & 0xffffn) & (FLAG.CF | FLAG.AF | FLAG.OF);
-  } else {
+  const bLow = i32[B];
+  if (kind === CC_FLAGS) return bLow & ARITHMETIC_FLAGS;
+  const bHigh = i32[B + 1];
+  const aLow = i32[A];
+  const aHigh = i32[A + 1];
+  let low = aLow;
+  let high = aHigh;
+  let flags = bLow & (FLAG.CF | FLAG.AF | FLAG.OF);
+  const size = op >> 4;
+  if (kind !== CC_RESULT) {
     const subtract = kind === CC_SUB;
-    result = (subtract ? a - b : a + b) & MASK64;
-    flags = (subtract ? a < b : result < a) ? FLAG.CF : 0;
-    const overflow = subtract ? (a ^ b) & (a ^ result) : (a ^ result) & (b ^ result);
-    if (overflow >> 63n) flags |= FLAG.OF;
-    if (((a ^ b ^ result) >> shift) & 0x10n) flags |= FLAG.AF;
+    low = subtract ? (aLow - bLow) | 0 : (aLow + bLow) | 0;
+    const carry = (subtract ? aLow >>> 0 < bLow >>> 0 : low >>> 0 < aLow >>> 0) ? 1 : 0;
+    const sum = (aHigh >>> 0) + (subtract ? -(bHigh >>> 0) - carry : (bHigh >>> 0) + carry);
+    high = sum | 0;
+    flags = sum < 0 || sum > 0xffff_ffff ? FLAG.CF : 0;
+    const overflow = subtract ? (aHigh ^ bHigh) & (aHigh ^ high) : (aHigh ^ high) & (bHigh ^ high);
+    if (overflow < 0) flags |= FLAG.OF;
+    // The operands are shifted left: their bit 4 is bit 4 of the low half or of a byte of the high half.
+    const halfCarry = size === 64 ? aLow ^ bLow ^ low : (aHigh ^ bHigh ^ high) >>> (32 - size);
+    if (halfCarry & 0x10) flags |= FLAG.AF;
   }
-  if (result === 0n) flags |= FLAG.ZF;
-  if (result >> 63n) flags |= FLAG.SF;
-  let parity = Number((result >> shift) & 0xffn);
-  parity ^= parity >> 4;
-  if (!((0x6996 >> (parity & 15)) & 1)) flags |= FLAG.PF;
+  if ((low | high) === 0) flags |= FLAG.ZF;
+  if (high < 0) flags |= FLAG.SF;
+  let parity = size === 64 ? low : high >>> (32 - size);
+  parity = (parity ^ (parity >> 4)) & 15;
+  if (!((0x6996 >> parity) & 1)) flags |= FLAG.PF;
   return flags;
 }
 

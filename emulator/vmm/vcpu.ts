@@ -85,10 +85,19 @@ export class Vcpu {
   /** The exit's instruction is done: RIP moves behind it. */
   skipInstruction(): void {
     const { vmx } = this;
-    const length = BigInt(this.low(SLOT.VM_EXIT_INSTRUCTION_LENGTH));
-    const next = vmx.vmread('GUEST_RIP') + length;
-    const width = this.in64BitMode ? 64 : this.low(SLOT.GUEST_CS_ACCESS_RIGHTS) & AR.DB ? 32 : 16;
-    vmx.vmwrite('GUEST_RIP', BigInt.asUintN(width, next));
+    const next = (this.low(SLOT.GUEST_RIP) >>> 0) + this.low(SLOT.VM_EXIT_INSTRUCTION_LENGTH);
+    if (this.in64BitMode)
+      vmx.vmwritePair(
+        'GUEST_RIP',
+        next | 0,
+        (this.low(SLOT.GUEST_RIP + 1) + (next > 0xffff_ffff ? 1 : 0)) | 0,
+      );
+    else
+      vmx.vmwritePair(
+        'GUEST_RIP',
+        this.low(SLOT.GUEST_CS_ACCESS_RIGHTS) & AR.DB ? next | 0 : next & 0xffff,
+        0,
+      );
     const blocking = this.low(SLOT.GUEST_INTERRUPTIBILITY_STATE);
     if (blocking & (BLOCKING.STI | BLOCKING.MOV_SS)) {
       vmx.vmwrite('GUEST_INTERRUPTIBILITY_STATE', BigInt(blocking & ~(BLOCKING.STI | BLOCKING.MOV_SS)));

@@ -21,21 +21,9 @@ import { EXIT_REASON_NUMBER } from './exitReasons.ts';
 import { noteFailedEntry } from './failedEntry.ts';
 import { loadMsrs, refusedMsr } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
-import {
-  DEBUG_ROWS,
-  EFER_ROWS,
-  GUEST_ROWS,
-  GUEST_SELECTOR_ROWS,
-  load,
-  loadSelectors,
-  PAT_ROWS,
-  PDPTE_ROWS,
-  transferList,
-} from './stateTransfer.ts';
+import { DEBUG_ROWS, EFER_ROWS, load, PAT_ROWS, PDPTE_ROWS, transferList } from './stateTransfer.ts';
 import { SLOT } from './vmcs.ts';
 
-const GUEST_LIST = transferList(GUEST_ROWS);
-const SELECTOR_LIST = transferList(GUEST_SELECTOR_ROWS);
 const DEBUG_LIST = transferList(DEBUG_ROWS);
 const PAT_LIST = transferList(PAT_ROWS);
 const EFER_LIST = transferList(EFER_ROWS);
@@ -117,12 +105,12 @@ export function loadGuestState(processor: VmxProcessor): void {
   const { state, vmcs, view, controls } = processor;
   const words = state.i32;
   const { word } = vmcs;
-  controls.set(view.controls.words);
+  const inForce = view.controls.words;
+  for (let slot = 0; slot < inForce.length; slot++) controls[slot] = inForce[slot];
   const has = ({ slot, mask }: ControlBit): boolean => (controls[slot] & mask) !== 0;
 
   // Control registers, debug registers, MSRs.
-  load(GUEST_LIST, words, word);
-  loadSelectors(SELECTOR_LIST, words, word);
+  processor.transfers.loadGuest(4 * word);
   const cr0 = (vmcs.low(SLOT.GUEST_CR0) & CR0_LOADED) | (words[OFFSET.CR0 >> 2] & ~CR0_LOADED) | CR0.ET;
   words[OFFSET.CR0 >> 2] = cr0;
   if (has(CONTROL.loadDebugControls)) {

@@ -54,12 +54,20 @@ describe('the entry checks of a VMCS that was entered before', () => {
 
   it('run again where they read a field that VMWRITE has changed, in the manual’s order', () => {
     const test = exited();
-    test.vmx.vmwrite('GUEST_RIP', 0x1234n);
+    test.vmx.vmwrite('GUEST_RIP', 0x1_0000_1234n);
     const expected = ENTRY_CHECKS.filter(
       ({ id, needs }) => EVERY_TIME.includes(id) || needs.includes('GUEST_RIP'),
     ).map(({ id }) => id);
     expect(rowsOfNextEntry(test)).toEqual(expected);
     expect(rowsOfNextEntry(test)).toEqual(EVERY_TIME);
+  });
+
+  it('do not run again for the half of a field that has no say: a handler moves RIP on', () => {
+    const test = exited();
+    test.vmx.vmwrite('GUEST_RIP', test.field('GUEST_RIP') + 2n);
+    expect(rowsOfNextEntry(test)).toEqual(EVERY_TIME);
+    const rows = ENTRY_CHECKS.filter(({ upperHalfOf }) => upperHalfOf !== undefined);
+    expect(rows.map(({ needs, upperHalfOf }) => needs.includes(upperHalfOf as never))).toEqual([true, true]);
   });
 
   it('do not run again when VMWRITE writes the value that was there', () => {

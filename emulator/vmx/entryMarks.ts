@@ -29,9 +29,12 @@ const ALL = rowSet(() => true);
 const READS_MEMORY = rowSet(({ alsoReads }) => alsoReads === 'memory');
 const READS_MODE = rowSet(({ alsoReads }) => alsoReads === 'processorState');
 
-/** The indexes of the rows that read a field, by its ordinal. */
+/** The indexes of the rows that read a field, by its ordinal: all, and those that read its bits 31:0. */
 const ROWS_OF_FIELD: readonly (readonly number[])[] = VMCS_FIELD_LIST.map(({ key }) =>
   ENTRY_CHECKS.flatMap((row, index) => (row.needs.includes(key) ? [index] : [])),
+);
+const ROWS_OF_LOW_HALF: readonly (readonly number[])[] = VMCS_FIELD_LIST.map(({ key, ordinal }) =>
+  ROWS_OF_FIELD[ordinal].filter((index) => ENTRY_CHECKS[index].upperHalfOf !== key),
 );
 
 const IS_CONTROL_WORD = new Uint8Array(VMCS_FIELD_LIST.length);
@@ -62,16 +65,17 @@ export class VmcsMarks {
     this.controlsChanged = true;
   }
 
-  /** `changed` are bits 31:0 that differ from before. */
-  fieldChanged(ordinal: number, changed: number): void {
+  /** `low` and `high` are the bits that differ from before. */
+  fieldChanged(ordinal: number, low: number, high: number): void {
     if (IS_CONTROL_WORD[ordinal] !== 0) {
-      if (ordinal !== PRIMARY || (changed & ~WINDOW_CONTROLS) !== 0) {
+      if (ordinal !== PRIMARY || (low & ~WINDOW_CONTROLS) !== 0) {
         this.everythingChanged();
         return;
       }
       this.controlsChanged = true;
     }
-    for (const row of ROWS_OF_FIELD[ordinal]) this.#pending[row >> 5] |= 1 << (row & 31);
+    const rows = high === 0 ? ROWS_OF_LOW_HALF[ordinal] : ROWS_OF_FIELD[ordinal];
+    for (const row of rows) this.#pending[row >> 5] |= 1 << (row & 31);
   }
 
   /** A VMWRITE of the running program wrote a field. */

@@ -221,26 +221,19 @@ function interruptWindowIsOpen(processor: VmxProcessor): boolean {
 }
 
 interface PendingRow {
-  readonly priority: EventPriority;
   readonly reason: number;
   readonly pends: (processor: VmxProcessor) => boolean;
 }
 
 /** In the manual's order of priority. */
-const PENDING_ROWS: readonly PendingRow[] = [
-  { priority: 'above-debug-traps', reason: EXIT_REASON_NUMBER.monitorTrapFlag, pends: monitorTrapFlagPends },
-  {
-    priority: 'above-nmi',
-    reason: EXIT_REASON_NUMBER.vmxPreemptionTimerExpired,
-    pends: preemptionTimerExpired,
-  },
-  { priority: 'above-nmi', reason: EXIT_REASON_NUMBER.nmiWindow, pends: nmiWindowIsOpen },
-  {
-    priority: 'above-external-interrupts',
-    reason: EXIT_REASON_NUMBER.interruptWindow,
-    pends: interruptWindowIsOpen,
-  },
-];
+const PENDING_ROWS: Readonly<Record<EventPriority, readonly PendingRow[]>> = {
+  'above-debug-traps': [{ reason: EXIT_REASON_NUMBER.monitorTrapFlag, pends: monitorTrapFlagPends }],
+  'above-nmi': [
+    { reason: EXIT_REASON_NUMBER.vmxPreemptionTimerExpired, pends: preemptionTimerExpired },
+    { reason: EXIT_REASON_NUMBER.nmiWindow, pends: nmiWindowIsOpen },
+  ],
+  'above-external-interrupts': [{ reason: EXIT_REASON_NUMBER.interruptWindow, pends: interruptWindowIsOpen }],
+};
 
 export function pendingExit(processor: VmxProcessor, priority: EventPriority): Outcome {
   if (!processor.inGuest) return OUTCOME.NEXT;
@@ -252,10 +245,8 @@ export function pendingExit(processor: VmxProcessor, priority: EventPriority): O
         flags: flagsBetweenInstructions(processor),
       });
   }
-  for (const row of PENDING_ROWS) {
-    if (row.priority === priority && row.pends(processor)) {
-      return vmExit(processor, row.reason, { flags: flagsBetweenInstructions(processor) });
-    }
+  for (const { pends, reason } of PENDING_ROWS[priority]) {
+    if (pends(processor)) return vmExit(processor, reason, { flags: flagsBetweenInstructions(processor) });
   }
   if (priority === 'above-external-interrupts' && !processor.stepping) return processor.virtualApic.deliver();
   return OUTCOME.NEXT;

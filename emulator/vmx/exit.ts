@@ -20,17 +20,12 @@ import type { VmxProcessor } from './processor.ts';
 import {
   DEBUG_ROWS,
   EFER_ROWS,
-  GUEST_ROWS,
-  GUEST_SELECTOR_ROWS,
-  HOST_CONSTANTS,
   HOST_CS_ACCESS_RIGHTS,
   HOST_DATA_ACCESS_RIGHTS,
   HOST_EFER_ROWS,
   HOST_PAT_ROWS,
-  HOST_ROWS,
   HOST_SELECTORS,
   load,
-  loadConstants,
   PAT_ROWS,
   PDPTE_ROWS,
   save,
@@ -59,12 +54,10 @@ const ENTRY_FAILURE = 1 << 31;
 const VALID_MASK = 0x7fff_ffff;
 const TWO_32 = 0x1_0000_0000;
 
-const GUEST_LIST = transferList([...GUEST_SELECTOR_ROWS, ...GUEST_ROWS]);
 const DEBUG_LIST = transferList(DEBUG_ROWS);
 const PAT_LIST = transferList(PAT_ROWS);
 const EFER_LIST = transferList(EFER_ROWS);
 const PDPTE_LIST = transferList(PDPTE_ROWS);
-const HOST_LIST = transferList(HOST_ROWS);
 const HOST_PAT_LIST = transferList(HOST_PAT_ROWS);
 const HOST_EFER_LIST = transferList(HOST_EFER_ROWS);
 
@@ -187,7 +180,7 @@ export function saveGuestState(processor: VmxProcessor, flags: number): void {
   const { state, vmcs } = processor;
   const words = state.i32;
   const { word } = vmcs;
-  save(GUEST_LIST, words, word);
+  processor.transfers.saveGuest(4 * word);
   words[word + SLOT.GUEST_CR0] = words[OFFSET.CR0 >> 2];
   vmcs.setPair(SLOT.GUEST_RFLAGS, flags, 0);
   if (processor.has(CONTROL.saveDebugControls)) save(DEBUG_LIST, words, word);
@@ -266,8 +259,7 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
   if (!host64 && (state.efer & EFER.LMA) !== 0) return abort(processor, 'ia32eModeTo32BitHost');
 
   // 4. Loading host state.
-  load(HOST_LIST, words, word);
-  loadConstants(HOST_CONSTANTS, words);
+  processor.transfers.loadHost(4 * word);
   words[OFFSET.CR0 >> 2] = (vmcs.low(SLOT.HOST_CR0) & CR0_LOADED) | (words[OFFSET.CR0 >> 2] & ~CR0_LOADED);
   const cr4 = vmcs.low(SLOT.HOST_CR4);
   words[OFFSET.CR4 >> 2] = host64 ? cr4 | CR4.PAE : cr4 & ~CR4.PCIDE;

@@ -233,7 +233,9 @@ function accessInRegisters(processor: VmxProcessor, instruction: Instruction, wr
   const newHigh = isWide ? words[register + 1] : 0;
   regions.announceOwnWrite(vmcs.address);
   vmcs.setPair(slot, newLow, newHigh);
-  if (((low ^ newLow) | (high ^ newHigh)) !== 0) marks.fieldChanged(ordinal, low ^ newLow);
+  const changedLow = low ^ newLow;
+  const changedHigh = high ^ newHigh;
+  if ((changedLow | changedHigh) !== 0) marks.fieldChanged(ordinal, changedLow, changedHigh);
   marks.written(ordinal, words[RIP_WORD], words[RIP_WORD + 1]);
   return true;
 }
@@ -291,8 +293,25 @@ export function writeField(processor: VmxProcessor, field: VmcsField, value: big
   const high = vmcs.low(slot + 1);
   processor.announceVmcsWrite();
   writeAccess(vmcs, field, access, value);
-  const changed = low ^ vmcs.low(slot);
-  if ((changed | (high ^ vmcs.low(slot + 1))) !== 0) marks?.fieldChanged(field.ordinal, changed);
+  const changedLow = low ^ vmcs.low(slot);
+  const changedHigh = high ^ vmcs.low(slot + 1);
+  if ((changedLow | changedHigh) !== 0) marks?.fieldChanged(field.ordinal, changedLow, changedHigh);
+}
+
+/** The same for both halves of a value that fits the field. */
+export function writeFieldPair(
+  processor: VmxProcessor,
+  field: VmcsField,
+  newLow: number,
+  newHigh: number,
+): void {
+  const { vmcs, marks } = processor;
+  const slot = field.offset >> 2;
+  const changedLow = vmcs.low(slot) ^ newLow;
+  const changedHigh = vmcs.low(slot + 1) ^ newHigh;
+  processor.announceVmcsWrite();
+  vmcs.setPair(slot, newLow, newHigh);
+  if ((changedLow | changedHigh) !== 0) marks?.fieldChanged(field.ordinal, changedLow, changedHigh);
 }
 
 /** @see SDM "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine" */

@@ -20,6 +20,7 @@ import type { FailedEntry } from './failedEntry.ts';
 import { capabilitiesOf } from './model.ts';
 import { MonitorTrapFlag } from './monitorTrapFlag.ts';
 import { PageModificationLog } from './pageModificationLog.ts';
+import type { StateTransfers } from './stateTransfer.ts';
 import { VirtualApic } from './virtualApic.ts';
 import { CurrentVmcs } from './vmcs.ts';
 import type { VmxAbortKey } from './vmInstructionErrors.ts';
@@ -30,6 +31,7 @@ export const NO_VMCS = 0xffff_ffff_ffff_ffffn;
 export interface VmxOptions {
   readonly cpu: Cpu;
   readonly physical: PhysicalMemory;
+  readonly transfers: StateTransfers;
   readonly capabilities?: VmxCapabilities;
   /** Lets virtual time pass: the cost of an exit or entry. */
   readonly charge?: (ticks: number) => void;
@@ -46,6 +48,7 @@ export class VmxProcessor {
   readonly cpu: Cpu;
   readonly state: CpuState;
   readonly physical: PhysicalMemory;
+  readonly transfers: StateTransfers;
   readonly capabilities: VmxCapabilities;
   readonly vmcs: CurrentVmcs;
   readonly regions: VmcsRegions;
@@ -92,6 +95,7 @@ export class VmxProcessor {
     this.cpu = cpu;
     this.state = cpu.state;
     this.physical = physical;
+    this.transfers = options.transfers;
     this.capabilities = options.capabilities ?? capabilitiesOf(cpu.model);
     this.vmcs = new CurrentVmcs(cpu.state, physical);
     this.shadow = new CurrentVmcs(cpu.state, physical);

@@ -130,13 +130,6 @@ export function save(list: TransferList, words: Int32Array, vmcs: number): void 
   for (let i = 0; i < list.length; i += 2) words[vmcs + list[i + 1]] = words[list[i]];
 }
 
-const SELECTOR_MASK = 0xffff;
-
-/** VMCS to processor, for fields of 16 bits. */
-export function loadSelectors(list: TransferList, words: Int32Array, vmcs: number): void {
-  for (let i = 0; i < list.length; i += 2) words[list[i]] = words[vmcs + list[i + 1]] & SELECTOR_MASK;
-}
-
 /** Present, execute/read, accessed; present, read/write, accessed, 32 bits; present, busy 32-bit or 64-bit TSS. */
 export const HOST_CS_ACCESS_RIGHTS = AR.P | AR.G | AR.S | 0xb;
 export const HOST_DATA_ACCESS_RIGHTS = AR.P | AR.G | AR.DB | AR.S | 3;
@@ -195,6 +188,17 @@ export const HOST_CONSTANTS: Int32Array = Int32Array.from(
   ].flat(),
 );
 
-export function loadConstants(list: Int32Array, words: Int32Array): void {
-  for (let i = 0; i < list.length; i += 2) words[list[i]] = list[i + 1];
+/** The lists that every VM entry and VM exit goes through; the processor's words are those of all its guests. */
+export const GUEST_LIST = transferList(GUEST_ROWS);
+export const GUEST_SELECTOR_LIST = transferList(GUEST_SELECTOR_ROWS);
+export const HOST_LIST = transferList(HOST_ROWS);
+
+/** The same lists as code; each takes the address of the VMCS region in the machine's memory. */
+export interface StateTransfers {
+  /** {@link GUEST_LIST} and the selectors, VMCS to processor. */
+  loadGuest(vmcs: number): void;
+  /** The same, processor to VMCS. */
+  saveGuest(vmcs: number): void;
+  /** {@link HOST_LIST} and {@link HOST_CONSTANTS}. */
+  loadHost(vmcs: number): void;
 }

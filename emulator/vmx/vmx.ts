@@ -37,6 +37,7 @@ import {
   loadVmcsPointer,
   vmlaunchOrVmresume,
   writeField,
+  writeFieldPair,
 } from './instructions.ts';
 import { interceptInstruction } from './intercepts.ts';
 import { NO_VMCS, type VmxOptions, VmxProcessor } from './processor.ts';
@@ -177,6 +178,11 @@ export class Vmx implements Virtualization {
 
   vmwrite(key: VmcsFieldKey, value: bigint): void {
     writeField(this.processor, VMCS_FIELD[key], value);
+  }
+
+  /** Both halves of a field; `high` is 0 for what has no bits 63:32. */
+  vmwritePair(key: VmcsFieldKey, low: number, high: number): void {
+    writeFieldPair(this.processor, VMCS_FIELD[key], low, high);
   }
 
   /** VMLAUNCH or VMRESUME, whichever the launch state asks for: `JUMPED`, or `NEXT` after VMfail. */

@@ -3,6 +3,7 @@
 import type { BootPlan } from '../../emulator/boot/bootPlan.ts';
 import { loadPlan } from '../../emulator/boot/loadPlan.ts';
 import { createModel } from '../../emulator/core/model.ts';
+import { stateTransfers } from '../../emulator/engine/stateTransfers.ts';
 import { Machine } from '../../emulator/machine/machine.ts';
 import { hostMemoryBytes } from '../../emulator/vmm/memoryMap.ts';
 import { parsePolicy } from '../../emulator/vmm/policy.ts';
@@ -158,6 +159,7 @@ function machineWithVmx(ramBytes: number): { readonly machine: Machine; readonly
   const vmx = new Vmx({
     cpu,
     physical,
+    transfers: stateTransfers(machine.state.memory),
     charge: (ticks) => clock.charge(ticks),
     position: () => engine.position(),
   });

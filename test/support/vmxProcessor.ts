@@ -6,6 +6,7 @@
 import { Cpu } from '../../emulator/core/cpu.ts';
 import { createModel } from '../../emulator/core/model.ts';
 import { resetMsrs } from '../../emulator/core/msrs.ts';
+import { stateTransfers } from '../../emulator/engine/stateTransfers.ts';
 import { Mmu } from '../../emulator/mmu/mmu.ts';
 import { PhysicalMemory } from '../../emulator/mmu/physicalMemory.ts';
 import { CpuState } from '../../emulator/state/cpuState.ts';
@@ -131,6 +132,7 @@ export function processorWithVmx(): TestVmx {
   const vmx = new Vmx({
     cpu,
     physical,
+    transfers: stateTransfers(state.memory),
     charge: (ticks) => {
       charged.ticks += ticks;
     },

@@ -31,22 +31,31 @@ const APIC = 1 << 9;
 const SYSCALL = 1 << 11;
 const APIC_GLOBAL_ENABLE = 1n << 11n;
 
+interface Answer {
+  readonly leaf: number;
+  readonly subleaf: number;
+  readonly result: CpuidResult;
+}
+
+/** Programs ask for few leaves again and again; whatever else is in ECX must not fill the memory. */
+const KNOWN_ANSWERS = 64;
+
 /** Answers that depend on the guest's state are kept without it and completed each time. */
-const answers = new WeakMap<Vcpu, Map<number, CpuidResult>>();
+const answers = new WeakMap<Vcpu, (Answer | undefined)[]>();
 
 function answer(vcpu: Vcpu, leaf: number, subleaf: number): CpuidResult {
   let known = answers.get(vcpu);
   if (known === undefined) {
-    known = new Map();
+    known = new Array(KNOWN_ANSWERS);
     answers.set(vcpu, known);
   }
-  const key = leaf * 0x1_0000_0000 + subleaf;
-  let result = known.get(key);
-  if (result === undefined) {
-    result = cpuid(vcpu.guestCpu, leaf, subleaf);
-    known.set(key, result);
+  const place = (leaf ^ (leaf >>> 27) ^ (subleaf << 3)) & (KNOWN_ANSWERS - 1);
+  let found = known[place];
+  if (found?.leaf !== leaf || found.subleaf !== subleaf) {
+    found = { leaf, subleaf, result: cpuid(vcpu.guestCpu, leaf, subleaf) };
+    known[place] = found;
   }
-  return result;
+  return found.result;
 }
 
 const GPR = OFFSET.GPR >> 2;

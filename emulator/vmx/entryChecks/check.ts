@@ -98,6 +98,8 @@ export interface EntryCheckRow {
   readonly group: EntryCheckGroup;
   /** The fields the check reads. The control words are always needed besides. */
   readonly needs: readonly VmcsFieldKey[];
+  /** One of them of which only bits 63:32 count: a handler that moves RIP on does not make the check run again. */
+  readonly upperHalfOf?: VmcsFieldKey;
   readonly text: string;
   readonly ref: Reference;
   /**

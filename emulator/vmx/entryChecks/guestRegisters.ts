@@ -279,6 +279,7 @@ export const GUEST_RIP_RFLAGS_CHECKS: readonly EntryCheckRow[] = [
     id: 'guest.rip.upperHalf',
     group: 'guest',
     needs: RIP_FIELDS,
+    upperHalfOf: 'GUEST_RIP',
     text: 'Bits 63:32 of guest RIP must be 0 if "IA-32e mode guest" or CS.L is 0',
     ref: RIP_RFLAGS,
     check: (v) => (startsIn64BitMode(v) ? undefined : mustBeZero('GUEST_RIP', v.GUEST_RIP & UPPER_HALF)),
@@ -287,6 +288,7 @@ export const GUEST_RIP_RFLAGS_CHECKS: readonly EntryCheckRow[] = [
     id: 'guest.rip.linearWidth',
     group: 'guest',
     needs: RIP_FIELDS,
+    upperHalfOf: 'GUEST_RIP',
     text: 'The bits of guest RIP beyond the linear-address width must be identical if "IA-32e mode guest" and CS.L are 1',
     ref: RIP_RFLAGS,
     check: (v) => {
