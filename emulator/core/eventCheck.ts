@@ -61,7 +61,12 @@ export function checkEvents(cpu: Cpu): Outcome {
   // 6. Maskable external interrupts: a VM exit does not ask for RFLAGS.IF.
   if ((blocking & SHADOW) !== 0 || !canRun(activity) || !cpu.interruptController.hasInterrupt())
     return OUTCOME.NEXT;
-  outcome = virtualization.interceptExternalInterrupt(() => cpu.interruptController.acknowledge());
+  return takeExternalInterrupt(cpu);
+}
+
+function takeExternalInterrupt(cpu: Cpu): Outcome {
+  const { state, virtualization } = cpu;
+  const outcome = virtualization.interceptExternalInterrupt(() => cpu.interruptController.acknowledge());
   if (outcome !== OUTCOME.NEXT) return outcome;
   if ((state.systemFlags & FLAG.IF) === 0) return OUTCOME.NEXT;
   return deliverEvent(cpu, {

@@ -51,6 +51,8 @@ export class RunControl {
   readonly #data: DataBreakpoints;
   #machine: RunnableMachine;
   #exitBreakpoints: readonly ExitBreakpoint[] = [];
+  /** One of them is about more than failed VM entries. */
+  #stopsAtExits = false;
   #request: RunRequest | undefined;
   /** Instructions of a stepped range that may still be executed. */
   #stepsLeft = Number.POSITIVE_INFINITY;
@@ -96,6 +98,9 @@ export class RunControl {
 
   setExitBreakpoints(breakpoints: readonly ExitBreakpoint[]): void {
     this.#exitBreakpoints = breakpoints;
+    this.#stopsAtExits = breakpoints.some(
+      ({ reasons }) => reasons.length === 0 || reasons.some((reason) => reason !== ENTRY_FAILURE),
+    );
   }
 
   start(request: RunRequest): void {
@@ -380,7 +385,7 @@ export class RunControl {
 
   #exited(reason: number): void {
     if (this.#entryFailure) return;
-    if (this.#exitBreakpoints.length > 0) this.#stoppingExits = this.#exitBreakpointsAt(reason);
+    if (this.#stopsAtExits) this.#stoppingExits = this.#exitBreakpointsAt(reason);
     this.#interruptions.exited();
     const isEnough = ++this.#exitsInSlice === EXITS_IN_SLICE;
     if (isEnough || this.#stoppingExits.length > 0) this.#machine.system.machine.stop();

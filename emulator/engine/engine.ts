@@ -532,7 +532,7 @@ export class Engine {
       case OUTCOME.NEXT:
       case OUTCOME.NEXT_THEN_CHECK:
         this.retired++;
-        state.RIP = (state.RIP + BigInt(instruction.length)) & instructionPointerMask(state);
+        advanceRip(state, instruction.length);
         return this.cpu.mmu.takeCut() ? OUTCOME.NEXT_THEN_CHECK : outcome;
       case OUTCOME.JUMPED:
       case OUTCOME.REPEAT:
@@ -583,4 +583,16 @@ export class Engine {
     this.#handedOver.set(record, instruction);
     return instruction;
   }
+}
+
+/** RIP behind an instruction. In 64-bit mode without a 64-bit number: hypervisors come here all the time. */
+function advanceRip(state: CpuState, length: number): void {
+  if (!state.in64BitMode) {
+    state.RIP = (state.RIP + BigInt(length)) & instructionPointerMask(state);
+    return;
+  }
+  const { i32 } = state;
+  const low = (i32[RIP_LOW] >>> 0) + length;
+  i32[RIP_LOW] = low;
+  if (low > 0xffff_ffff) i32[RIP_LOW + 1]++;
 }

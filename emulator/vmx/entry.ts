@@ -12,7 +12,7 @@ import { CC_FLAGS } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
 import { AR, ARITHMETIC_FLAGS, CR0, EFER, FLAG, SS, VMX_OPERATION } from '../state/registers.ts';
 import { switchAddressSpace } from './addressSpace.ts';
-import { CONTROL, type ControlBit } from './controls.ts';
+import { CONTROL } from './controls.ts';
 import { ENTRY_TICKS } from './costs.ts';
 import type { EntryFailure } from './entryChecks/evaluate.ts';
 import { injectedEvent, isValid } from './eventInformation.ts';
@@ -107,22 +107,21 @@ export function loadGuestState(processor: VmxProcessor): void {
   const { word } = vmcs;
   const inForce = view.controls.words;
   for (let slot = 0; slot < inForce.length; slot++) controls[slot] = inForce[slot];
-  const has = ({ slot, mask }: ControlBit): boolean => (controls[slot] & mask) !== 0;
 
   // Control registers, debug registers, MSRs.
   processor.transfers.loadGuest(4 * word);
   const cr0 = (vmcs.low(SLOT.GUEST_CR0) & CR0_LOADED) | (words[OFFSET.CR0 >> 2] & ~CR0_LOADED) | CR0.ET;
   words[OFFSET.CR0 >> 2] = cr0;
-  if (has(CONTROL.loadDebugControls)) {
+  if (processor.has(CONTROL.loadDebugControls)) {
     load(DEBUG_LIST, words, word);
     const dr7 = (OFFSET.DR >> 2) + 14;
     words[dr7] = (words[dr7] & ~DR7_ZEROS) | DR7_ONES;
   }
-  if (has(CONTROL.loadPatOnEntry)) load(PAT_LIST, words, word);
-  if (has(CONTROL.loadEferOnEntry)) load(EFER_LIST, words, word);
+  if (processor.has(CONTROL.loadPatOnEntry)) load(PAT_LIST, words, word);
+  if (processor.has(CONTROL.loadEferOnEntry)) load(EFER_LIST, words, word);
   else {
     const efer = OFFSET.IA32_EFER >> 2;
-    const longMode = has(CONTROL.ia32eModeGuest);
+    const longMode = processor.has(CONTROL.ia32eModeGuest);
     words[efer] = longMode ? words[efer] | EFER.LMA : words[efer] & ~EFER.LMA;
     if (cr0 & CR0.PG) words[efer] = longMode ? words[efer] | EFER.LME : words[efer] & ~EFER.LME;
   }
@@ -137,12 +136,12 @@ export function loadGuestState(processor: VmxProcessor): void {
 
   // VM-execution controls that others look at.
   words[OFFSET.VMX_EXCEPTION_BITMAP >> 2] = vmcs.low(SLOT.EXCEPTION_BITMAP);
-  const offsets = has(CONTROL.useTscOffsetting);
+  const offsets = processor.has(CONTROL.useTscOffsetting);
   words[OFFSET.TSC_OFFSET >> 2] = offsets ? vmcs.low(SLOT.TSC_OFFSET) : 0;
   words[(OFFSET.TSC_OFFSET >> 2) + 1] = offsets ? vmcs.low(SLOT.TSC_OFFSET + 1) : 0;
 
   // Translation; then the PDPTEs, which are read through it.
-  const ept = has(CONTROL.enableEpt);
+  const ept = processor.has(CONTROL.enableEpt);
   const usesPdptes = (cr0 & CR0.PG) !== 0 && usesPaePaging(cr0, state.cr4, state.efer);
   if (usesPdptes && ept) load(PDPTE_LIST, words, word);
   useGuestTranslation(processor);
