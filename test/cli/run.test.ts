@@ -1,5 +1,6 @@
 /** The command `hvm` as a process: exit statuses, streams and files. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -209,8 +210,10 @@ describe('the process', () => {
   });
 
   it('SIGINT ends it with status 130', async () => {
-    const { child, ended } = open('run', program('spin.elf'));
-    await new Promise((done) => setTimeout(done, 700));
+    const { child, ended } = open('run', program('echo.elf'));
+    child.stdin.write('a');
+    // What the guest says shows that it runs.
+    await once(child.stdout, 'data');
     child.kill('SIGINT');
     expect(await ended).toBe(130);
   });

@@ -7,6 +7,7 @@ import { System } from '../../emulator/debug/system.ts';
 import { interpreterModule } from '../support/bareProcessor.ts';
 import { Random } from '../support/random.ts';
 import { type DamagedImage, damagedImage, refusal } from './bootImages.ts';
+import { processorTime } from './processorTime.ts';
 
 /** Instructions that each image may run; with forced translation each may mean a translation of its own. */
 const INSTRUCTIONS = { auto: 5000, interpreter: 5000, translator: 200 } as const;
@@ -78,7 +79,7 @@ export function fuzzMachines(seed: number, count: number): FuzzResult {
   let slowestMilliseconds = 0;
   for (let i = 0; i < count; i++) {
     const number = (seed + i) >>> 0;
-    const began = performance.now();
+    const began = processorTime();
     try {
       const image = damagedImage(number);
       if (refusal(image) !== undefined) {
@@ -90,7 +91,7 @@ export function fuzzMachines(seed: number, count: number): FuzzResult {
     } catch (error) {
       throw new Error(`image ${number}`, { cause: error });
     }
-    const milliseconds = performance.now() - began;
+    const milliseconds = processorTime() - began;
     slowestMilliseconds = Math.max(slowestMilliseconds, milliseconds);
     if (milliseconds > MOST_MILLISECONDS)
       throw new Error(`image ${number} took ${Math.round(milliseconds)} ms`);
