@@ -5,6 +5,7 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { installPrograms } from './support/programs.mjs';
 import { buildIfOutdated, installPackages, requireNode } from './support/setup.mjs';
 import { root } from './support/tools.mjs';
 
@@ -26,6 +27,11 @@ if (unknown.length > 0 || files.length === 0) {
   process.exit(2);
 }
 
+installPrograms([
+  ['gcc', 'gcc'],
+  ['as', 'binutils'],
+  ['qemu-system-x86_64', 'qemu-system-x86'],
+]);
 const load = loadavg()[0];
 const tables = [];
 for (const file of files) {

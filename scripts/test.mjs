@@ -3,10 +3,11 @@
  * arguments go to vitest. Under CI=true a skipped test is a failure.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { installPrograms } from './support/programs.mjs';
 import { build, installPackages, requireNode } from './support/setup.mjs';
-import { isOnPath, root, tool } from './support/tools.mjs';
+import { root, tool } from './support/tools.mjs';
 
 const CI = process.env.CI === 'true';
 
@@ -22,23 +23,8 @@ const TOOLS = [
   ['chromium', 'chromium', 'fonts-dejavu-core'],
 ];
 
-const missingTools = () => TOOLS.filter(([program]) => !isOnPath(program));
-
 function installTools() {
-  let missing = missingTools();
-  const canInstall = existsSync('/etc/debian_version') && process.getuid?.() === 0;
-  if (missing.length > 0 && canInstall) {
-    const packages = missing.flatMap(([, ...names]) => names);
-    console.log(`Installing ${packages.join(', ')} …`);
-    const aptGet = (...args) =>
-      spawnSync('apt-get', args, {
-        stdio: ['ignore', 'ignore', 'inherit'],
-        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      });
-    aptGet('update', '-q');
-    aptGet('install', '-qy', '--no-install-recommends', ...packages);
-    missing = missingTools();
-  }
+  const missing = installPrograms(TOOLS);
   for (const [program, ...names] of missing)
     console.log(
       `${program} is not installed: ${CI ? 'CI skips no test' : 'its tests are skipped'}. On Debian: apt-get install ${names.join(' ')}`,

@@ -145,16 +145,17 @@ function blockAt(
   return { offset, instructions, next: record };
 }
 
-/** Those of the blocks that are reachable from `first` by jumps and falling through, up to so many instructions. */
+/** Those of the blocks that are reachable from the `first` ones by jumps and falling through, up to so many instructions. */
 export function reachable(
   reader: RecordReader,
-  first: BasicBlock,
+  first: readonly BasicBlock[],
   blocks: readonly BasicBlock[],
   limit: number,
 ): BasicBlock[] {
   const byRecord = new Map(blocks.map((block) => [recordOf(block), block]));
+  const byOffset = new Map(blocks.map((block) => [block.offset, block]));
   const chosen = new Set<BasicBlock>();
-  const work = [first];
+  const work = [...first];
   let size = 0;
   for (let block = work.shift(); block !== undefined && size < limit; block = work.shift()) {
     if (chosen.has(block)) continue;
@@ -164,7 +165,7 @@ export function reachable(
     const next = byRecord.get(reader.resolve(block.next));
     const target = hasDirectTarget(last) ? byRecord.get(reader.resolve(last.target)) : undefined;
     // Behind a call goes on what calls.
-    const behind = blocks.find(({ offset }) => offset === last.offset + last.length);
+    const behind = byOffset.get(last.offset + last.length);
     const ends = last.spec.row.endsBlock === true;
     if (target) work.push(target);
     if (next && !ends) work.push(next);

@@ -212,7 +212,7 @@ export class Engine {
 
   /** Looks where execution is. As long as nothing is found to translate, it is done ever less often. */
   #sample(): void {
-    const found = this.#translations?.sample(this.#state.RECORD);
+    const found = this.#translations?.sample(this.#state.RECORD, this.#state.INTERPRETED_FROM);
     this.#samplePeriod = found ? this.#sampleEvery : Math.min(2 * this.#samplePeriod, ACTIVATION);
     this.#nextSample = this.retired + this.#samplePeriod;
   }
@@ -285,6 +285,9 @@ export class Engine {
           interpretRest = true;
           break;
         case LEAVE.TRANSLATED:
+          break;
+        case LEAVE.OFTEN:
+          if (this.#sampleEvery > 0) this.#translations?.sample(state.RECORD, state.RECORD);
           break;
         case LEAVE.LINK: {
           const target = this.#find();

@@ -9,10 +9,10 @@ import type { Bits, Effect, Value, VectorState, Where } from '../isa/ir.ts';
 import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { HANDLERS, HOT_HANDLER_COUNT } from '../isa/rows.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
-import { JUMP_CACHE, OFFSET, RECORD_SIZE, TRANSLATED_SHIFT } from '../state/layout.ts';
+import { JUMP_CACHE, OFFSET, RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/layout.ts';
 import type { CoreIndexes } from './coreFunctions.ts';
 import { addCoreFunctions, pushGpr, pushKnownCondition } from './coreFunctions.ts';
-import { pushJumpCacheHit, pushPageOf, pushTranslated } from './jumpCache.ts';
+import { pushJumpCacheHit, pushPageOf, pushRipOf, pushTranslated } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import type { AccessBits } from './lowering.ts';
 import { Lowering, pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
@@ -316,6 +316,9 @@ export const TRANSLATION_SLOTS = 2048;
 /** The slots follow the handler functions in the table of the interpreter's module. */
 export const FIRST_SLOT = HANDLERS.length - HOT_HANDLER_COUNT;
 
+/** Interpretation that begins so often at one record costs as much as what a sample stands for. */
+const OFTEN = 500;
+
 /** What a handler function returns besides a record. */
 const LOOK_UP = 0;
 const LEFT = -1;
@@ -360,6 +363,7 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
 
   pushField64(fn, OFFSET.IP_BASE);
   code.localSet(IP_BASE_LOCAL);
+  storeField32(fn, OFFSET.INTERPRETED_FROM, () => code.localGet(RECORD_LOCAL));
   const next = fn.loop();
   const lookUp = fn.block();
   code.localGet(BUDGET_LOCAL).op('i32_eqz');
@@ -382,7 +386,7 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
     branch: () => {
       code.localTee(RECORD_LOCAL);
       pushTranslated(fn);
-      code.op('i32_eqz');
+      code.i32Const(0).op('i32_le_s');
       fn.brIf(next);
       leaveWith(LEAVE.TRANSLATED, false);
     },
@@ -490,8 +494,9 @@ function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void
   const next = fn.loop();
   code.localGet(RECORD_LOCAL);
   pushTranslated(fn);
-  code.localTee(translated).op('i32_eqz');
+  code.localTee(translated).i32Const(0).op('i32_le_s');
   fn.if();
+  countBeginning(fn, translated);
   code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL).call(run);
   returnUnless(LEAVE.TRANSLATED);
   pushField32(fn, OFFSET.RECORD);
@@ -522,6 +527,31 @@ function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void
   fn.end();
   fn.op('unreachable');
   module.add(fn, 'execute');
+}
+
+/** Counts in TRANSLATED how often interpretation begins at the record; leaves to tell of it after every so many. */
+function countBeginning(fn: FunctionBuilder, count: number): void {
+  const { code } = fn;
+  const pushPlace = () =>
+    code
+      .localGet(RECORD_LOCAL)
+      .i32Const(Math.log2(RECORD_SIZE / 4))
+      .op('i32_shr_u');
+  const store = () => code.memory('i32_store', TRANSLATED - RECORDS / (RECORD_SIZE / 4));
+  code.localGet(count).i32Const(-OFTEN).op('i32_le_s');
+  fn.if();
+  pushPlace();
+  code.i32Const(0);
+  store();
+  storeField32(fn, OFFSET.RECORD, () => code.localGet(RECORD_LOCAL));
+  storeField32(fn, OFFSET.INTERPRETED_FROM, () => code.localGet(RECORD_LOCAL));
+  storeField32(fn, OFFSET.REMAINING, () => code.localGet(BUDGET_LOCAL));
+  storeField64(fn, OFFSET.RIP, () => pushRipOf(fn, RECORD_LOCAL));
+  code.i32Const(LEAVE.OFTEN).op('return');
+  fn.end();
+  pushPlace();
+  code.localGet(count).i32Const(1).op('i32_sub');
+  store();
 }
 
 /** A slow access that cut the activation has taken the whole budget into CUT. */

@@ -1,7 +1,7 @@
 /** The look-ups of generated code: from RIP to its record, and from a record to its translation. */
 import { RECORD } from '../isa/record.ts';
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE, RECORDS, TRANSLATED } from '../state/layout.ts';
-import { pushField32 } from './lowering.ts';
+import { pushField32, pushField64 } from './lowering.ts';
 import type { FunctionBuilder } from './wasm/functionBuilder.ts';
 
 /** Pushes whether the jump cache knows the local's RIP in the present context; sets `entry` to the entry's offset. */
@@ -31,4 +31,10 @@ export function pushTranslated(fn: FunctionBuilder): void {
 /** Pushes the page base (RIP minus the record's offset) that a record stands for at this RIP. */
 export function pushPageOf(fn: FunctionBuilder, rip: number, record: number): void {
   fn.code.localGet(rip).localGet(record).memory('i64_load32_s', RECORD.OFFSET).op('i64_sub');
+}
+
+/** Pushes the RIP of a record under the present IP_BASE. */
+export function pushRipOf(fn: FunctionBuilder, record: number): void {
+  pushField64(fn, OFFSET.IP_BASE);
+  fn.code.localGet(record).memory('i64_load32_s', RECORD.OFFSET).op('i64_add');
 }

@@ -26,6 +26,8 @@ export const LEAVE = {
   TRANSLATED: 11,
   /** A translation has less budget left than its next block needs; interpret the rest. */
   SHORT: 12,
+  /** Interpretation has begun often at RECORD, which is RIP. */
+  OFTEN: 13,
 } as const;
 
 export type Leave = (typeof LEAVE)[keyof typeof LEAVE];

@@ -136,9 +136,7 @@ export abstract class Lowering {
     const { fn } = this;
     switch (value.kind) {
       case 'binary':
-        this.push(value.a);
-        this.push(value.b);
-        fn.op(value.op);
+        this.#binary(value);
         return;
       case 'unary':
         this.push(value.a);
@@ -184,6 +182,19 @@ export abstract class Lowering {
       default:
         this.#operand(value);
     }
+  }
+
+  #binary({ op, a, b }: Extract<Value, { kind: 'binary' }>): void {
+    const { fn } = this;
+    this.push(a);
+    if (op !== 'i32_rotl') {
+      this.push(b);
+      fn.op(op);
+      return;
+    }
+    fn.op('i32_wrap_i64');
+    this.push(b);
+    fn.op('i32_wrap_i64').op(op).op('i64_extend_i32_u');
   }
 
   #operand(value: OperandValue): void {
@@ -539,12 +550,11 @@ export abstract class Lowering {
   #lookUp(linear: number, bits: AccessBits, write: boolean): void {
     const { code } = this.fn;
     this.#entry = this.temporary('i32');
-    code.localGet(linear).i64Const(12n).op('i64_shr_u').op('i32_wrap_i64');
+    // The page number modulo the number of entries, times 16.
+    code.localGet(linear).op('i32_wrap_i64').i32Const(8).op('i32_shr_u');
     code
-      .i32Const(TLB_ENTRIES - 1)
+      .i32Const((TLB_ENTRIES - 1) << 4)
       .op('i32_and')
-      .i32Const(4)
-      .op('i32_shl')
       .localTee(this.#entry);
     code.memory('i64_load', write ? TLB_WRITE : TLB_READ);
     code.localGet(linear);

@@ -4,9 +4,10 @@
  */
 import { PSEUDO } from '../isa/record.ts';
 import { RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/layout.ts';
-import { type BasicBlock, blocksOf, RecordReader, reachable } from './blocks.ts';
+import { type BasicBlock, blocksOf, RecordReader, reachable, recordOf } from './blocks.ts';
 import type { CodeCache, CodePage } from './codeCache.ts';
 import { FIRST_SLOT, TRANSLATION_SLOTS } from './interpreter.ts';
+import { regionOf } from './regions.ts';
 import { translate } from './translator.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
 
@@ -14,7 +15,7 @@ import type { MemoryImport } from './wasm/moduleBuilder.ts';
 export const MEMORY_IMPORT: MemoryImport = { shared: false, minimumPages: 1, maximumPages: 65536 };
 
 /** A module's instructions: translating more at once would make a pause that is felt. */
-const MODULE_INSTRUCTIONS = 500;
+const MODULE_INSTRUCTIONS = 1500;
 /** Live modules together have at most so many bytes; V8 needs about ten times as much for what it makes of them. */
 const MOST_BYTES = 20e6;
 /** Code is hot when so many samples have found it in a page. */
@@ -43,7 +44,13 @@ interface Profile {
   samples: number;
   /** Records that are translated, or that the translator refuses. */
   readonly settled: Set<number>;
+  /** Records where execution was found. */
+  readonly seeds: Set<number>;
+  /** Records where interpretation began. */
+  readonly ways: Set<number>;
   readonly translations: Set<Translation>;
+  /** Modules made so far. */
+  made: number;
 }
 
 export class Translations {
@@ -76,20 +83,30 @@ export class Translations {
   }
 
   /**
-   * Execution was found at this record (0: somewhere in translated code): translates its surroundings after a few samples
-   * of the page. Gives whether there is something to translate.
+   * Execution was found at this record (0: somewhere in translated code), and interpretation began at the other: after a
+   * few samples translates the page's hot code. Gives whether there is something to translate.
    */
-  sample(record: number): boolean {
+  sample(record: number, from: number): boolean {
     if (record === 0) return false;
     const page = this.#code.pageOf(record);
     if (page?.bits !== 64) return false;
     const profile = this.#profile(page);
     const at = this.#reader.resolve(record);
-    if (profile.settled.has(at)) return false;
-    const doublings = Math.min(MOST_DOUBLINGS, (this.#drops.get(page.hostPage) ?? 0) / DROPS_TO_DOUBLE);
-    if (++profile.samples < SAMPLES * 2 ** Math.floor(doublings)) return true;
+    const way = this.#reader.resolve(from);
+    const known = profile.settled.has(at);
+    // Translated, and interpreted all the same: there was no way in where interpretation began.
+    const missing = (known || record === from) && this.#code.pageOf(from) === page && !profile.ways.has(way);
+    if (known && !missing) return false;
+    if (missing) profile.ways.add(way);
+    const doublings = Math.min(
+      MOST_DOUBLINGS,
+      profile.made + Math.floor((this.#drops.get(page.hostPage) ?? 0) / DROPS_TO_DOUBLE),
+    );
+    if (!known) profile.seeds.add(at);
+    if (++profile.samples < SAMPLES * 2 ** doublings) return true;
     profile.samples = 0;
-    this.#translate(page, profile, at);
+    // What was translated of the page before is translated again, together with what is new.
+    this.#translate(page, profile, [...profile.seeds, ...profile.ways], blocksOf(this.#reader, page));
     return true;
   }
 
@@ -99,7 +116,10 @@ export class Translations {
     const page = this.#code.pageOf(at);
     if (page?.bits !== 64) return;
     const profile = this.#profile(page);
-    if (!profile.settled.has(at)) this.#translate(page, profile, at);
+    if (profile.settled.has(at)) return;
+    const fresh = blocksOf(this.#reader, page).filter((block) => !profile.settled.has(recordOf(block)));
+    profile.seeds.add(at);
+    this.#translate(page, profile, [at], fresh);
   }
 
   /** The code of a page is no more. */
@@ -121,41 +141,63 @@ export class Translations {
   #profile(page: CodePage): Profile {
     let profile = this.#profiles.get(page);
     if (profile === undefined) {
-      profile = { samples: 0, settled: new Set(), translations: new Set() };
+      profile = {
+        samples: 0,
+        settled: new Set(),
+        seeds: new Set(),
+        ways: new Set(),
+        translations: new Set(),
+        made: 0,
+      };
       this.#profiles.set(page, profile);
     }
     return profile;
   }
 
-  #translate(page: CodePage, profile: Profile, at: number): void {
-    const blocks = blocksOf(this.#reader, page);
-    const first = blocks.find(({ instructions }) => instructions.some(({ record }) => record === at));
-    if (first === undefined) {
-      if (this.#reader.handler(at) !== PSEUDO.LINK) profile.settled.add(at);
-      return;
+  /** Translates those of the blocks that are reachable from the records `seeds`. */
+  #translate(
+    page: CodePage,
+    profile: Profile,
+    seeds: readonly number[],
+    blocks: readonly BasicBlock[],
+  ): void {
+    const containing = new Map(
+      blocks.flatMap((block) => block.instructions.map(({ record }) => [record, block] as const)),
+    );
+    for (const seed of seeds) {
+      if (!containing.has(seed) && this.#reader.handler(seed) !== PSEUDO.LINK) profile.settled.add(seed);
     }
-    const fresh = blocks.filter(({ instructions }) => {
-      const { record } = instructions[0] as { record: number };
-      return !profile.settled.has(record);
-    });
-    const chosen = reachable(this.#reader, first, fresh, MODULE_INSTRUCTIONS);
+    const first = seeds.flatMap((seed) => containing.get(seed) ?? []);
+    if (first.length === 0) return;
+    const chosen = reachable(this.#reader, first, blocks, MODULE_INSTRUCTIONS);
+    for (const translation of profile.translations)
+      if (translation.entries.some((record) => containing.has(record))) this.#remove(translation);
     for (const { instructions } of chosen) {
       for (const { record } of instructions) profile.settled.add(record);
     }
-    this.#compile(page, profile, chosen);
+    const ways = [...profile.ways].map((way) => chosen.indexOf(containing.get(way) as BasicBlock));
+    this.#compile(
+      page,
+      profile,
+      chosen,
+      ways.filter((number) => number >= 0),
+    );
   }
 
-  #compile(page: CodePage, profile: Profile, blocks: readonly BasicBlock[]): void {
+  #compile(page: CodePage, profile: Profile, blocks: readonly BasicBlock[], ways: readonly number[]): void {
     while (this.#freeSlots.length === 0 || this.#bytes > MOST_BYTES) this.#evict();
     const slot = this.#freeSlots.pop() as number;
-    const bytes = translate(this.#reader, blocks, slot, MEMORY_IMPORT);
+    const region = regionOf(this.#reader, blocks, ways);
+    const bytes = translate(this.#reader, blocks, region, slot, MEMORY_IMPORT);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
     this.#table.set(FIRST_SLOT + slot, instance.exports.run as () => number);
-    const entries = blocks.map(({ instructions }) => (instructions[0] as { record: number }).record);
+    const entries = region.entries.map((block) => recordOf(blocks[block] as BasicBlock));
+    for (const [i, record] of entries.entries())
+      this.#translated[(record - RECORDS) / RECORD_SIZE] =
+        (slot << TRANSLATED_SHIFT) | (region.entries[i] as number);
     const translation: Translation = { slot, page, entries, bytes: bytes.length };
-    for (const [block, record] of entries.entries())
-      this.#translated[(record - RECORDS) / RECORD_SIZE] = (slot << TRANSLATED_SHIFT) | block;
     profile.translations.add(translation);
+    profile.made++;
     this.#live.add(translation);
     this.#bytes += bytes.length;
     this.count++;
@@ -174,6 +216,7 @@ export class Translations {
 
   #remove(translation: Translation): void {
     if (!this.#live.delete(translation)) return;
+    this.#profiles.get(translation.page)?.translations.delete(translation);
     for (const record of translation.entries) this.#translated[(record - RECORDS) / RECORD_SIZE] = 0;
     this.#table.set(FIRST_SLOT + translation.slot, null);
     this.#freeSlots.push(translation.slot);

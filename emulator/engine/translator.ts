@@ -5,18 +5,23 @@
  *
  * Every block charges its instructions at entry; every way out has a static (RIP, instructions not executed) pair.
  */
-import { Emitter } from '../isa/emitter.ts';
-import type { Bits, Block, Effect, Value, VectorState, Where } from '../isa/ir.ts';
+import { assert } from '../base/errors.ts';
+import type { Emitter } from '../isa/emitter.ts';
+import type { Bits, Effect, Value, VectorState, Where } from '../isa/ir.ts';
 import { RECORD_FLAG } from '../isa/record.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
 import { GPR_ZERO, JUMP_CACHE, OFFSET, TRANSLATED_SHIFT } from '../state/layout.ts';
+import { FLAG } from '../state/registers.ts';
+import { deadFlags, emittersOf, REGISTERS, registersOf } from './analysis.ts';
 import type { BasicBlock, RecordReader, TranslatedInstruction } from './blocks.ts';
-import { hasDirectTarget, recordOf, repeats } from './blocks.ts';
+import { recordOf } from './blocks.ts';
 import { pushKnownCondition } from './coreFunctions.ts';
 import { FLAG_KINDS } from './interpreter.ts';
 import { pushJumpCacheHit, pushPageOf, pushTranslated } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import { Lowering, pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
+import type { Container, Region } from './regions.ts';
+import { containerOf } from './regions.ts';
 import type { Label } from './wasm/functionBuilder.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
@@ -25,7 +30,6 @@ import { ModuleBuilder } from './wasm/moduleBuilder.ts';
 /** Parameters of a translation's `run`. */
 const BUDGET_LOCAL = 0;
 const BLOCK_LOCAL = 1;
-const REGISTERS = 16;
 
 /** Where the locals of a translated function are. */
 interface Locals {
@@ -60,29 +64,30 @@ export const TRANSLATION_IMPORTS = {
 
 const VECTOR_FAULT = { mmx: 'mmxFault', sse: 'sseFault', avx: 'avxFault' } as const;
 
-interface Labels {
-  readonly exit: Label;
-  /** The switch over all blocks. */
-  readonly dispatch: Label;
-  /** Where each block begins; open until it does. */
-  readonly blocks: readonly Label[];
+/** Labels of a container: its beginning, and the ends of `block`s in front of its items. */
+interface ContainerLabels {
+  readonly loop: Label;
+  readonly items: readonly Label[];
 }
 
 class TranslatorLowering extends Lowering {
   readonly #locals: Locals;
   readonly #imports: Record<keyof typeof TRANSLATION_IMPORTS, number>;
-  readonly #labels: Labels;
+  readonly #exit: Label;
+  readonly #region: Region;
+  readonly #labels = new Map<Container, ContainerLabels>();
   readonly #blocks: ReadonlyMap<number, number>;
   readonly #reader: RecordReader;
   readonly #slot: number;
-  /** Number of the block that is being lowered, and its start where it goes back to itself. */
+  /** Number of the block that is being lowered. */
   #current = 0;
-  #self: Label | undefined = undefined;
   #instruction!: TranslatedInstruction;
   /** Instructions of the block that have not executed when the current one begins. */
   #unexecuted = 0;
-  /** Kind of the flags' last source, where the block has set them. */
-  #flagKind: number | undefined = undefined;
+  /** Kind of the flags' last source and its operand size, as CC_OP has them; undefined where it is not known. */
+  #flagSource: number | undefined = undefined;
+  /** The same at the end of each block that is lowered. */
+  readonly #flagSources: (number | undefined)[] = [];
   #deadFlags = false;
   /** Vector state that the block has found enabled. */
   readonly #enabled = new Set<VectorState>();
@@ -91,36 +96,67 @@ class TranslatorLowering extends Lowering {
     fn: FunctionBuilder,
     locals: Locals,
     imports: Record<keyof typeof TRANSLATION_IMPORTS, number>,
-    labels: Labels,
-    blocks: ReadonlyMap<number, number>,
-    code: { readonly reader: RecordReader; readonly slot: number },
+    exit: Label,
+    code: {
+      readonly reader: RecordReader;
+      readonly slot: number;
+      readonly region: Region;
+      /** Numbers of blocks by their first records. */
+      readonly blocks: ReadonlyMap<number, number>;
+    },
   ) {
     super(fn);
     this.#locals = locals;
     this.#imports = imports;
-    this.#labels = labels;
-    this.#blocks = blocks;
+    this.#exit = exit;
+    this.#region = code.region;
+    this.#blocks = code.blocks;
     this.#reader = code.reader;
     this.#slot = code.slot;
   }
 
-  /** The label of the block is closed already. `emitters` are those of its instructions. */
+  /** The whole of a container; `block` lowers one block. */
+  container(container: Container, block: (number: number) => void): void {
+    const { fn } = this;
+    const { items, first, last } = container;
+    const loop = fn.loop();
+    const labels: Label[] = new Array(items.length);
+    for (let i = items.length - 1; i > 0; i--) labels[i] = fn.block();
+    this.#labels.set(container, { loop, items: labels });
+    if (container.switches) {
+      labels[0] = fn.block();
+      const targets: Label[] = [];
+      for (const [i, item] of items.entries()) {
+        const end = typeof item === 'number' ? item : item.last;
+        while (targets.length <= end - first) targets.push(labels[i] as Label);
+      }
+      assert(targets.length === last - first + 1, 'a container has all blocks of its range');
+      fn.code.localGet(BLOCK_LOCAL);
+      if (first > 0) fn.code.i32Const(first).op('i32_sub');
+      fn.brTable(targets, labels[0]);
+      fn.end();
+    }
+    for (const [i, item] of items.entries()) {
+      if (i > 0) fn.end();
+      if (typeof item === 'number') block(item);
+      else this.container(item, block);
+    }
+    fn.end();
+  }
+
+  /** The label in front of the block is closed already. `emitters` are those of its instructions. */
   block(number: number, block: BasicBlock, emitters: readonly Emitter[]): void {
     const { fn } = this;
     const count = block.instructions.length;
     this.#current = number;
-    this.#self = undefined;
-    const last = block.instructions.at(-1) as TranslatedInstruction;
-    const loops = repeats(last.spec) || (hasDirectTarget(last) && this.#targetOf(last) === recordOf(block));
-    if (loops) this.#self = fn.loop();
     fn.code.localGet(BUDGET_LOCAL).i32Const(count).op('i32_lt_s');
     fn.if();
     this.#leaveAt(block.offset, 0, LEAVE.SHORT);
     fn.end();
     fn.code.localGet(BUDGET_LOCAL).i32Const(count).op('i32_sub').localSet(BUDGET_LOCAL);
-    this.#flagKind = undefined;
+    this.#flagSource = this.#flagSourceBefore(number);
     this.#enabled.clear();
-    const dead = deadFlags(block);
+    const dead = deadFlags(emitters);
     let ended = false;
     for (const [i, instruction] of block.instructions.entries()) {
       this.#instruction = instruction;
@@ -128,8 +164,17 @@ class TranslatorLowering extends Lowering {
       this.#deadFlags = dead[i] as boolean;
       ended = this.lower(emitters[i] as Emitter);
     }
-    if (!ended) this.#goTo(this.#reader.resolve(block.next), this.#reader.offset(block.next));
-    if (loops) fn.end();
+    this.#flagSources[number] = this.#flagSource;
+    if (!ended) this.#goTo(this.#reader.resolve(block.next), this.#reader.offset(block.next), true);
+  }
+
+  /** Where all ways to a block agree on it, and it is known already. */
+  #flagSourceBefore(number: number): number | undefined {
+    const before = this.#region.before[number] as readonly number[];
+    const [first] = before;
+    if (first === undefined || before.some((block) => block >= number)) return undefined;
+    const source = this.#flagSources[first];
+    return before.every((block) => this.#flagSources[block] === source) ? source : undefined;
   }
 
   #targetOf({ target }: TranslatedInstruction): number {
@@ -146,7 +191,7 @@ class TranslatorLowering extends Lowering {
     const { code } = this.fn;
     code.localSet(this.#locals.rip).i32Const(reason).localSet(this.#locals.reason);
     if (unexecuted > 0) code.localGet(BUDGET_LOCAL).i32Const(unexecuted).op('i32_add').localSet(BUDGET_LOCAL);
-    this.fn.br(this.#labels.exit);
+    this.fn.br(this.#exit);
   }
 
   /** The interpreter does the current instruction: nothing of it has happened. */
@@ -154,16 +199,29 @@ class TranslatorLowering extends Lowering {
     this.#leaveAt(this.#instruction.offset, this.#unexecuted, LEAVE.INTERPRET);
   }
 
-  #goTo(record: number, offset: number): void {
+  #goTo(record: number, offset: number, falls: boolean): void {
     const block = this.#blocks.get(record);
     if (block === undefined) this.#leaveAt(offset, 0, LEAVE.LOOKUP);
-    else if (block === this.#current && this.#self) this.fn.br(this.#self);
-    // The labels of the blocks behind this one are open; the others are reached through the switch.
-    else if (block > this.#current) this.fn.br(this.#labels.blocks[block] as Label);
-    else {
-      this.fn.code.i32Const(block).localSet(BLOCK_LOCAL);
-      this.fn.br(this.#labels.dispatch);
+    else this.#goToBlock(block, falls);
+  }
+
+  /** `falls`: nothing of the current block comes behind. */
+  #goToBlock(to: number, falls: boolean): void {
+    const { around, root } = this.#region;
+    let container = containerOf(around, this.#current, to);
+    // A call back is no loop.
+    const back = to <= this.#current;
+    if (back && container.first !== to) container = root;
+    let switches = back && container.switches;
+    for (let at = around[to] as Container; at !== container; at = at.parent as Container) {
+      assert(at.switches || at.first === to, 'a jump into a loop that has no switch');
+      switches ||= at.switches;
     }
+    if (switches) this.fn.code.i32Const(to).localSet(BLOCK_LOCAL);
+    if (falls && to === this.#current + 1) return;
+    const labels = this.#labels.get(container) as ContainerLabels;
+    if (back) this.fn.br(labels.loop);
+    else this.fn.br(labels.items[itemOf(container, to)] as Label);
   }
 
   #register(operand: number, register: number): { number: number; high: boolean } {
@@ -270,7 +328,7 @@ class TranslatorLowering extends Lowering {
     const { code } = this.fn;
     const even = condition & ~1;
     const { ccA, ccB } = this.#locals;
-    const kind = this.#flagKind;
+    const kind = this.#flagSource === undefined ? undefined : this.#flagSource & 3;
     const known = this.#pushConditionOf(kind, even, ccA, ccB);
     if (!known) {
       this.pushFlags();
@@ -306,8 +364,45 @@ class TranslatorLowering extends Lowering {
   }
 
   protected pushFlags(): void {
-    this.#spillFlags();
-    this.fn.code.call(this.#imports.flags);
+    const source = this.#flagSource;
+    if (source === undefined) {
+      this.#spillFlags();
+      this.fn.code.call(this.#imports.flags);
+    } else this.#pushFlagsOf(source & 3, BigInt(64 - (source >> 4)));
+  }
+
+  /** The twin of what the core function does for any kind. `shift`: how far operands are shifted to the top. */
+  #pushFlagsOf(kind: number, shift: bigint): void {
+    const { code } = this.fn;
+    const { ccA, ccB } = this.#locals;
+    if (kind === CC_FLAGS) {
+      code.localGet(ccB);
+      return;
+    }
+    let result = ccA;
+    if (kind === CC_RESULT) code.localGet(ccB);
+    else {
+      result = this.temporary('i64');
+      code
+        .localGet(ccA)
+        .localGet(ccB)
+        .op(kind === CC_SUB ? 'i64_sub' : 'i64_add')
+        .localSet(result);
+      // CF, then OF in the sign of what two exclusive ORs have in common, then AF.
+      if (kind === CC_SUB) code.localGet(ccA).localGet(ccB);
+      else code.localGet(result).localGet(ccA);
+      code.op('i64_lt_u').op('i64_extend_i32_u');
+      code.localGet(ccA).localGet(result).op('i64_xor');
+      code.localGet(ccB).localGet(kind === CC_SUB ? ccA : result);
+      code.op('i64_xor').op('i64_and').i64Const(63n).op('i64_shr_u').i64Const(11n).op('i64_shl').op('i64_or');
+      code.localGet(ccA).localGet(ccB).op('i64_xor').localGet(result).op('i64_xor');
+      code.i64Const(shift).op('i64_shr_u').i64Const(BigInt(FLAG.AF)).op('i64_and').op('i64_or');
+    }
+    code.localGet(result).op('i64_eqz').op('i64_extend_i32_u').i64Const(6n).op('i64_shl').op('i64_or');
+    code.localGet(result).i64Const(63n).op('i64_shr_u').i64Const(7n).op('i64_shl').op('i64_or');
+    code.localGet(result).i64Const(shift).op('i64_shr_u').i64Const(0xffn).op('i64_and').op('i64_popcnt');
+    code.i64Const(1n).op('i64_and').op('i64_eqz').op('i64_extend_i32_u').i64Const(2n).op('i64_shl');
+    code.op('i64_or');
   }
 
   #spillFlags(): void {
@@ -333,7 +428,7 @@ class TranslatorLowering extends Lowering {
     code.localSet(this.#locals.ccB).localSet(this.#locals.ccA);
     code.i32Const(FLAG_KINDS[flags] | (bits << 4)).localSet(this.#locals.ccOp);
     // Set on one path only, the kind is not known afterwards.
-    this.#flagKind = this.insideBranch ? undefined : FLAG_KINDS[flags];
+    this.#flagSource = this.insideBranch ? undefined : FLAG_KINDS[flags] | (bits << 4);
   }
 
   protected override flagsDead(): boolean {
@@ -401,7 +496,7 @@ class TranslatorLowering extends Lowering {
 
   protected jump(): void {
     const record = this.#targetOf(this.#instruction);
-    this.#goTo(record, this.#reader.offset(record));
+    this.#goTo(record, this.#reader.offset(record), false);
   }
 
   /** Where the jump cache knows a block of this module, that is where it goes on: most calls return this way. */
@@ -428,7 +523,7 @@ class TranslatorLowering extends Lowering {
       .i32Const((1 << TRANSLATED_SHIFT) - 1)
       .op('i32_and')
       .localSet(BLOCK_LOCAL);
-    fn.br(this.#labels.dispatch);
+    fn.br((this.#labels.get(this.#region.root) as ContainerLabels).loop);
     fn.end();
     fn.end();
     code.localGet(rip);
@@ -436,7 +531,7 @@ class TranslatorLowering extends Lowering {
   }
 
   protected repeat(): void {
-    this.fn.br(this.#self as Label);
+    this.#goToBlock(this.#current, false);
   }
 
   protected next(): void {
@@ -469,54 +564,9 @@ function pushConditionOfFlags(fn: FunctionBuilder, condition: number, flags: num
   code.i64Const(0n).op('i64_ne');
 }
 
-/** Whether nobody sees the flags that each instruction sets: all are set again before a read or a way out. */
-function deadFlags(block: BasicBlock): boolean[] {
-  const dead: boolean[] = [];
-  let overwritten = false;
-  for (let i = block.instructions.length - 1; i >= 0; i--) {
-    const { row, operands } = (block.instructions[i] as TranslatedInstruction).spec;
-    dead[i] = overwritten;
-    const mayLeave =
-      operands.some((kind) => kind === 'b' || kind === 'x' || kind === 'p' || kind === 's') ||
-      row.variants !== undefined ||
-      row.call !== undefined ||
-      operands[0] === 'j' ||
-      row.endsBlock === true;
-    if (mayLeave || row.flags?.reads === true) overwritten = false;
-    else if (row.flags?.writes === 'all') overwritten = true;
-  }
-  return dead;
-}
-
-/** The emitters of a block's instructions, written to. */
-function emittersOf(block: BasicBlock): Emitter[] {
-  return block.instructions.map(({ spec }) => {
-    const emitter = new Emitter(spec);
-    spec.row.emit(emitter);
-    return emitter;
-  });
-}
-
-/** Numbers of the registers that the instructions read or write: only these are loaded and stored. */
-function registersOf(blocks: readonly BasicBlock[], emitters: readonly (readonly Emitter[])[]): number[] {
-  const used = new Set<number>();
-  const visit = ({ effects }: Block) => {
-    for (const effect of effects) {
-      if (effect.kind === 'set-register' && effect.operand < 0) used.add(effect.register);
-      if (effect.kind !== 'if') continue;
-      visit(effect.taken);
-      if (effect.otherwise) visit(effect.otherwise);
-    }
-  };
-  for (const [i, { instructions }] of blocks.entries()) {
-    for (const { registers, base, index } of instructions)
-      for (const number of [...registers.map((register) => register.number), base, index]) used.add(number);
-    for (const { root, leaves } of emitters[i] as readonly Emitter[]) {
-      for (const leaf of leaves) if (leaf.kind === 'register' && leaf.operand < 0) used.add(leaf.register);
-      visit(root);
-    }
-  }
-  return [...used].filter((number) => number < REGISTERS);
+/** The number of the item of a container that a block lies in. */
+function itemOf(container: Container, block: number): number {
+  return container.items.findIndex((item) => (typeof item === 'number' ? item : item.last) >= block);
 }
 
 /**
@@ -526,6 +576,7 @@ function registersOf(blocks: readonly BasicBlock[], emitters: readonly (readonly
 export function translate(
   reader: RecordReader,
   blocks: readonly BasicBlock[],
+  region: Region,
   slot: number,
   memory: MemoryImport,
 ): Uint8Array<ArrayBuffer> {
@@ -545,7 +596,7 @@ export function translate(
     pushField64(fn, offset);
     code.localSet(local);
   };
-  for (const r of registers) load(OFFSET.GPR + 8 * r, locals.registers + r);
+  for (const r of registers.used) load(OFFSET.GPR + 8 * r, locals.registers + r);
   load(OFFSET.IP_BASE, locals.ipBase);
   load(OFFSET.CC_A, locals.ccA);
   load(OFFSET.CC_B, locals.ccB);
@@ -554,25 +605,20 @@ export function translate(
   code.localSet(locals.ccOp);
 
   const exit = fn.block();
-  const dispatch = fn.loop();
-  const labels: Label[] = new Array(blocks.length);
-  for (let i = blocks.length - 1; i >= 0; i--) labels[i] = fn.block();
-  code.localGet(BLOCK_LOCAL);
-  fn.brTable(labels.slice(0, -1), labels.at(-1) as Label);
   const numbers = new Map(blocks.map((block, i) => [recordOf(block), i]));
-  const lowering = new TranslatorLowering(fn, locals, imports, { exit, dispatch, blocks: labels }, numbers, {
+  const lowering = new TranslatorLowering(fn, locals, imports, exit, {
     reader,
     slot,
+    region,
+    blocks: numbers,
   });
-  for (const [i, block] of blocks.entries()) {
-    fn.end();
-    lowering.block(i, block, emitters[i] as Emitter[]);
-  }
+  lowering.container(region.root, (number) => {
+    lowering.block(number, blocks[number] as BasicBlock, emitters[number] as Emitter[]);
+  });
   fn.op('unreachable');
   fn.end();
-  fn.op('unreachable');
-  fn.end();
-  for (const r of registers) storeField64(fn, OFFSET.GPR + 8 * r, () => code.localGet(locals.registers + r));
+  for (const r of registers.written)
+    storeField64(fn, OFFSET.GPR + 8 * r, () => code.localGet(locals.registers + r));
   storeField64(fn, OFFSET.CC_A, () => code.localGet(locals.ccA));
   storeField64(fn, OFFSET.CC_B, () => code.localGet(locals.ccB));
   storeField32(fn, OFFSET.CC_OP, () => code.localGet(locals.ccOp));

@@ -42,8 +42,12 @@ export class Emitter {
   readonly #constants = new Map<bigint, Value>();
   readonly #openAccesses = new Map<number, Access>();
 
-  constructor(spec: HandlerSpec) {
+  readonly #immediate: bigint | undefined;
+
+  /** @param immediate the instruction's, where it is known: what follows from it is not computed again. */
+  constructor(spec: HandlerSpec, immediate?: bigint) {
     this.spec = spec;
+    this.#immediate = immediate;
     this.bits = spec.bits as Bits;
   }
 
@@ -74,6 +78,7 @@ export class Emitter {
           high: true,
         });
       case 'i':
+        if (this.#immediate !== undefined) return this.constant(this.#immediate);
         return this.#value({ kind: 'immediate', type: 'i64', width: bits, bits });
       case undefined:
         throw new EmulatorBug(`${this.spec.key} has no operand ${n}`);
@@ -268,6 +273,8 @@ export class Emitter {
   }
 
   binary(op: Arithmetic64, a: Value, b: Value): Value {
+    const known = evaluate(op, a, b);
+    if (known !== undefined) return this.constant(known);
     return this.#value({ kind: 'binary', type: 'i64', width: resultWidth(op, a, b), op, a, b });
   }
 
@@ -310,6 +317,8 @@ export class Emitter {
   }
 
   select(condition: Value, a: Value, b: Value): Value {
+    const known = truthOf(condition);
+    if (known !== undefined) return known ? a : b;
     return this.#value({ kind: 'select', type: a.type, width: Math.max(a.width, b.width), condition, a, b });
   }
 
@@ -422,6 +431,12 @@ export class Emitter {
   }
 
   if(condition: Value, taken: () => void, otherwise?: () => void): void {
+    const known = truthOf(condition);
+    if (known !== undefined) {
+      if (known) taken();
+      else otherwise?.();
+      return;
+    }
     const outer = this.#block;
     const order = this.#made++;
     const inside = (body: () => void): Block => {
@@ -471,6 +486,47 @@ export class Emitter {
   }
 }
 
+/** What an operation on constants gives; undefined for others, and for a division by zero. */
+function evaluate(op: Arithmetic64, a: Value, b: Value): bigint | undefined {
+  if (a.kind !== 'constant' || b.kind !== 'constant') return undefined;
+  const count = b.value & 63n;
+  switch (op) {
+    case 'i64_add':
+      return a.value + b.value;
+    case 'i64_sub':
+      return a.value - b.value;
+    case 'i64_mul':
+      return a.value * b.value;
+    case 'i64_and':
+      return a.value & b.value;
+    case 'i64_or':
+      return a.value | b.value;
+    case 'i64_xor':
+      return a.value ^ b.value;
+    case 'i64_shl':
+      return a.value << count;
+    case 'i64_shr_u':
+      return a.value >> count;
+    case 'i64_shr_s':
+      return BigInt.asIntN(64, a.value) >> count;
+    case 'i64_rem_u':
+      return b.value === 0n ? undefined : a.value % b.value;
+    default:
+      return undefined;
+  }
+}
+
+/** Whether a condition on constants holds; undefined for others. */
+function truthOf(condition: Value): boolean | undefined {
+  if (condition.kind === 'unary' && condition.op === 'i64_eqz')
+    return condition.a.kind === 'constant' ? condition.a.value === 0n : undefined;
+  if (condition.kind !== 'binary' || condition.a.kind !== 'constant' || condition.b.kind !== 'constant')
+    return undefined;
+  if (condition.op === 'i64_eq') return condition.a.value === condition.b.value;
+  if (condition.op === 'i64_ne') return condition.a.value !== condition.b.value;
+  return undefined;
+}
+
 function resultWidth(op: Arithmetic64, a: Value, b: Value): number {
   switch (op) {
     case 'i64_and':
@@ -482,6 +538,8 @@ function resultWidth(op: Arithmetic64, a: Value, b: Value): number {
       return b.kind === 'constant' ? Math.max(a.width - Number(b.value), 1) : a.width;
     case 'i64_shl':
       return b.kind === 'constant' ? Math.min(a.width + Number(b.value), 64) : 64;
+    case 'i32_rotl':
+      return 32;
     case 'i64_add':
       return Math.min(Math.max(a.width, b.width) + 1, 64);
     case 'i64_div_u':

@@ -52,7 +52,9 @@ export type Arithmetic64 =
   | 'i64_div_s'
   | 'i64_rem_u'
   | 'i64_rem_s'
-  | 'i64_rotl';
+  | 'i64_rotl'
+  /** Of the low 32 bits; the rest of the result is zero. */
+  | 'i32_rotl';
 /** i64 comparisons: two i64 give an i32 that is 0 or 1. */
 export type Compare64 = 'i64_eq' | 'i64_ne' | 'i64_lt_u' | 'i64_lt_s' | 'i64_ge_u' | 'i64_gt_u' | 'i64_le_u';
 /** Operations on truth values. */

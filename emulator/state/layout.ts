@@ -121,6 +121,8 @@ const CPU_FIELD_ROWS = [
   { key: 'LEAVE', width: 4, kind: 'engine' },
   // Record of the instruction that left.
   { key: 'RECORD', width: 4, kind: 'engine' },
+  // Record at which interpretation began.
+  { key: 'INTERPRETED_FROM', width: 4, kind: 'engine' },
   // Operand of a slow memory access: size in bytes, and 1 when it must be writable.
   { key: 'ACCESS_SIZE', width: 4, kind: 'engine' },
   // Linear address and value of a slow memory access.
@@ -179,7 +181,8 @@ export const GPR_ZERO = 16;
  *   that turns the low 32 bits of a linear address into a memory offset, i32 unused.
  * - JUMP_CACHE: {@link JUMP_CACHE_ENTRIES} entries of 16 bytes: i64 RIP, i32 record, i32 code context.
  * - RECORDS: decoded instructions, {@link RECORD_SIZE} bytes each: see isa/record.ts.
- * - TRANSLATED: for each record where a translated block begins, i32 slot << TRANSLATED_SHIFT | block; 0 elsewhere.
+ * - TRANSLATED: for each record where a translated block begins, i32 slot << TRANSLATED_SHIFT | block; elsewhere 0, or
+ *   negative: how often interpretation began there.
  */
 export const TLB_ENTRIES = 4096;
 export const TLB_READ = 0x1_0000;

@@ -69,6 +69,8 @@ function rotate(op: 'ROL' | 'ROR') {
     let result: Value;
     if (bits === 64) {
       result = e.binary('i64_rotl', a, left);
+    } else if (bits === 32) {
+      result = e.binary('i32_rotl', a, left);
     } else {
       result = e.zeroExtend(e.or(e.shl(a, left), e.shr(a, e.sub(e.constant(bits), left))), bits);
     }

@@ -39,6 +39,51 @@ export const BENCH_KERNELS = [
     checksums: { 1: 'f03112ef865214e0', 100: 'a820067d2936c0be' },
   },
   {
+    name: 'strings',
+    about: 'REP MOVSB, MOVSQ and STOSQ',
+    checksums: { 1: 'dc1b77ae0bf68c27', 100: 'c4fccac3230665e1' },
+  },
+  {
+    name: 'indirect',
+    about: 'jumps through tables, calls through pointers',
+    checksums: { 1: '51280b29dd83263e', 100: '8a7117c14a994a1f' },
+  },
+  {
+    name: 'list',
+    about: 'loads that wait for each other',
+    checksums: { 1: 'bdb0ca1765a603b7', 100: 'a3b4e015e090e2d6' },
+  },
+  {
+    name: 'manyFunctions',
+    about: '300 KiB of hot code',
+    checksums: { 1: '04eaf40b288759bd', 100: '25c9048702c7a482' },
+  },
+  {
+    name: 'loads',
+    about: 'random loads over 64 MiB',
+    checksums: { 1: 'dc1b77ae773caa7d', 100: '441f04632d19675f' },
+  },
+  {
+    name: 'paging',
+    about: 'pages mapped, written and invalidated',
+    checksums: { 1: '89b07c011fcc7d2d', 100: '434e3bb45cea02e5' },
+  },
+  {
+    name: 'systemCalls',
+    about: 'SYSCALL and SYSRET between rings 3 and 0',
+    checksums: { 1: '3bcf4964732c5aba', 100: '5ec40ff67cc33652' },
+  },
+  {
+    name: 'selfModifying',
+    about: 'functions written anew after a hundred calls',
+    checksums: { 1: 'f61edbb86e100d67', 100: 'd3160d663d10bf33' },
+  },
+  {
+    name: 'ports',
+    about: 'IN and OUT',
+    checksums: { 1: '6ce8e5357f32345d', 100: 'a424e05d2a1c47ba' },
+  },
+  {
     name: 'cpuid',
     about: '100,000 round trips to the hypervisor',
     checksums: { 1: '7a52f1678b3dcdaa', 100: 'a80405820775acbe' },

@@ -1,0 +1,103 @@
+/** How fast programs run: interpreted, with translations, as a guest with translations, and in QEMU's translator. */
+import { spawnSync } from 'node:child_process';
+import { BENCH_KERNELS, type BenchKernelName, buildBenchKernels } from './kernels/build.ts';
+import { type Bench, type BenchResult, geometricMean, round } from './support/bench.ts';
+import { measureHvm } from './support/hvm.ts';
+import { measureQemu, qemuImage } from './support/qemu.ts';
+
+const RUNS = 3;
+const ALL_UNITS = 100;
+/** Kernels that cause VM exits when they run as a guest. */
+const EXITING: ReadonlySet<BenchKernelName> = new Set(['ports']);
+const INTERPRETER_TARGET_MIPS = 220;
+/** What is more than computing: the interpreter's mean is that of the others. */
+const SYSTEM: ReadonlySet<BenchKernelName> = new Set([
+  'paging',
+  'systemCalls',
+  'selfModifying',
+  'ports',
+  'loads',
+]);
+
+type Tier = 'interpreter' | 'auto' | 'guest';
+
+interface Figures {
+  readonly name: BenchKernelName;
+  readonly mips: Readonly<Record<Tier, number>>;
+  readonly qemu: number;
+}
+
+function best(image: string, tier: Tier, expected: string): { seconds: number; instructions: number } {
+  const [mode, engine] = tier === 'guest' ? ['guest', 'auto'] : ['bare-metal', tier];
+  let seconds = Number.POSITIVE_INFINITY;
+  let instructions = 0;
+  for (let run = 0; run < (tier === 'interpreter' ? 1 : RUNS); run++) {
+    const { status, serial, statistics } = measureHvm(image, '--mode', mode, '--engine', engine);
+    if (status !== 0 || serial.trim() !== expected)
+      throw new Error(`${image} ended with status ${status} and said "${serial.trim()}", not "${expected}"`);
+    if (statistics.seconds < seconds) ({ seconds, instructions } = statistics);
+  }
+  return { seconds, instructions };
+}
+
+function measure(name: BenchKernelName, image: string, checksum: string): Figures {
+  const expected = `${name} n=${ALL_UNITS} checksum=${checksum}`;
+  const qemu = measureQemu(qemuImage(image), ALL_UNITS, RUNS, expected);
+  const mips = { interpreter: 0, auto: 0, guest: 0 };
+  let retired = 0;
+  for (const tier of ['interpreter', 'auto', 'guest'] as const) {
+    const { seconds, instructions } = best(image, tier, expected);
+    mips[tier] = instructions / seconds / 1e6;
+    if (tier === 'auto') retired = instructions;
+  }
+  return { name, mips, qemu: retired / qemu / 1e6 };
+}
+
+function row({ name, mips, qemu }: Figures): BenchResult {
+  const columns = Object.entries({ ...mips, QEMU: qemu }).map(([who, value]) => `${who} ${round(value, 0)}`);
+  return {
+    name,
+    value: round(mips.auto / qemu, 2),
+    unit: 'of QEMU',
+    target: { atLeast: name === 'manyFunctions' ? 0.4 : 0.3 },
+    note: `MIPS: ${columns.join(', ')}; guest/bare metal ${round(mips.guest / mips.auto, 2)}`,
+  };
+}
+
+export const bench: Bench = {
+  title: 'Programs',
+  about: `64-bit kernels on the bare machine with translations (auto) against QEMU's translator (TCG), same image, same run, best of ${RUNS}; and millions of guest instructions a second interpreted, with translations, as a VT-x guest with translations, and in QEMU. The machine's times are from power-on to power-off, QEMU's are those of the process without those of an empty run.`,
+  run() {
+    if (spawnSync('qemu-system-x86_64', ['--version']).error)
+      throw new Error('qemu-system-x86_64 is not installed. On Debian: apt-get install qemu-system-x86');
+    const images = buildBenchKernels();
+    const figures = BENCH_KERNELS.filter(({ name }) => name !== 'cpuid').map(({ name, checksums }) => {
+      console.error(`  ${name}`);
+      return measure(name, images[name], checksums[ALL_UNITS]);
+    });
+    const mean = (of: (figure: Figures) => number, from = figures) => round(geometricMean(from.map(of)), 2);
+    const computing = figures.filter(({ name }) => !SYSTEM.has(name));
+    const quiet = figures.filter(({ name }) => !EXITING.has(name));
+    return [
+      ...figures.map(row),
+      {
+        name: 'auto, mean',
+        value: mean(({ mips, qemu }) => mips.auto / qemu),
+        unit: 'of QEMU',
+        target: { atLeast: 0.8 },
+      },
+      {
+        name: 'guest, mean without exits',
+        value: mean(({ mips }) => mips.guest / mips.auto, quiet),
+        unit: 'of bare metal',
+        target: { atLeast: 0.9 },
+      },
+      {
+        name: 'interpreter, mean of what computes',
+        value: mean(({ mips }) => mips.interpreter, computing),
+        unit: 'MIPS',
+        target: { atLeast: INTERPRETER_TARGET_MIPS },
+      },
+    ];
+  },
+};
