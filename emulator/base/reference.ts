@@ -28,6 +28,10 @@ export function SDM(title: string, section = ''): Reference {
   return reference('SDM', title, section);
 }
 
+export function APM(title: string, section = ''): Reference {
+  return reference('APM', title, section);
+}
+
 /** For what the pinned SDM does not have yet. */
 export function FRED(title: string, section = ''): Reference {
   return reference('FRED', title, section);

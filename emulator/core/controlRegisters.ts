@@ -178,10 +178,15 @@ export function writeEfer(cpu: Cpu, value: bigint): boolean {
 const XCR0_X87 = 1n;
 const XCR0_SSE = 1n << 1n;
 const XCR0_AVX = 1n << 2n;
+const XCR0_PKRU = 1n << 9n;
 
 /** XSETBV after its checks of mode and privilege. @see SDM "XSETBV—Set Extended Control Register" */
 export function writeXcr(cpu: Cpu, register: number, value: bigint): Outcome {
-  const supported = XCR0_X87 | (cpu.has('SSE') ? XCR0_SSE : 0n) | (cpu.has('AVX') ? XCR0_AVX : 0n);
+  const supported =
+    XCR0_X87 |
+    (cpu.has('SSE') ? XCR0_SSE : 0n) |
+    (cpu.has('AVX') ? XCR0_AVX : 0n) |
+    (cpu.has('PKU') ? XCR0_PKRU : 0n);
   const withoutSse = (value & XCR0_AVX) !== 0n && (value & XCR0_SSE) === 0n;
   if (register !== 0 || value & ~supported || (value & XCR0_X87) === 0n || withoutSse) return cpu.raiseGp();
   cpu.state.XCR0 = value;

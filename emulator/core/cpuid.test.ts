@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CPUID_LEAVES, cpuid } from './cpuid.ts';
-import { FEATURES } from './features.ts';
-import { createModel } from './model.ts';
+import { FEATURES, type FeatureRow, featureRow } from './features.ts';
+import { CPU_MODELS, createModel } from './model.ts';
 import { longProcessor, protectedProcessor } from './testing/processor.ts';
 
 const hex = (value: number): number => value >>> 0;
@@ -44,11 +44,12 @@ describe('CPUID', () => {
   });
 
   it('never shows a feature that is not implemented', () => {
-    const { cpu } = longProcessor(0, { virtualization: 'vt-x' });
+    const { cpu } = longProcessor(0, { virtualization: 'vt-x' }, 'max');
     cpu.state.IA32_APIC_BASE = 0xfee0_0800n;
     const order = ['EAX', 'EBX', 'ECX', 'EDX'];
-    for (const { key, leaf, register, bit, implemented } of FEATURES) {
-      const shown = ((cpuid(cpu, leaf, 0)[order.indexOf(register)] as number) >>> bit) & 1;
+    for (const row of FEATURES as readonly FeatureRow[]) {
+      const { key, leaf, subleaf = 0, register, bit, implemented } = row;
+      const shown = ((cpuid(cpu, leaf, subleaf)[order.indexOf(register)] as number) >>> bit) & 1;
       expect([key, shown]).toEqual([key, implemented && key !== 'HTT' ? 1 : 0]);
     }
   });
@@ -86,7 +87,7 @@ describe('CPUID', () => {
     const { cpu } = longProcessor();
     const brand = [2, 3, 4].map((leaf) => text(...cpuid(cpu, 0x8000_0000 + leaf, 0))).join('');
     expect(brand.replace(/\0+$/, '')).toBe(cpu.model.brand);
-    expect(cpuid(cpu, 0x8000_0008, 0)[0]).toBe(0x302e);
+    expect(cpuid(cpu, 0x8000_0008, 0)[0]).toBe(0x392e);
   });
 
   it('has hypervisor leaves only when the VMM shows itself', () => {
@@ -100,6 +101,25 @@ describe('CPUID', () => {
 });
 
 describe('a CPU model', () => {
+  it('of AMD identifies itself as one and has its leaves', () => {
+    const { cpu } = longProcessor(0, {}, 'zen3-server');
+    const [, ebx, ecx, edx] = cpuid(cpu, 0, 0);
+    expect(text(ebx, edx, ecx)).toBe('AuthenticAMD');
+    expect(cpuid(cpu, 4, 0)).toEqual([0, 0, 0, 0]);
+    expect(cpuid(cpu, 0x8000_0000, 0)[0] >>> 0).toBe(0x8000_001e);
+    expect(cpuid(cpu, 0x8000_0001, 0)[0]).toBe(0xa00f11);
+    expect(cpuid(cpu, 0x8000_001d, 3)[0] & 0xff).toBe((3 << 5) | 3);
+  });
+
+  it.each(CPU_MODELS.map(({ name }) => name))('%s advertises only what is implemented', (name) => {
+    const { features } = createModel(name, { virtualization: 'none' });
+    for (const feature of features) expect(featureRow(feature).implemented).toBe(true);
+  });
+
+  it('without VT-x is refused where VT-x is needed', () => {
+    expect(() => createModel('zen3-server', { virtualization: 'vt-x' })).toThrow('has no VT-x');
+  });
+
   it('offers VMX with VT-x only', () => {
     expect(createModel('sapphire-rapids', { virtualization: 'vt-x' }).features.has('VMX')).toBe(true);
     expect(createModel('sapphire-rapids', { virtualization: 'none' }).features.has('VMX')).toBe(false);
@@ -108,7 +128,7 @@ describe('a CPU model', () => {
   it.each([
     ['unknown CPU model "pentium"', 'pentium', []],
     ['unknown CPU feature "WARP"', 'sapphire-rapids', [{ feature: 'WARP', offered: true }]],
-    ['RDRAND is not implemented', 'sapphire-rapids', [{ feature: 'RDRAND', offered: true }]],
+    ['RTM is not implemented', 'sapphire-rapids', [{ feature: 'RTM', offered: true }]],
     ['VMX needs --virtualization vt-x', 'sapphire-rapids', [{ feature: 'VMX', offered: true }]],
   ])('refuses with one clear error: %s', (message, name, changes) => {
     expect(() => createModel(name, { virtualization: 'none', changes })).toThrow(message);

@@ -7,6 +7,7 @@ import { CR4 } from '../state/registers.ts';
 import { APIC_BASE } from './apicBase.ts';
 import type { Cpu } from './cpu.ts';
 import { FEATURES, type FeatureRow } from './features.ts';
+import { isAmd as isAmdModel } from './model.ts';
 import { CORE_CRYSTAL_HERTZ } from './timeStampCounter.ts';
 
 /** EAX, EBX, ECX, EDX. */
@@ -38,9 +39,11 @@ function packText(text: string, offset: number): number {
   return value;
 }
 
+const isAmd = (cpu: Cpu): boolean => isAmdModel(cpu.model);
+
 function vendorLeaf(cpu: Cpu): CpuidResult {
   const { vendor } = cpu.model;
-  return [LAST_BASIC_LEAF, packText(vendor, 0), packText(vendor, 8), packText(vendor, 4)];
+  return [lastBasicLeaf(cpu), packText(vendor, 0), packText(vendor, 8), packText(vendor, 4)];
 }
 
 const OSXSAVE = 1 << 27;
@@ -70,6 +73,10 @@ const CACHES = [
 ] as const;
 
 function cacheLeaf(cpu: Cpu, subleaf: number): CpuidResult {
+  return isAmd(cpu) ? NOTHING : cacheParameters(cpu, subleaf);
+}
+
+function cacheParameters(cpu: Cpu, subleaf: number): CpuidResult {
   const cache = CACHES[subleaf];
   if (!cache) return NOTHING;
   const { processors } = cpu.model;
@@ -99,10 +106,13 @@ const XCR0_SUPPORTED = [
   { bits: 1, feature: 'FPU' },
   { bits: 2, feature: 'SSE' },
   { bits: 4, feature: 'AVX' },
+  { bits: 1 << 9, feature: 'PKU' },
 ] as const;
 /** The legacy region and the header, and after them bits 255:128 of the YMM registers. */
 const XSAVE_HEADER_END = 576;
 const AVX_STATE = { bits: 4, size: 256, offset: XSAVE_HEADER_END } as const;
+/** Behind the components of AVX-512, which are not there. */
+const PKRU_STATE = { bits: 1 << 9, size: 8, offset: 2688 } as const;
 
 /** @see SDM "Enumeration of CPU Support for XSAVE Instructions and XSAVE-Supported Features", 13.2 of volume 1 */
 function extendedStateLeaf(cpu: Cpu, subleaf: number): CpuidResult {
@@ -112,11 +122,19 @@ function extendedStateLeaf(cpu: Cpu, subleaf: number): CpuidResult {
     0,
   );
   const sizeOf = (components: number) =>
-    components & AVX_STATE.bits ? AVX_STATE.offset + AVX_STATE.size : XSAVE_HEADER_END;
+    [PKRU_STATE, AVX_STATE].reduce(
+      (end, { bits, size, offset }) => (components & bits ? Math.max(end, offset + size) : end),
+      XSAVE_HEADER_END,
+    );
   const enabled = sizeOf(Number(cpu.state.XCR0));
+  const compacted = [PKRU_STATE, AVX_STATE].reduce(
+    (end, { bits, size }) => (Number(cpu.state.XCR0) & bits ? end + size : end),
+    XSAVE_HEADER_END,
+  );
   if (subleaf === 0) return [supported, enabled, sizeOf(supported), 0];
-  if (subleaf === 1) return [flags(cpu, 0xd, 'EAX'), cpu.has('XSAVEC') ? enabled : 0, 0, 0];
-  return subleaf === 2 && supported & AVX_STATE.bits ? [AVX_STATE.size, AVX_STATE.offset, 0, 0] : NOTHING;
+  if (subleaf === 1) return [flags(cpu, 0xd, 'EAX'), cpu.has('XSAVEC') ? compacted : 0, 0, 0];
+  const component = [PKRU_STATE, AVX_STATE].find(({ bits }) => bits === 1 << subleaf && supported & bits);
+  return component ? [component.size, component.offset, 0, 0] : NOTHING;
 }
 
 const MEGAHERTZ = 1_000_000;
@@ -130,26 +148,40 @@ function brandLeaf(part: number): (cpu: Cpu) => CpuidResult {
 
 const SYSCALL_FLAG = 1 << 11;
 
+const REPEATED_FLAGS = 0x0183_f3ff;
+
 function extendedFlagsLeaf(cpu: Cpu): CpuidResult {
   let edx = flags(cpu, 0x8000_0001, 'EDX');
   // Intel processors show SYSCALL in 64-bit mode only.
-  if (!cpu.state.in64BitMode) edx &= ~SYSCALL_FLAG;
-  return [0, 0, flags(cpu, 0x8000_0001, 'ECX'), edx];
+  const amd = isAmd(cpu);
+  if (!amd && !cpu.state.in64BitMode) edx &= ~SYSCALL_FLAG;
+  // AMD repeats the first leaf's flags up to bit 17, and FXSR and MMX.
+  if (amd) edx |= flags(cpu, 1, 'EDX') & REPEATED_FLAGS;
+  return [amd ? cpu.model.signature : 0, 0, flags(cpu, 0x8000_0001, 'ECX'), edx];
 }
 
-const LINEAR_ADDRESS_BITS = 48;
+const linearAddressBits = (cpu: Cpu): number => (cpu.has('LA57') ? 57 : 48);
+
+const OSPKE = 1 << 4;
+
+function structuredFeaturesLeaf(cpu: Cpu, subleaf: number): CpuidResult {
+  if (subleaf !== 0) return NOTHING;
+  const enabled = cpu.state.cr4 & CR4.PKE ? OSPKE : 0;
+  return [0, flags(cpu, 7, 'EBX'), flags(cpu, 7, 'ECX') | enabled, flags(cpu, 7, 'EDX')];
+}
 
 // biome-ignore format: rows are read as a table
 export const CPUID_LEAVES = [
   { leaf: 0x0, title: 'Basic CPUID Information', values: vendorLeaf },
   { leaf: 0x1, title: 'Version Information and Feature Flags', values: versionLeaf },
   // Descriptors FFH and FEH: leaf 4 has the caches, leaf 18H would have the TLBs; F0H: 64-byte prefetching.
-  { leaf: 0x2, title: 'Cache and TLB Information', values: () => [0x00fe_ff01, 0xf0, 0, 0] },
+  { leaf: 0x2, title: 'Cache and TLB Information', values: (cpu) => (isAmd(cpu) ? NOTHING : [0x00fe_ff01, 0xf0, 0, 0]) },
   { leaf: 0x3, title: 'Processor Serial Number', values: () => NOTHING },
   { leaf: 0x4, title: 'Deterministic Cache Parameters', values: cacheLeaf },
-  { leaf: 0x5, title: 'MONITOR/MWAIT', values: () => NOTHING },
+  // Lines of 64 bytes; an interrupt can break the wait; one substate of C1.
+  { leaf: 0x5, title: 'MONITOR/MWAIT', values: (cpu) => (cpu.has('MONITOR') ? [CACHE_LINE, CACHE_LINE, 3, 0x10] : NOTHING) },
   { leaf: 0x6, title: 'Thermal and Power Management', values: (cpu) => [flags(cpu, 6, 'EAX'), 0, 0, 0] },
-  { leaf: 0x7, title: 'Structured Extended Feature Flags', values: (cpu, subleaf) => subleaf === 0 ? [0, flags(cpu, 7, 'EBX'), flags(cpu, 7, 'ECX'), flags(cpu, 7, 'EDX')] : NOTHING },
+  { leaf: 0x7, title: 'Structured Extended Feature Flags', values: structuredFeaturesLeaf },
   { leaf: 0x9, title: 'Direct Cache Access Information', values: () => NOTHING },
   { leaf: 0xa, title: 'Architectural Performance Monitoring', values: () => NOTHING },
   { leaf: 0xb, title: 'Extended Topology Enumeration', values: topologyLeaf },
@@ -158,9 +190,9 @@ export const CPUID_LEAVES = [
   { leaf: 0x10, title: 'Resource Director Technology Allocation', values: () => NOTHING },
   { leaf: 0x12, title: 'Intel SGX', values: () => NOTHING },
   { leaf: 0x14, title: 'Intel Processor Trace', values: () => NOTHING },
-  { leaf: 0x15, title: 'Time Stamp Counter and Core Crystal Clock', values: () => [1, 1, CORE_CRYSTAL_HERTZ, 0] },
+  { leaf: 0x15, title: 'Time Stamp Counter and Core Crystal Clock', values: (cpu) => (isAmd(cpu) ? NOTHING : [1, 1, CORE_CRYSTAL_HERTZ, 0]) },
   { leaf: 0x16, title: 'Processor Frequency', values: () => [CORE_CRYSTAL_HERTZ / MEGAHERTZ, CORE_CRYSTAL_HERTZ / MEGAHERTZ, 100, 0] },
-  { leaf: 0x8000_0000, title: 'Extended Function', values: () => [LAST_EXTENDED_LEAF, 0, 0, 0] },
+  { leaf: 0x8000_0000, title: 'Extended Function', values: extendedFunctionLeaf },
   { leaf: 0x8000_0001, title: 'Extended Processor Signature and Feature Bits', values: extendedFlagsLeaf },
   { leaf: 0x8000_0002, title: 'Processor Brand String', values: brandLeaf(0) },
   { leaf: 0x8000_0003, title: 'Processor Brand String Continued', values: brandLeaf(1) },
@@ -169,11 +201,22 @@ export const CPUID_LEAVES = [
   // 2048 KBytes, 16-way, 64-byte lines.
   { leaf: 0x8000_0006, title: 'L2 cache', values: () => [0, 0, (2048 << 16) | (8 << 12) | CACHE_LINE, 0] },
   { leaf: 0x8000_0007, title: 'Invariant TSC', values: (cpu) => [0, 0, 0, flags(cpu, 0x8000_0007, 'EDX')] },
-  { leaf: 0x8000_0008, title: 'Linear/Physical Address Size', values: (cpu) => [(LINEAR_ADDRESS_BITS << 8) | cpu.model.physicalAddressBits, 0, 0, 0] },
+  { leaf: 0x8000_0008, title: 'Linear/Physical Address Size', values: (cpu) => [(linearAddressBits(cpu) << 8) | cpu.model.physicalAddressBits, 0, 0, 0] },
+  // AMD alone: topology extensions.
+  { leaf: 0x8000_001d, title: 'Cache Topology Information', values: cacheParameters },
+  { leaf: 0x8000_001e, title: 'Extended APIC ID, Core and Node Identifiers', values: (cpu) => [cpu.apic.id, cpu.apic.id, 0, 0] },
 ] as const satisfies readonly LeafRow[];
 
-const LAST_BASIC_LEAF = 0x16;
-const LAST_EXTENDED_LEAF = 0x8000_0008;
+/** The last leaves of Intel's processor, and of AMD's. */
+const lastBasicLeaf = (cpu: Cpu): number => (isAmd(cpu) ? 0xd : 0x16);
+const lastExtendedLeaf = (cpu: Cpu): number => (isAmd(cpu) ? 0x8000_001e : 0x8000_0008);
+
+function extendedFunctionLeaf(cpu: Cpu): CpuidResult {
+  if (!isAmd(cpu)) return [lastExtendedLeaf(cpu), 0, 0, 0];
+  const { vendor } = cpu.model;
+  return [lastExtendedLeaf(cpu), packText(vendor, 0), packText(vendor, 8), packText(vendor, 4)];
+}
+
 const FIRST_HYPERVISOR_LEAF = 0x4000_0000;
 
 const byLeaf: ReadonlyMap<number, LeafRow> = new Map(CPUID_LEAVES.map((row) => [row.leaf, row]));
@@ -182,9 +225,11 @@ const byLeaf: ReadonlyMap<number, LeafRow> = new Map(CPUID_LEAVES.map((row) => [
 export function cpuid(cpu: Cpu, leaf: number, subleaf: number): CpuidResult {
   const hypervisor = hypervisorLeaf(cpu, leaf);
   if (hypervisor) return hypervisor;
-  const inRange = leaf <= LAST_BASIC_LEAF || (leaf >= 0x8000_0000 && leaf <= LAST_EXTENDED_LEAF);
-  // A leaf that does not exist gives what the highest basic leaf gives.
-  const row = byLeaf.get(inRange ? leaf : LAST_BASIC_LEAF);
+  const last = lastBasicLeaf(cpu);
+  const inRange = leaf <= last || (leaf >= 0x8000_0000 && leaf <= lastExtendedLeaf(cpu));
+  // A leaf that does not exist gives what Intel's highest basic leaf gives, and nothing on AMD's.
+  if (!inRange && isAmd(cpu)) return NOTHING;
+  const row = byLeaf.get(inRange ? leaf : last);
   return row ? row.values(cpu, subleaf) : NOTHING;
 }
 

@@ -288,6 +288,24 @@ describe('fast system calls', () => {
     expect(syscall(compatible.cpu, instruction())).toBe(OUTCOME.FAULT);
   });
 
+  it('SYSCALL of AMD’s processors is there outside of 64-bit mode: RIP from CSTAR, or from STAR', () => {
+    const compatible = longProcessor(3, {}, 'zen3-server');
+    compatible.state.setSegmentAccessRights(CS, 0xc0fb);
+    compatible.state.IA32_STAR = 0x0023_0010_0000_0000n;
+    compatible.state.IA32_CSTAR = 0x7777n;
+    expect(syscall(compatible.cpu, instruction())).toBe(OUTCOME.JUMPED);
+    expect([compatible.state.RIP, compatible.state.in64BitMode]).toEqual([0x7777n, true]);
+    expect(sysenter(compatible.cpu)).toBe(OUTCOME.FAULT);
+    expect(compatible.cpu.fault.vector).toBe(VECTOR.UD);
+    const legacy = protectedProcessor(3, {}, 'zen3-server');
+    legacy.state.IA32_EFER = 1n;
+    legacy.state.IA32_STAR = 0x0023_0010_0000_6666n;
+    expect(syscall(legacy.cpu, instruction())).toBe(OUTCOME.JUMPED);
+    expect([legacy.state.RIP, legacy.state.CPL]).toEqual([0x6666n, 0]);
+    expect(sysret(legacy.cpu, instruction(32))).toBe(OUTCOME.JUMPED);
+    expect([legacy.state.RIP, legacy.state.CPL]).toEqual([AT.CODE + 2n, 3]);
+  });
+
   it('SYSRET returns to 64-bit or compatibility mode', () => {
     const { cpu, state } = longProcessor(0);
     state.IA32_STAR = 0x0023_0010_0000_0000n;

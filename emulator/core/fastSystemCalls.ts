@@ -8,12 +8,15 @@ import { readRflags, writeRflags } from '../state/flags.ts';
 import { AR, CR0, CS, EFER, FLAG, R11, RCX, RDX, RSP, SS } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
 import type { Instruction } from './instruction.ts';
-import { isCanonical } from './memory.ts';
+import { inRealMode, isCanonical } from './memory.ts';
+import { isAmd } from './model.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
 
 /** Flat, present, accessed: code that can be read, and data that can be written. */
 const FLAT_CODE = 0xb | AR.S | AR.P | AR.G;
 const FLAT_DATA = 0x3 | AR.S | AR.P | AR.G | AR.DB;
+
+const MASK32 = 0xffff_ffffn;
 
 function loadFlat(state: CpuState, segment: number, selector: number, accessRights: number): void {
   state.setSegmentSelector(segment, selector & 0xffff);
@@ -32,14 +35,38 @@ function enterFlat(cpu: Cpu, cs: number, ss: number, cpl: number, mode: number):
   cpu.mmu.updateContext();
 }
 
+/** Intel's processors have SYSCALL and SYSRET in 64-bit mode, AMD's in every protected mode. */
+function hasSyscall(cpu: Cpu): boolean {
+  const { state } = cpu;
+  if ((state.efer & EFER.SCE) === 0) return false;
+  return state.in64BitMode || (isAmd(cpu.model) && !inRealMode(state));
+}
+
+/** AMD's processors have SYSENTER and SYSEXIT outside of long mode. */
+function hasSysenter(cpu: Cpu): boolean {
+  return !isAmd(cpu.model) || (cpu.state.efer & EFER.LMA) === 0;
+}
+
+/** In legacy mode: RIP from STAR, and no mask. @see APM "SYSCALL", vol. 3 */
+function legacySyscall(cpu: Cpu, instruction: Instruction): Outcome {
+  const { state } = cpu;
+  state.setGpr(RCX, (state.RIP + BigInt(instruction.length)) & MASK32);
+  state.RIP = state.IA32_STAR & MASK32;
+  state.systemFlags &= ~(FLAG.VM | FLAG.IF | FLAG.RF);
+  const selector = Number((state.IA32_STAR >> 32n) & 0xfffcn);
+  enterFlat(cpu, selector, selector + 8, 0, AR.DB);
+  return OUTCOME.JUMPED;
+}
+
 /** @see SDM "SYSCALL—Fast System Call" */
 export function syscall(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
-  if (!state.in64BitMode || (state.efer & EFER.SCE) === 0) return cpu.raiseUd();
+  if (!hasSyscall(cpu)) return cpu.raiseUd();
+  if ((state.efer & EFER.LMA) === 0) return legacySyscall(cpu, instruction);
   const flags = readRflags(state) & ~FLAG.RF;
   state.setGpr(RCX, state.RIP + BigInt(instruction.length));
   state.setGpr(R11, BigInt(flags));
-  state.RIP = state.IA32_LSTAR;
+  state.RIP = state.in64BitMode ? state.IA32_LSTAR : state.IA32_CSTAR;
   const masked = flags & ~Number(state.IA32_FMASK & 0xffff_ffffn);
   writeRflags(state, masked);
   // Masking TF ends single-stepping before this instruction's trap.
@@ -54,7 +81,8 @@ const SYSRET_FLAGS = 0x3c_7fd7;
 /** @see SDM "SYSRET—Return From Fast System Call" */
 export function sysret(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
-  if (!state.in64BitMode || (state.efer & EFER.SCE) === 0) return cpu.raiseUd();
+  if (!hasSyscall(cpu)) return cpu.raiseUd();
+  if ((state.efer & EFER.LMA) === 0) return legacySysret(cpu);
   const long = instruction.operandSize === 64;
   const target = state.gpr(RCX);
   if (state.CPL !== 0 || (long && !isCanonical(state, target))) return cpu.raiseGp();
@@ -65,9 +93,21 @@ export function sysret(cpu: Cpu, instruction: Instruction): Outcome {
   return OUTCOME.JUMPED;
 }
 
+/** @see APM "SYSRET", vol. 3, in legacy mode */
+function legacySysret(cpu: Cpu): Outcome {
+  const { state } = cpu;
+  if (state.CPL !== 0) return cpu.raiseGp();
+  state.RIP = state.gpr(RCX) & MASK32;
+  state.systemFlags |= FLAG.IF;
+  const selector = Number(state.IA32_STAR >> 48n);
+  enterFlat(cpu, selector | 3, (selector + 8) | 3, 3, AR.DB);
+  return OUTCOME.JUMPED;
+}
+
 /** @see SDM "SYSENTER—Fast System Call" */
 export function sysenter(cpu: Cpu): Outcome {
   const { state } = cpu;
+  if (!hasSysenter(cpu)) return cpu.raiseUd();
   const selector = Number(state.IA32_SYSENTER_CS & 0xfffcn);
   if ((state.cr0 & CR0.PE) === 0 || selector === 0) return cpu.raiseGp();
   const long = (state.efer & EFER.LMA) !== 0;
@@ -81,6 +121,7 @@ export function sysenter(cpu: Cpu): Outcome {
 /** @see SDM "SYSEXIT—Fast Return from Fast System Call" */
 export function sysexit(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
+  if (!hasSysenter(cpu)) return cpu.raiseUd();
   const selector = Number(state.IA32_SYSENTER_CS & 0xfffcn);
   if ((state.cr0 & CR0.PE) === 0 || selector === 0 || state.CPL !== 0) return cpu.raiseGp();
   const long = instruction.operandSize === 64;

@@ -34,6 +34,15 @@ export function isCanonical(state: CpuState, address: bigint): boolean {
 }
 
 /**
+ * The same by what the processor can do, whatever paging is in use: for values that registers keep.
+ *
+ * @see SDM "Canonical Addressing", 3.3.7.1 of volume 1
+ */
+export function isCanonicalForRegister(cpu: Cpu, address: bigint): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(cpu.has('LA57') ? 57 : 48, address)) === address;
+}
+
+/**
  * Whether `offset` and the bytes after it lie inside a segment with this limit and these access rights.
  *
  * @see SDM "Limit Checking", 6.3

@@ -43,6 +43,8 @@ export interface HypervisorLeaves {
 export interface ModelOptions {
   readonly virtualization: 'vt-x' | 'amd-v' | 'none';
   readonly processors?: number;
+  /** The built-in VMM owns VT-x: the controls that the model lacks are there for it. */
+  readonly hosted?: boolean;
   /** Features to add or take away, as in `--cpu sapphire-rapids,-PCID`. */
   readonly changes?: readonly { readonly feature: string; readonly offered: boolean }[];
   readonly hypervisor?: HypervisorLeaves;
@@ -56,19 +58,77 @@ interface ModelRow {
   readonly brand: string;
   readonly physicalAddressBits: number;
   readonly microcodeRevision: number;
+  /**
+   * Features that are implemented and that this processor does not have, or that come with model-specific registers: idle
+   * drivers that find MONITOR on a model they know program its C-states.
+   */
+  readonly lacks: readonly FeatureKey[];
+  /** Names of VT-x controls that it does not have. */
+  readonly lacksVmx?: readonly string[];
 }
+
+const AMD = 'AuthenticAMD';
+const INTEL = 'GenuineIntel';
 
 export const CPU_MODELS = [
   {
     name: 'sapphire-rapids',
-    vendor: 'GenuineIntel',
+    vendor: INTEL,
     // Family 6, model 8FH, stepping 8.
     signature: 0x806f8,
     brand: 'Intel(R) Xeon(R) Processor (Sapphire Rapids)',
     physicalAddressBits: 46,
     microcodeRevision: 0x2b00_0603,
+    lacks: ['SSE4A', 'MONITOR'],
+  },
+  {
+    name: 'skylake-server',
+    vendor: INTEL,
+    // Family 6, model 55H, stepping 4.
+    signature: 0x50654,
+    brand: 'Intel(R) Xeon(R) Processor (Skylake)',
+    physicalAddressBits: 46,
+    microcodeRevision: 0x0200_6e05,
+    // biome-ignore format: names
+    lacks: [
+      'SSE4A', 'MONITOR', 'SHA', 'UMIP', 'RDPID', 'WAITPKG', 'MOVDIRI', 'MOVDIR64B', 'SERIALIZE', 'FSRM', 'LA57', 'PKS',
+      'ARCH_CAPABILITIES',
+    ],
+    lacksVmx: [
+      'vmx-user-wait-and-pause',
+      'vmx-sub-page-write-permissions',
+      'vmx-activate-tertiary-controls',
+      'vmx-ept-walk-length-5',
+    ],
+  },
+  {
+    name: 'zen3-server',
+    vendor: AMD,
+    // Family 19H, model 1, stepping 1.
+    signature: 0xa00f11,
+    brand: 'AMD EPYC Processor (Milan)',
+    physicalAddressBits: 48,
+    microcodeRevision: 0x0a00_11d5,
+    // biome-ignore format: names
+    lacks: [
+      'VMX', 'MONITOR', 'TSC_DEADLINE', 'SS', 'DTS', 'TSC_ADJUST', 'FDP_EXCPTN_ONLY', 'FPU_CS_DS_DEPRECATED', 'WAITPKG', 'LA57',
+      'MOVDIRI', 'MOVDIR64B', 'PKS', 'MD_CLEAR', 'SERIALIZE', 'SPEC_CTRL', 'STIBP', 'L1D_FLUSH', 'ARCH_CAPABILITIES',
+      'SSBD',
+    ],
+  },
+  {
+    // Everything that is implemented, whoever makes it.
+    name: 'max',
+    vendor: INTEL,
+    signature: 0x806f8,
+    brand: 'HVM Debugger max',
+    physicalAddressBits: 46,
+    microcodeRevision: 0x2b00_0603,
+    lacks: [],
   },
 ] as const satisfies readonly ModelRow[];
+
+export const isAmd = ({ vendor }: CpuModel): boolean => vendor === AMD;
 
 /** `vmx-monitor-trap-flag`, and the two that everybody knows. */
 function isVmxName(name: string): boolean {
@@ -100,15 +160,23 @@ export function parseCpu(text: string): {
 
 /** Builds a CPU model by name; throws a {@link UserError} that says what is wrong with the request. */
 export function createModel(name: string, options: ModelOptions): CpuModel {
-  const row = CPU_MODELS.find((model) => model.name === name);
+  const row: ModelRow | undefined = CPU_MODELS.find((model) => model.name === name);
   if (!row)
-    throw new UserError(`unknown CPU model "${name}"; there is: ${CPU_MODELS.map((m) => m.name).join(', ')}`);
+    throw new UserError(
+      `unknown CPU model "${name}"; there are: ${CPU_MODELS.map((m) => m.name).join(', ')}`,
+    );
+  if (row.lacks.includes('VMX') && options.virtualization === 'vt-x') {
+    throw new UserError(
+      `the CPU model ${name} has no VT-x: use --mode bare-metal --virtualization none, or another --cpu`,
+    );
+  }
   const features = new Set<FeatureKey>(IMPLEMENTED_FEATURES);
+  for (const feature of row.lacks) features.delete(feature);
   if (options.virtualization !== 'vt-x') features.delete('VMX');
   const processors = options.processors ?? 1;
   // HTT says that CPUID.1:EBX[23:16] counts logical processors.
   if (processors === 1) features.delete('HTT');
-  const withdrawnVmx = new Set<string>();
+  const withdrawnVmx = new Set<string>(options.hosted ? [] : row.lacksVmx);
   for (const { feature, offered } of options.changes ?? []) {
     if (isVmxName(feature)) {
       if (offered) withdrawnVmx.delete(feature);

@@ -5,7 +5,8 @@ import { NO_VIRTUALIZATION } from './noVirtualization.ts';
 import { longProcessor, type TestProcessor } from './testing/processor.ts';
 
 let machine: TestProcessor;
-const NON_CANONICAL = 0x8000_0000_0000n;
+/** With 57 bits. */
+const NON_CANONICAL = 0x100_0000_0000_0000n;
 
 beforeEach(() => {
   machine = longProcessor(0, {

@@ -16,8 +16,9 @@ import { writeApicBase } from './apicBase.ts';
 import { writeEfer } from './controlRegisters.ts';
 import type { Cpu } from './cpu.ts';
 import type { FeatureKey } from './features.ts';
-import { isCanonical } from './memory.ts';
+import { isCanonicalForRegister } from './memory.ts';
 import { isMemoryType, MTRR_FIXED_ADDRESSES, MTRR_VARIABLE_COUNT } from './mtrr.ts';
+import { writePkrs } from './protectionKeys.ts';
 import { timeStampCounter, writeTimeStampCounter, writeTscAdjust } from './timeStampCounter.ts';
 
 /** State fields of one 64-bit element that keep an MSR. */
@@ -37,7 +38,9 @@ type MsrField =
   | 'IA32_FEATURE_CONTROL'
   | 'IA32_BIOS_SIGN_ID'
   | 'IA32_SPEC_CTRL'
-  | 'IA32_MTRR_DEF_TYPE';
+  | 'IA32_MTRR_DEF_TYPE'
+  | 'IA32_XSS'
+  | 'IA32_UMWAIT_CONTROL';
 
 interface MsrRowBase {
   readonly address: number;
@@ -66,7 +69,7 @@ const ARCHITECTURAL_MSRS: Reference = SDM('Architectural MSRs', '2.1');
 const ALL = 0xffff_ffff_ffff_ffffn;
 const LOW32 = 0xffff_ffffn;
 
-const canonical = (cpu: Cpu, value: bigint): boolean => isCanonical(cpu.state, value);
+const canonical = isCanonicalForRegister;
 
 /** Every byte of the value, from the lowest. */
 function everyByte(value: bigint, test: (byte: number) => boolean): boolean {
@@ -136,6 +139,10 @@ const SINGLE_MSRS: readonly MsrRow[] = [
   { address: 0x277, name: 'IA32_PAT', feature: 'PAT', field: 'IA32_PAT', reset: 0x0007_0406_0007_0406n, allowed: ALL, check: (_cpu, value) => everyByte(value, isPatType) },
   { address: 0x2ff, name: 'IA32_MTRR_DEF_TYPE', feature: 'MTRR', field: 'IA32_MTRR_DEF_TYPE', reset: 0n, allowed: 0xcffn, check: (_cpu, value) => isMemoryType(Number(value & 0xffn)) },
   { address: 0x6e0, name: 'IA32_TSC_DEADLINE', feature: 'TSC_DEADLINE', read: (cpu) => apicRead(cpu, 0x6e0), write: (cpu, value) => cpu.apic.writeMsr(0x6e0, value) },
+  { address: 0x6e1, name: 'IA32_PKRS', feature: 'PKS', read: (cpu) => cpu.state.IA32_PKRS, write: writePkrs },
+  // No component is for the supervisor alone.
+  { address: 0xda0, name: 'IA32_XSS', feature: 'XSAVES', field: 'IA32_XSS', reset: 0n, allowed: 0n },
+  { address: 0xe1, name: 'IA32_UMWAIT_CONTROL', feature: 'WAITPKG', field: 'IA32_UMWAIT_CONTROL', reset: 0n, allowed: 0xffff_fffdn },
   { address: 0xc000_0080, name: 'IA32_EFER', feature: 'LM', read: (cpu) => cpu.state.IA32_EFER, write: writeEfer },
   { address: 0xc000_0081, name: 'IA32_STAR', feature: 'SYSCALL', field: 'IA32_STAR', reset: 0n, allowed: ALL },
   { address: 0xc000_0082, name: 'IA32_LSTAR', feature: 'SYSCALL', field: 'IA32_LSTAR', reset: 0n, allowed: ALL, check: canonical },
@@ -155,7 +162,7 @@ function apicRead(cpu: Cpu, msr: number): bigint {
 }
 
 function writeSegmentBase(cpu: Cpu, segment: number, base: bigint): boolean {
-  if (!isCanonical(cpu.state, base)) return false;
+  if (!isCanonicalForRegister(cpu, base)) return false;
   cpu.state.setSegmentBase(segment, base);
   return true;
 }
@@ -280,6 +287,7 @@ export function resetMsrs(cpu: Cpu): void {
   for (const row of MSRS) if ('field' in row) cpu.state[row.field] = row.reset;
   cpu.state.IA32_EFER = 0n;
   cpu.state.IA32_TSC_ADJUST = 0n;
+  cpu.state.IA32_PKRS = 0n;
   cpu.state.u64.fill(0n, OFFSET.IA32_MTRR_FIX / 8, OFFSET.IA32_MTRR_FIX / 8 + MTRR_FIXED_ADDRESSES.length);
   cpu.state.u64.fill(0n, OFFSET.IA32_MTRR_PHYS / 8, OFFSET.IA32_MTRR_PHYS / 8 + 2 * MTRR_VARIABLE_COUNT);
 }

@@ -17,6 +17,7 @@ export type InterceptPoint =
         | 'WBINVD'
         | 'RDTSC'
         | 'RDTSCP'
+        | 'RDPID'
         | 'RDPMC'
         | 'RSM'
         | 'MWAIT'
@@ -70,6 +71,8 @@ export type InterceptPoint =
       readonly address: bigint;
     }
   | { readonly point: 'RDMSR' | 'WRMSR'; readonly msr: number }
+  /** `components` are those that EDX:EAX asks for and IA32_XSS enables. */
+  | { readonly point: 'XSAVES' | 'XRSTORS'; readonly components: bigint }
   | {
       readonly point: 'TASK_SWITCH';
       readonly selector: number;

@@ -80,6 +80,7 @@ export class System {
     const model: CpuModel = createModel(name, {
       changes,
       virtualization: guest ? 'vt-x' : config.virtualization,
+      hosted: guest,
       vmxCapability: (msr) => readCapabilityMsr(capabilitiesOf(model), msr),
     });
     if (guest && model.withdrawnVmx.size > 0)

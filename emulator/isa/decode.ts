@@ -217,7 +217,7 @@ const VECTOR_OPERANDS: Readonly<Partial<Record<RegisterKind, 'v' | 'q'>>> = { xm
 
 /** By the decoder's names: extensions that no processor here has, and whose encodings are #UD without them. */
 const NEVER =
-  /^(AESKLE|AMX_|AVX512|AVX_(IFMA|NE_CONVERT|VNNI)|CMPCCXADD|CYRIX_|FMA4|GFNI|KNC|MCOMMIT|PADLOCK_|RAO_INT|SHA512|SM3|SM4|SSE4A|VAES|VPCLMULQDQ|WIDE_KL)/;
+  /^(AESKLE|AMX_|AVX512|AVX_(IFMA|NE_CONVERT|VNNI)|CMPCCXADD|CYRIX_|FMA4|GFNI|KNC|MCOMMIT|PADLOCK_|RAO_INT|SHA512|SM3|SM4|VAES|VPCLMULQDQ|WIDE_KL)/;
 const offered = new Map<number, boolean>();
 
 /** Whether some processor here may have the instruction: EVEX, XOP and 3DNow! are no encodings, and {@link NEVER}. */

@@ -46,7 +46,8 @@ const STRUCTURE_TAGS = 1 << 27;
 
 /** Changes of these bits invalidate all translations of the current VPID. */
 const FLUSHING_CR0 = CR0.PG;
-const FLUSHING_CR4 = CR4.PGE | CR4.PCIDE | CR4.PAE | CR4.PSE | CR4.SMEP | CR4.SMAP | CR4.LA57;
+const FLUSHING_CR4 =
+  CR4.PGE | CR4.PCIDE | CR4.PAE | CR4.PSE | CR4.SMEP | CR4.SMAP | CR4.LA57 | CR4.PKE | CR4.PKS;
 const FLUSHING_EFER = EFER.NXE | EFER.LMA;
 
 const CR0_LOW = OFFSET.CR0 >> 2;
@@ -56,6 +57,7 @@ const EFER_LOW = OFFSET.IA32_EFER >> 2;
 const RFLAGS = OFFSET.RFLAGS >> 2;
 const CPL = OFFSET.CPL >> 2;
 const CONTEXT = OFFSET.CONTEXT >> 2;
+const UNUSED_ADDRESS_BITS = OFFSET.UNUSED_ADDRESS_BITS >> 2;
 
 export class AddressSpaces {
   /** Read at each {@link update}. */
@@ -149,6 +151,7 @@ export class AddressSpaces {
     ) {
       this.#change();
     }
+    words[UNUSED_ADDRESS_BITS] = (cr4 & CR4.LA57) === 0 ? 16 : 7;
     const user = words[CPL] === 3;
     const smap = (cr4 & CR4.SMAP) !== 0 && (words[RFLAGS] & FLAG.AC) === 0;
     this.request = (user ? REQUEST_USER : 0) | (smap ? REQUEST_SMAP : 0);
@@ -226,6 +229,11 @@ export class AddressSpaces {
     this.#contexts.invalidateEpt(eptp);
     this.#stale = true;
     this.update();
+  }
+
+  /** Every translation of a linear address: what protection keys permit has changed. */
+  flushLinear(): void {
+    this.#retire(() => true);
   }
 
   /** Everything of every processor, guest-physical mappings included. */

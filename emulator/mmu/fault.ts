@@ -16,6 +16,7 @@ export const PAGE_FAULT = {
   USER: 1 << 2,
   RESERVED: 1 << 3,
   FETCH: 1 << 4,
+  PROTECTION_KEY: 1 << 5,
   /** No translation by HLAT paging: an entry is not present, or a reserved bit is set. */
   HLAT: 1 << 7,
 } as const;

@@ -44,6 +44,8 @@ const FINAL_NEED = [EPT_ACCESS.READ, NEED_WRITE, EPT_ACCESS.FETCH];
 const REQUEST = 0xf;
 /** Error code of an entry with a reserved bit set. */
 const RESERVED_BIT = PAGE_FAULT.PRESENT | PAGE_FAULT.RESERVED;
+const PKRU = OFFSET.PKRU >> 2;
+const PKRS = OFFSET.IA32_PKRS >> 2;
 const TWO_32 = 0x1_0000_0000;
 /** Access bits of an EPT violation by {@link ACCESS}. */
 const FINAL_ACCESS = [EPT_ACCESS.READ, EPT_ACCESS.WRITE, EPT_ACCESS.FETCH];
@@ -89,6 +91,7 @@ export class PageWalker {
   readonly #fault: MemoryFault;
   readonly #entries: HostEntries;
   readonly #second: SecondLevelWalker;
+  readonly #words: Int32Array;
   readonly #pdptes: Int32Array;
   readonly #pdpteIndex: number;
   readonly #passive: boolean;
@@ -98,6 +101,9 @@ export class PageWalker {
   #baseHi = 0;
   #reservedHi = 0;
   #pse = false;
+  /** CR4.PKE and CR4.PKS, where paging has four or five levels; and CR0.WP. */
+  #keys = 0;
+  #writeProtect = false;
   #rights = 0;
   #fetchFlag = 0;
   /** The linear address of the walk is a user-mode address: U/S is 1 in all entries, or paging is off. */
@@ -132,6 +138,7 @@ export class PageWalker {
     this.#entries = parts.entries;
     this.#second = parts.second;
     this.#passive = parts.passive ?? false;
+    this.#words = state.i32;
     this.#pdptes = parts.pdptes ?? state.i32;
     this.#pdpteIndex = parts.pdptes ? 0 : OFFSET.PDPTE >> 2;
     this.#physicalAddressBits = parts.physicalAddressBits;
@@ -152,7 +159,9 @@ export class PageWalker {
     this.#reservedHi = nxe ? reservedAddress : reservedAddress | 0x8000_0000;
     this.#pse = (cr4 & CR4.PSE) !== 0;
     const smep = (cr4 & CR4.SMEP) !== 0;
-    this.#rights = rightsIndex((cr0 & CR0.WP) !== 0, smep);
+    this.#writeProtect = (cr0 & CR0.WP) !== 0;
+    this.#keys = mode >= PAGING.LEVEL_4 ? cr4 & (CR4.PKE | CR4.PKS) : 0;
+    this.#rights = rightsIndex(this.#writeProtect, smep);
     this.#fetchFlag = nxe || smep ? PAGE_FAULT.FETCH : 0;
   }
 
@@ -299,8 +308,10 @@ export class PageWalker {
       this.#userAddress = (rights & 2) !== 0;
       this.#linearRights = linearRights(rights);
       const permitted = this.#rights + (request & REQUEST);
-      if (((PERMITTED[permitted] >> rights) & 1) === 0)
-        return this.#refuse(lo, hi, baseLo, baseHi, top, request, P, cached);
+      const denied = this.#keys === 0 ? 0 : this.#deniedByKey(rights, entryHi, request);
+      const keyFault = (denied >> (request & 3)) & 1 ? PAGE_FAULT.PROTECTION_KEY : 0;
+      if (((PERMITTED[permitted] >> rights) & 1) === 0 || keyFault !== 0)
+        return this.#refuse(lo, hi, baseLo, baseHi, top, request, P | keyFault, cached);
       this.pageShift = shift;
       const dirty = (request & 3) === ACCESS.WRITE ? D : 0;
       if ((all & A) === 0 || (entryLo & dirty) !== dirty) {
@@ -309,9 +320,26 @@ export class PageWalker {
       }
       const host = this.#finish(lo, hi, tableLo | (lo & 0xfff), tableHi, request);
       this.writeNow &&=
-        (entryLo & D) !== 0 && ((PERMITTED[(permitted & ~3) | ACCESS.WRITE] >> rights) & 1) !== 0;
+        (entryLo & D) !== 0 &&
+        (denied & (1 << ACCESS.WRITE)) === 0 &&
+        ((PERMITTED[(permitted & ~3) | ACCESS.WRITE] >> rights) & 1) !== 0;
       return host;
     }
+  }
+
+  /**
+   * The kinds of access, as bits, that the protection key of a page forbids. Keys say nothing about fetches.
+   *
+   * @see SDM "Protection Keys", 5.6.2
+   */
+  #deniedByKey(rights: number, entryHi: number, request: number): number {
+    const user = (rights & 2) !== 0;
+    if ((this.#keys & (user ? CR4.PKE : CR4.PKS)) === 0) return 0;
+    const twice = 2 * ((entryHi >>> 27) & 0xf);
+    const access = (this.#words[user ? PKRU : PKRS] as number) >>> twice;
+    if ((access & 1) !== 0) return (1 << ACCESS.READ) | (1 << ACCESS.WRITE);
+    const heeded = this.#writeProtect || (request & REQUEST_USER) !== 0;
+    return (access & 2) !== 0 && heeded ? 1 << ACCESS.WRITE : 0;
   }
 
   /** A page fault, unless it is one that only the cached upper levels explain: then the walk starts over without. */

@@ -60,6 +60,11 @@ export class CpuState {
   declare CC_B: bigint;
   declare CC_OP: number;
   declare MXCSR: number;
+  declare RANDOM: bigint;
+  declare PKRU: number;
+  declare IA32_PKRS: bigint;
+  declare IA32_XSS: bigint;
+  declare IA32_UMWAIT_CONTROL: bigint;
   declare X87_CONTROL: number;
   declare X87_STATUS: number;
   declare X87_TAG: number;

@@ -109,12 +109,21 @@ const CPU_FIELD_ROWS = [
 
   { key: 'MXCSR', width: 4, kind: 'arch' },
 
+  // Where the generator of RDRAND and RDSEED stands.
+  { key: 'RANDOM', width: 8, kind: 'arch' },
+  { key: 'PKRU', width: 4, kind: 'arch' },
+  { key: 'IA32_PKRS', width: 8, kind: 'arch' },
+  { key: 'IA32_XSS', width: 8, kind: 'arch' },
+  { key: 'IA32_UMWAIT_CONTROL', width: 8, kind: 'arch' },
+
   // Instructions of the current activation still allowed, as generated code spilled them last.
   { key: 'REMAINING', width: 4, kind: 'engine' },
   // Instructions taken back from the budget by a helper, so that the activation ends after the current instruction.
   { key: 'CUT', width: 4, kind: 'engine' },
   // Translation context: low 12 bits of every TLB tag.
   { key: 'CONTEXT', width: 8, kind: 'engine' },
+  // Upper bits of a linear address that have to be copies of the one below: 16, or 7 with CR4.LA57.
+  { key: 'UNUSED_ADDRESS_BITS', width: 8, kind: 'engine' },
   // Key of the jump cache besides RIP: context, code mode and code-segment base.
   { key: 'CODE_CONTEXT', width: 4, kind: 'engine' },
   // Why generated code left: LeaveReason.

@@ -37,6 +37,8 @@ const NEEDED: readonly ControlKey[] = [
   // Instructions that the guest's processor has.
   'enableRdtscp',
   'enableInvpcid',
+  'enableUserWaitAndPause',
+  'enableXsavesXrstors',
   'useTscOffsetting',
   // State that guest and host have both.
   'hostAddressSpaceSize',

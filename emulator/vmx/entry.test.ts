@@ -228,7 +228,7 @@ describe('the MSR-load area of a VM entry', () => {
     ['names IA32_SMM_MONITOR_CTL', 0x9bn, 0n],
     ['names IA32_BIOS_SIGN_ID', 0x8bn, 0n],
     ['sets reserved bits 63:32', 0xc000_0103n | (1n << 32n), 0n],
-    ['has a value that WRMSR refuses', 0xc000_0102n, 1n << 47n],
+    ['has a value that WRMSR refuses', 0xc000_0102n, 1n << 56n],
     ['names an MSR that does not exist', 0x1234_5678n, 0n],
   ])('fails on an entry that %s', (_what, index, value) => {
     const test = processorInRoot(guestVmcs().set({ VM_ENTRY_MSR_LOAD_COUNT: 1n, VM_ENTRY_MSR_LOAD_ADDRESS: 0x5000n }));

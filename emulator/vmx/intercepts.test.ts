@@ -109,7 +109,32 @@ describe('instructions that cause VM exits conditionally', () => {
     expect(reasonOf(test)).toBe(EXIT_REASON_NUMBER[reason]);
   });
 
-  it('UMWAIT, TPAUSE and VMFUNC are #UD: their controls are not offered', () => {
+  it.each(['UMWAIT', 'TPAUSE'] as const)('%s is #UD without "enable user wait and pause"', (point) => {
+    const off = processorInGuest(guestVmcs());
+    expect(intercept(off, { point }, [reg(1)])).toBe(OUTCOME.FAULT);
+    expect(off.cpu.fault.vector).toBe(VECTOR.UD);
+    const on = guestVmcs().control('enableUserWaitAndPause', true);
+    expect(intercept(processorInGuest(on), { point }, [reg(1)])).toBe(OUTCOME.NEXT);
+    const test = processorInGuest(on.control('rdtscExiting', true));
+    expect(intercept(test, { point }, [reg(1)])).toBe(OUTCOME.VM_EXIT);
+    expect(reasonOf(test)).toBe(EXIT_REASON_NUMBER[point === 'UMWAIT' ? 'umwait' : 'tpause']);
+  });
+
+  it.each(['XSAVES', 'XRSTORS'] as const)(
+    '%s is #UD without "enable XSAVES/XRSTORS", and exits for components of the XSS-exiting bitmap',
+    (point) => {
+      const off = processorInGuest(guestVmcs());
+      expect(intercept(off, { point, components: 0n }, [mem(0x1000n)])).toBe(OUTCOME.FAULT);
+      expect(off.cpu.fault.vector).toBe(VECTOR.UD);
+      const on = guestVmcs().control('enableXsavesXrstors', true).set({ XSS_EXITING_BITMAP: 0x100n });
+      const test = processorInGuest(on);
+      expect(intercept(test, { point, components: 0x800n }, [mem(0x1000n)])).toBe(OUTCOME.NEXT);
+      expect(intercept(test, { point, components: 0x900n }, [mem(0x1000n)])).toBe(OUTCOME.VM_EXIT);
+      expect(reasonOf(test)).toBe(EXIT_REASON_NUMBER[point === 'XSAVES' ? 'xsaves' : 'xrstors']);
+    },
+  );
+
+  it('UMWAIT, TPAUSE and VMFUNC are #UD without their controls', () => {
     for (const point of ['UMWAIT', 'TPAUSE', 'VMFUNC'] as const) {
       expect(intercept(processorInGuest(), { point }, [reg(1)])).toBe(OUTCOME.FAULT);
     }

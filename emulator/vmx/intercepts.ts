@@ -126,6 +126,12 @@ function msrExits(processor: VmxProcessor, { point, msr }: PointOf<'RDMSR' | 'WR
   return msrBitmapExits(processor.physical, bitmaps, msr, point === 'WRMSR');
 }
 
+/** @see SDM "XSS-Exiting Bitmap", 26.6.20 */
+function xssExits({ vmcs }: VmxProcessor, { components }: PointOf<'XSAVES' | 'XRSTORS'>): boolean {
+  const low = BigInt(vmcs.low(SLOT.XSS_EXITING_BITMAP) >>> 0);
+  return ((low | (BigInt(vmcs.low(SLOT.XSS_EXITING_BITMAP + 1) >>> 0) << 32n)) & components) !== 0n;
+}
+
 /**
  * "PAUSE exiting"; and with "PAUSE-loop exiting", at CPL 0, a PAUSE that comes PLE_Window after the first of its loop. A
  * loop is one as long as no more than PLE_Gap lies between two of them.
@@ -186,6 +192,7 @@ const INTERCEPT_ROWS: readonly Row[] = [
   { point: 'WBINVD', reason: 'wbinvd', exits: 'wbinvdExiting' },
   { point: 'RDTSC', reason: 'rdtsc', exits: 'rdtscExiting' },
   { point: 'RDTSCP', reason: 'rdtscp', exits: 'rdtscExiting', undefinedWithout: 'enableRdtscp' },
+  { point: 'RDPID', reason: 'rdtscp', exits: never, undefinedWithout: 'enableRdtscp' },
   { point: 'RDPMC', reason: 'rdpmc', exits: 'rdpmcExiting' },
   // Outside system-management mode RSM is #UD in the guest as elsewhere.
   { point: 'RSM', reason: 'rsm', exits: never },
@@ -212,6 +219,8 @@ const INTERCEPT_ROWS: readonly Row[] = [
     guestLinear: ({ string, address }) => (string ? address : undefined) },
   { point: 'RDMSR', reason: 'rdmsr', exits: msrExits },
   { point: 'WRMSR', reason: 'wrmsr', exits: msrExits },
+  { point: 'XSAVES', reason: 'xsaves', exits: xssExits, undefinedWithout: 'enableXsavesXrstors', ...memoryOperand },
+  { point: 'XRSTORS', reason: 'xrstors', exits: xssExits, undefinedWithout: 'enableXsavesXrstors', ...memoryOperand },
   { point: 'TASK_SWITCH', reason: 'taskSwitch', exits: 'always', qualification: ({ selector, source }) => selector | (TASK_SWITCH_SOURCE[source] << 30) },
 
   { point: 'SGDT', ...table(0) },

@@ -41,7 +41,6 @@ export interface VmxOptions {
   readonly exitLogCapacity?: number;
 }
 
-const LINEAR_ADDRESS_WIDTH = 48;
 const DEBUGCTL_SUPPORTED = 3n;
 
 export class VmxProcessor {
@@ -160,7 +159,7 @@ export class VmxProcessor {
     return {
       capabilities,
       physicalAddressWidth: cpu.model.physicalAddressBits,
-      linearAddressWidth: LINEAR_ADDRESS_WIDTH,
+      linearAddressWidth: this.cpu.has('LA57') ? 57 : 48,
       get ia32eMode() {
         return (state.efer & EFER.LMA) !== 0;
       },

@@ -66,7 +66,7 @@ function newState(): CpuState {
 }
 
 /** A processor in real-address mode. One at a time: they share their memory. */
-export function testProcessor(options: Partial<ModelOptions> = {}): TestProcessor {
+export function testProcessor(options: Partial<ModelOptions> = {}, model = 'sapphire-rapids'): TestProcessor {
   const state = newState();
   const physical = new PhysicalMemory(state, RAM_BYTES);
   const interrupts: number[] = [];
@@ -109,7 +109,7 @@ export function testProcessor(options: Partial<ModelOptions> = {}): TestProcesso
         throw new Error('no alarms here');
       },
     },
-    model: createModel('sapphire-rapids', { virtualization: 'none', ...options }),
+    model: createModel(model, { virtualization: 'none', ...options }),
   });
   resetMsrs(cpu);
   for (const segment of [ES, CS, SS, DS, FS, GS]) {
@@ -225,8 +225,12 @@ function load(state: CpuState, segment: number, selector: number, rights: number
 }
 
 /** 32-bit protected mode without paging, flat segments at the privilege level. SS0:ESP0 is the inner stack. */
-export function protectedProcessor(cpl: 0 | 3 = 0, options: Partial<ModelOptions> = {}): TestProcessor {
-  const processor = testProcessor(options);
+export function protectedProcessor(
+  cpl: 0 | 3 = 0,
+  options: Partial<ModelOptions> = {},
+  model?: string,
+): TestProcessor {
+  const processor = testProcessor(options, model);
   const { state, physical, cpu } = processor;
   loadTables(processor);
   physical.write(Number(AT.TSS) + 4, 4, Number(AT.INNER_STACK), 0);
@@ -260,8 +264,12 @@ export function virtual8086Processor(): TestProcessor {
 }
 
 /** 64-bit mode at the privilege level; RSP0 is the inner stack. */
-export function longProcessor(cpl: 0 | 3 = 0, options: Partial<ModelOptions> = {}): TestProcessor {
-  const processor = testProcessor(options);
+export function longProcessor(
+  cpl: 0 | 3 = 0,
+  options: Partial<ModelOptions> = {},
+  model?: string,
+): TestProcessor {
+  const processor = testProcessor(options, model);
   const { state, cpu } = processor;
   loadTables(processor);
   write64(processor, AT.TABLES, (AT.TABLES + 0x1000n) | 7n);

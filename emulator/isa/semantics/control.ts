@@ -4,6 +4,7 @@
  * @see SDM "Control Transfer Instructions", 5.1.7 of volume 1
  */
 import { SDM } from '../../base/reference.ts';
+import { OFFSET } from '../../state/layout.ts';
 import { RBP, RCX, RSP, SS, VECTOR } from '../../state/registers.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Form, SemanticRow } from '../forms.ts';
@@ -57,7 +58,8 @@ function pop(e: Emitter): void {
 /** #GP(0) for a target that is not canonical. Outside 64-bit mode the target is checked when it is fetched. */
 function checkTarget(e: Emitter, target: Value): void {
   if (e.bits < 64) return;
-  const canonical = e.sar(e.shl(target, 16), 16);
+  const unused = e.field(OFFSET.UNUSED_ADDRESS_BITS, 64);
+  const canonical = e.sar(e.shl(target, unused), unused);
   e.raiseIf(e.compare('i64_ne', canonical, target), VECTOR.GP);
 }
 

@@ -2,7 +2,7 @@
 import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
-import { isCanonical, linearAddress, readExplicit } from '../../core/memory.ts';
+import { isCanonical, isCanonicalForRegister, linearAddress, readExplicit } from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { CR4, FS, GS } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
@@ -54,7 +54,7 @@ function invpcid(cpu: Cpu, instruction: Instruction): Outcome {
       if (type > INVPCID_TYPE.ALL || pcid >> 12n) return cpu.raiseGp();
       if (oneContext && (state.cr4 & CR4.PCIDE) === 0 && pcid !== 0n) return cpu.raiseGp();
       if (type === INVPCID_TYPE.INDIVIDUAL_ADDRESS) {
-        if (!isCanonical(state, address)) return cpu.raiseGp();
+        if (!isCanonicalForRegister(cpu, address)) return cpu.raiseGp();
         cpu.mmu.invalidatePage(address);
       } else if (type === INVPCID_TYPE.SINGLE_CONTEXT) {
         cpu.mmu.spaces.flushPcid(Number(pcid));
@@ -87,7 +87,7 @@ function writeBase(segment: number) {
   return (cpu: Cpu, instruction: Instruction): Outcome => {
     if (checkFsgsbase(cpu) !== OUTCOME.NEXT) return cpu.failed;
     const base = readGpr(cpu, instruction.register(0), instruction.operandBits(0) as 32 | 64);
-    if (!isCanonical(cpu.state, base)) return cpu.raiseGp();
+    if (!isCanonicalForRegister(cpu, base)) return cpu.raiseGp();
     cpu.state.setSegmentBase(segment, base);
     return OUTCOME.NEXT;
   };

@@ -8,6 +8,7 @@ import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import {
   linearAddress,
+  privilegeOf,
   probeSegmented,
   readSegmented,
   stackPointerMask,
@@ -16,7 +17,7 @@ import {
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { mergePointer } from '../../core/stack.ts';
 import { arithmeticFlags, setArithmeticFlags } from '../../state/flags.ts';
-import { FLAG, RAX, RBX, RCX, RDX, RSP, SS, VECTOR } from '../../state/registers.ts';
+import { ES, FLAG, RAX, RBX, RCX, RDX, RSP, SS, VECTOR } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
 import { readGpr, writeGpr } from './operands.ts';
 
@@ -84,10 +85,42 @@ function moveAbsolute(cpu: Cpu, instruction: Instruction): Outcome {
   return OUTCOME.NEXT;
 }
 
-/** CLFLUSH and CLFLUSHOPT: caches are not modelled; the byte is read for its faults. */
+/** CLFLUSH, CLFLUSHOPT and CLWB: caches are not modelled; the byte is read for its faults. */
 function flushLine(cpu: Cpu, instruction: Instruction): Outcome {
   const value = readSegmented(cpu, instruction.segment, instruction.effectiveAddress(), 1);
   return value === undefined ? cpu.failed : OUTCOME.NEXT;
+}
+
+/** @see SDM "MOVDIRI—Move Doubleword as Direct Store" */
+function directStore(cpu: Cpu, instruction: Instruction): Outcome {
+  const bits = instruction.operandBits(1) as 32 | 64;
+  const value = readGpr(cpu, instruction.register(1), bits);
+  const written = writeSegmented(
+    cpu,
+    instruction.segment,
+    instruction.effectiveAddress(),
+    bits === 64 ? 8 : 4,
+    value,
+  );
+  return written ? OUTCOME.NEXT : cpu.failed;
+}
+
+const DIRECT_STORE_BYTES = 64;
+
+/** The destination is in ES, whatever the source's segment, and aligned. @see SDM "MOVDIR64B" */
+function directStore64Bytes(cpu: Cpu, instruction: Instruction): Outcome {
+  const { mmu, state } = cpu;
+  const privilege = privilegeOf(state.CPL);
+  const offset = readGpr(cpu, instruction.register(0), instruction.addressSize);
+  const to = linearAddress(cpu, ES, offset, DIRECT_STORE_BYTES, true);
+  if (to === undefined) return cpu.failed;
+  if (to % BigInt(DIRECT_STORE_BYTES) !== 0n) return cpu.raiseGp();
+  const source = instruction.effectiveAddress();
+  const from = linearAddress(cpu, instruction.segment, source, DIRECT_STORE_BYTES, false);
+  if (from === undefined) return cpu.failed;
+  const bytes = new Uint8Array(DIRECT_STORE_BYTES);
+  if (!mmu.readBytes(from, bytes, privilege)) return cpu.raiseMemoryFault(instruction.segment);
+  return mmu.writeBytes(to, bytes, privilege) ? OUTCOME.NEXT : cpu.raiseMemoryFault(ES);
 }
 
 export const MEMORY_ROWS: readonly SystemRow[] = [
@@ -105,5 +138,23 @@ export const MEMORY_ROWS: readonly SystemRow[] = [
   },
   { op: 'MOV', call: moveAbsolute, ref: SDM('MOV—Move', 'vol. 2B') },
   { op: 'CLFLUSH', call: flushLine, ref: SDM('CLFLUSH—Flush Cache Line', 'vol. 2A') },
-  { op: 'CLFLUSHOPT', call: flushLine, ref: SDM('CLFLUSHOPT—Flush Cache Line Optimized', 'vol. 2A') },
+  {
+    op: 'CLFLUSHOPT',
+    call: flushLine,
+    feature: 'CLFLUSHOPT',
+    ref: SDM('CLFLUSHOPT—Flush Cache Line Optimized', 'vol. 2A'),
+  },
+  { op: 'CLWB', call: flushLine, feature: 'CLWB', ref: SDM('CLWB—Cache Line Write Back', 'vol. 2A') },
+  {
+    op: 'MOVDIRI',
+    call: directStore,
+    feature: 'MOVDIRI',
+    ref: SDM('MOVDIRI—Move Doubleword as Direct Store', 'vol. 2B'),
+  },
+  {
+    op: 'MOVDIR64B',
+    call: directStore64Bytes,
+    feature: 'MOVDIR64B',
+    ref: SDM('MOVDIR64B—Move 64 Bytes as Direct Store', 'vol. 2B'),
+  },
 ];

@@ -6,22 +6,13 @@ import { cpuid } from '../../core/cpuid.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import { readMsr, writeMsr } from '../../core/msrs.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
+import { writePkru } from '../../core/protectionKeys.ts';
 import { timeStampCounter } from '../../core/timeStampCounter.ts';
 import { ACTIVITY, CR4, FLAG, RAX, RBX, RCX, RDX } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
 import { inOrder, readGpr, requireCpl0, writeGpr, writePair } from './operands.ts';
 
-type PlainPoint =
-  | 'CPUID'
-  | 'HLT'
-  | 'INVD'
-  | 'WBINVD'
-  | 'RDTSC'
-  | 'RDTSCP'
-  | 'RDPMC'
-  | 'MWAIT'
-  | 'MONITOR'
-  | 'PAUSE';
+type PlainPoint = 'CPUID' | 'HLT' | 'INVD' | 'WBINVD' | 'RDTSC' | 'RDTSCP' | 'RDPMC' | 'PAUSE' | 'RDPID';
 
 function intercept(cpu: Cpu, point: PlainPoint, instruction: Instruction): Outcome {
   return cpu.virtualization.intercept({ point }, instruction);
@@ -118,14 +109,28 @@ function cacheControl(point: 'WBINVD' | 'INVD') {
     );
 }
 
-/** @see SDM "MONITOR—Set Up Monitor Address"; "MWAIT—Monitor Wait" */
-function monitorWait(point: 'MONITOR' | 'MWAIT') {
-  return (cpu: Cpu, instruction: Instruction): Outcome => {
-    if (cpu.state.CPL !== 0) return cpu.raiseUd();
-    const outcome = intercept(cpu, point, instruction);
-    if (outcome !== OUTCOME.NEXT) return outcome;
-    throw new Unimplemented(`${point} (SDM "${point}", volume 2B)`);
-  };
+/** @see SDM "RDPID—Read Processor ID" */
+function rdpid(cpu: Cpu, instruction: Instruction): Outcome {
+  const outcome = intercept(cpu, 'RDPID', instruction);
+  if (outcome !== OUTCOME.NEXT) return outcome;
+  writeGpr(cpu, instruction.register(0), cpu.state.in64BitMode ? 64 : 32, cpu.state.IA32_TSC_AUX);
+  return OUTCOME.NEXT;
+}
+
+/** @see SDM "RDPKRU—Read Protection Key Rights for User Pages" */
+function rdpkru(cpu: Cpu): Outcome {
+  if ((cpu.state.cr4 & CR4.PKE) === 0) return cpu.raiseUd();
+  if (readGpr(cpu, RCX, 32) !== 0n) return cpu.raiseGp();
+  writePair(cpu, RDX, RAX, BigInt(cpu.state.PKRU >>> 0));
+  return OUTCOME.NEXT;
+}
+
+/** @see SDM "WRPKRU—Write Data to User Page Key Register" */
+function wrpkru(cpu: Cpu): Outcome {
+  if ((cpu.state.cr4 & CR4.PKE) === 0) return cpu.raiseUd();
+  if (readGpr(cpu, RCX, 32) !== 0n || readGpr(cpu, RDX, 32) !== 0n) return cpu.raiseGp();
+  writePkru(cpu, Number(readGpr(cpu, RAX, 32)));
+  return OUTCOME.NEXT_THEN_CHECK;
 }
 
 /** CLAC and STAC: RFLAGS.AC as SMAP's permission. @see SDM "STAC—Set AC Flag in EFLAGS Register" */
@@ -164,12 +169,12 @@ export const PROCESSOR_ROWS: readonly SystemRow[] = [
   // Without its feature, F3 0F 09 is WBINVD.
   { op: 'WBNOINVD', call: cacheControl('WBINVD'), ref: SDM('WBNOINVD—Write Back and Do Not Invalidate Cache') },
   { op: 'INVD', call: cacheControl('INVD'), ref: SDM('INVD—Invalidate Internal Caches') },
-  { op: 'MONITOR', call: monitorWait('MONITOR'), feature: 'MONITOR', ref: SDM('MONITOR—Set Up Monitor Address') },
-  { op: 'MWAIT', call: monitorWait('MWAIT'), feature: 'MONITOR', ref: SDM('MWAIT—Monitor Wait') },
   { op: 'CLAC', call: setAc(false), feature: 'SMAP', ref: SDM('CLAC—Clear AC Flag in EFLAGS Register') },
   { op: 'STAC', call: setAc(true), feature: 'SMAP', ref: SDM('STAC—Set AC Flag in EFLAGS Register') },
-  { op: 'RDRAND', call: unimplemented('RDRAND'), feature: 'RDRAND', ref: SDM('RDRAND—Read Random Number') },
-  { op: 'RDSEED', call: unimplemented('RDSEED'), feature: 'RDSEED', ref: SDM('RDSEED—Read Random SEED') },
+  { op: 'RDPID', call: rdpid, feature: 'RDPID', ref: SDM('RDPID—Read Processor ID') },
+  { op: 'RDPKRU', call: rdpkru, feature: 'PKU', ref: SDM('RDPKRU—Read Protection Key Rights for User Pages') },
+  { op: 'WRPKRU', call: wrpkru, feature: 'PKU', ref: SDM('WRPKRU—Write Data to User Page Key Register') },
+  { op: 'SERIALIZE', call: () => OUTCOME.NEXT_THEN_CHECK, feature: 'SERIALIZE', ref: SDM('SERIALIZE—Serialize Instruction Execution') },
   { op: 'GETSEC', call: unimplemented('GETSEC'), feature: 'SMX', ref: SDM('GETSEC', '7') },
   // Outside system-management mode.
   { op: 'RSM', call: undefinedInstruction, ref: SDM('RSM—Resume From System Management Mode') },

@@ -11,12 +11,16 @@ import { LEGACY_ROWS } from './legacy.ts';
 import { MEMORY_ROWS } from './memory.ts';
 import { PROCEDURE_ROWS } from './procedures.ts';
 import { PROCESSOR_ROWS } from './processor.ts';
+import { RANDOM_ROWS } from './random.ts';
 import { SEGMENT_ROWS } from './segments.ts';
 import { TRANSFER_ROWS } from './transfers.ts';
 import { VIRTUALIZATION_ROWS } from './virtualization.ts';
+import { WAITING_ROWS } from './waiting.ts';
 
 export const SYSTEM_ROWS: readonly SystemRow[] = [
   ...PROCESSOR_ROWS,
+  ...RANDOM_ROWS,
+  ...WAITING_ROWS,
   ...CONTROL_REGISTER_ROWS,
   ...IO_ROWS,
   ...TRANSFER_ROWS,

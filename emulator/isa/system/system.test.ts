@@ -540,7 +540,7 @@ describe('address spaces', () => {
     const write = () => run(machine, 'WRFSBASE', [reg(RAX)]);
     expectFault(machine, write(), VECTOR.UD);
     machine.state.CR4 |= BigInt(CR4.FSGSBASE);
-    machine.state.setGpr(RAX, 0x8000_0000_0000n);
+    machine.state.setGpr(RAX, 0x100_0000_0000_0000n);
     expectFault(machine, write(), VECTOR.GP, 0);
     machine.state.setGpr(RAX, 0x1234n);
     expect(write()).toBe(OUTCOME.NEXT);
@@ -552,7 +552,7 @@ describe('address spaces', () => {
     ['a type above 3', 4n, 0n, 0n],
     ['a reserved bit', 1n, 1n << 12n, 0n],
     ['a PCID without PCIDE', 1n, 1n, 0n],
-    ['a non-canonical address', 0n, 0n, 0x8000_0000_0000n],
+    ['a non-canonical address', 0n, 0n, 0x100_0000_0000_0000n],
   ])('INVPCID refuses %s', (_name, type, pcid, address) => {
     const machine = longProcessor();
     machine.state.setGpr(RAX, type);

@@ -5,6 +5,7 @@ import { ELEMENT_ROWS } from './elements.ts';
 import { HAS_FAST_WAY } from './fastConvert.ts';
 import { FLOAT_ROWS } from './float.ts';
 import { FMA_ROWS } from './fusedMultiplyAdd.ts';
+import { SSE4A_ROWS } from './sse4a.ts';
 import { MXCSR_ROWS } from './state.ts';
 import { VECTOR_STRING_ROWS } from './strings.ts';
 import type { VectorSystemRow } from './systemForms.ts';
@@ -15,5 +16,6 @@ export const VECTOR_SYSTEM_ROWS: readonly VectorSystemRow[] = [
   ...ELEMENT_ROWS,
   ...VECTOR_STRING_ROWS,
   ...CRYPTOGRAPHY_ROWS,
+  ...SSE4A_ROWS,
   ...MXCSR_ROWS,
 ];

@@ -3,12 +3,12 @@
  *
  * Intel SDM Vol. 1, "FXSAVE and FXRSTOR Instructions", 10.5; "Managing State Using the XSAVE Feature Set", chapter 13.
  */
-import { Unimplemented } from '../../base/errors.ts';
 import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import { linearAddress, privilegeOf } from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
+import { writePkru } from '../../core/protectionKeys.ts';
 import type { CpuState } from '../../state/cpuState.ts';
 import { OFFSET } from '../../state/layout.ts';
 import { CR0, CR4, RAX, RDX, VECTOR } from '../../state/registers.ts';
@@ -29,6 +29,7 @@ const ALL_EMPTY = 0xffff;
 const X87_STATE = 1;
 const SSE_STATE = 2;
 const AVX_STATE = 4;
+const PKRU_STATE = 1 << 9;
 
 /** Places in the FXSAVE image and the XSAVE area. */
 const AT = {
@@ -40,7 +41,11 @@ const AT = {
   XCOMP_BV: 520,
   END_OF_HEADER: 576,
   YMM_HIGH: 576,
+  /** In the standard format; the compacted one has it behind what is there before it. */
+  PKRU: 2688,
 } as const;
+const YMM_HIGH_BYTES = 256;
+const PKRU_BYTES = 8;
 const FXSAVE_BYTES = 512;
 const FXSAVE_ALIGNMENT = 16n;
 const XSAVE_ALIGNMENT = 64n;
@@ -270,11 +275,11 @@ function checkXsave(cpu: Cpu): Outcome {
   return (cpu.state.cr0 & CR0.TS) === 0 ? OUTCOME.NEXT : cpu.raise(VECTOR.NM);
 }
 
+/** EDX:EAX. */
+const instructionMask = ({ state }: Cpu): bigint => (state.gpr(RDX) << 32n) | (state.gpr(RAX) & 0xffff_ffffn);
+
 /** The components that EDX:EAX asks for and XCR0 enables. */
-function requested({ state }: Cpu): number {
-  const mask = (state.gpr(RDX) << 32n) | (state.gpr(RAX) & 0xffff_ffffn);
-  return Number(mask & state.XCR0);
-}
+const requested = (cpu: Cpu): number => Number(instructionMask(cpu) & cpu.state.XCR0);
 
 /** Components that are not in their initial configuration. @see SDM "Processor Tracking of XSAVE-Managed State", 13.6 */
 export function componentsInUse(cpu: Cpu, instruction: Instruction): number {
@@ -287,11 +292,24 @@ export function componentsInUse(cpu: Cpu, instruction: Instruction): number {
     !isZero({ at: 0, bytes: head.bytes.subarray(2) }) ||
     !isZero(registers);
   const sse = state.MXCSR !== MXCSR_INITIAL || !isZero(vectorPart(state, 0));
-  return (x87 ? X87_STATE : 0) | (sse ? SSE_STATE : 0) | (isZero(vectorPart(state, 1)) ? 0 : AVX_STATE);
+  const avx = !isZero(vectorPart(state, 1));
+  return (
+    (x87 ? X87_STATE : 0) |
+    (sse ? SSE_STATE : 0) |
+    (avx ? AVX_STATE : 0) |
+    (state.PKRU === 0 ? 0 : PKRU_STATE)
+  );
 }
 
-function sizeOf(components: number): number {
-  return (components & AVX_STATE) === 0 ? AT.END_OF_HEADER : AT.YMM_HIGH + 16 * 16;
+/** Where PKRU lies, by the components of a compacted image. */
+function pkruOffset(components: number, compacted: boolean): number {
+  if (!compacted) return AT.PKRU;
+  return AT.YMM_HIGH + ((components & AVX_STATE) === 0 ? 0 : YMM_HIGH_BYTES);
+}
+
+function sizeOf(components: number, compacted: boolean): number {
+  if ((components & PKRU_STATE) !== 0) return pkruOffset(components, compacted) + PKRU_BYTES;
+  return (components & AVX_STATE) === 0 ? AT.END_OF_HEADER : AT.YMM_HIGH + YMM_HIGH_BYTES;
 }
 
 function numberPart(place: number, value: bigint): Part {
@@ -300,14 +318,23 @@ function numberPart(place: number, value: bigint): Part {
   return { at: place, bytes };
 }
 
-/** XSAVE writes all that is asked for; XSAVEOPT and XSAVEC leave out what is in its initial configuration. */
-function xsave(optimized: boolean, compacted: boolean) {
+/** XSAVES and XRSTORS are for the operating system. No supervisor component exists: IA32_XSS is 0. */
+function checkSupervisor(cpu: Cpu, instruction: Instruction, point: 'XSAVES' | 'XRSTORS'): Outcome {
+  const enabled = checkXsave(cpu);
+  if (enabled !== OUTCOME.NEXT) return enabled;
+  if (cpu.state.CPL !== 0) return cpu.raiseGp();
+  const components = instructionMask(cpu) & cpu.state.IA32_XSS;
+  return cpu.virtualization.intercept({ point, components }, instruction);
+}
+
+/** XSAVE writes all that is asked for; XSAVEOPT, XSAVEC and XSAVES leave out what is in its initial configuration. */
+function xsave(optimized: boolean, compacted: boolean, supervisor = false) {
   return (cpu: Cpu, instruction: Instruction): Outcome => {
-    const enabled = checkXsave(cpu);
+    const enabled = supervisor ? checkSupervisor(cpu, instruction, 'XSAVES') : checkXsave(cpu);
     if (enabled !== OUTCOME.NEXT) return enabled;
     const { state } = cpu;
     const asked = requested(cpu);
-    const linear = locate(cpu, instruction, sizeOf(asked), XSAVE_ALIGNMENT, true);
+    const linear = locate(cpu, instruction, sizeOf(asked, compacted), XSAVE_ALIGNMENT, true);
     if (linear === undefined) return cpu.failed;
     const used = componentsInUse(cpu, instruction);
     const written = optimized || compacted ? asked & used : asked;
@@ -317,6 +344,8 @@ function xsave(optimized: boolean, compacted: boolean) {
     if (mxcsr !== 0) parts.push(mxcsrPart(state));
     if ((written & SSE_STATE) !== 0) parts.push(vectorPart(state, 0));
     if ((written & AVX_STATE) !== 0) parts.push(vectorPart(state, 1));
+    if ((written & PKRU_STATE) !== 0)
+      parts.push(numberPart(pkruOffset(asked, compacted), BigInt(state.PKRU >>> 0)));
     if (compacted) {
       parts.push(numberPart(AT.XSTATE_BV, BigInt(asked & used)));
       parts.push(numberPart(AT.XCOMP_BV, BigInt(asked) | COMPACTED));
@@ -333,13 +362,22 @@ function xsave(optimized: boolean, compacted: boolean) {
   };
 }
 
-/** @see SDM "XRSTOR—Restore Processor Extended States"; "Operation of XRSTOR", 13.8 of volume 1 */
+/** @see SDM "XRSTORS—Restore Processor Extended States Supervisor" */
+function xrstors(cpu: Cpu, instruction: Instruction): Outcome {
+  const enabled = checkSupervisor(cpu, instruction, 'XRSTORS');
+  return enabled === OUTCOME.NEXT ? restore(cpu, instruction, true) : enabled;
+}
+
 function xrstor(cpu: Cpu, instruction: Instruction): Outcome {
   const enabled = checkXsave(cpu);
-  if (enabled !== OUTCOME.NEXT) return enabled;
+  return enabled === OUTCOME.NEXT ? restore(cpu, instruction, false) : enabled;
+}
+
+/** @see SDM "XRSTOR—Restore Processor Extended States"; "Operation of XRSTOR", 13.8 of volume 1 */
+function restore(cpu: Cpu, instruction: Instruction, mustBeCompacted: boolean): Outcome {
   const { state } = cpu;
   const asked = requested(cpu);
-  const linear = locate(cpu, instruction, sizeOf(asked), XSAVE_ALIGNMENT, false);
+  const linear = locate(cpu, instruction, AT.END_OF_HEADER, XSAVE_ALIGNMENT, false);
   if (linear === undefined) return cpu.failed;
   const area = load(cpu, instruction, linear, 0, AT.END_OF_HEADER);
   if (area === undefined) return cpu.failed;
@@ -347,7 +385,8 @@ function xrstor(cpu: Cpu, instruction: Instruction): Outcome {
   const present = view.getBigUint64(AT.XSTATE_BV, true);
   const format = view.getBigUint64(AT.XCOMP_BV, true);
   const compacted = (format & COMPACTED) !== 0n;
-  if (compacted && !cpu.has('XSAVEC')) return cpu.raiseGp();
+  if (compacted ? !cpu.has('XSAVEC') : mustBeCompacted) return cpu.raiseGp();
+  if (locate(cpu, instruction, sizeOf(asked, compacted), 1n, false) === undefined) return cpu.failed;
   const held = format & ~COMPACTED;
   const reserved = area.subarray(AT.XCOMP_BV + 8, compacted ? AT.END_OF_HEADER : AT.XCOMP_BV + 16);
   const bad = compacted
@@ -363,6 +402,12 @@ function xrstor(cpu: Cpu, instruction: Instruction): Outcome {
     high = load(cpu, instruction, linear, AT.YMM_HIGH, 16 * registersOf(state));
     if (high === undefined) return cpu.failed;
   }
+  let keys = 0;
+  if ((available & PKRU_STATE) !== 0) {
+    const bytes = load(cpu, instruction, linear, pkruOffset(Number(held), compacted), 4);
+    if (bytes === undefined) return cpu.failed;
+    keys = new DataView(bytes.buffer).getUint32(0, true);
+  }
   if ((available & X87_STATE) !== 0) restoreX87(cpu, instruction, area);
   else if ((asked & X87_STATE) !== 0) initializeX87(cpu, instruction);
   if (loadsMxcsr !== 0) state.MXCSR = mxcsr;
@@ -370,13 +415,9 @@ function xrstor(cpu: Cpu, instruction: Instruction): Outcome {
   if ((asked & SSE_STATE) !== 0)
     restoreVectors(state, 0, (available & SSE_STATE) !== 0 ? area.subarray(AT.XMM) : undefined);
   if ((asked & AVX_STATE) !== 0) restoreVectors(state, 1, high);
-  return OUTCOME.NEXT;
-}
-
-function missing(op: string) {
-  return (): Outcome => {
-    throw new Unimplemented(`${op} (SDM "${op}", volume 2)`);
-  };
+  if ((asked & PKRU_STATE) === 0) return OUTCOME.NEXT;
+  writePkru(cpu, keys);
+  return OUTCOME.NEXT_THEN_CHECK;
 }
 
 const FXSAVE = SDM('FXSAVE—Save x87 FPU, MMX Technology, and SSE State');
@@ -396,8 +437,8 @@ export const VECTOR_STATE_ROWS: readonly SystemRow[] = [
   ...both('XSAVEOPT', xsave(true, false), 'XSAVEOPT', SDM('XSAVEOPT—Save Processor Extended States Optimized')),
   ...both('XSAVEC', xsave(false, true), 'XSAVEC', SDM('XSAVEC—Save Processor Extended States With Compaction')),
   ...both('XRSTOR', xrstor, 'XSAVE', SDM('XRSTOR—Restore Processor Extended States')),
-  ...both('XSAVES', missing('XSAVES'), 'XSAVES', SDM('XSAVES—Save Processor Extended States Supervisor')),
-  ...both('XRSTORS', missing('XRSTORS'), 'XSAVES', SDM('XRSTORS—Restore Processor Extended States Supervisor')),
+  ...both('XSAVES', xsave(true, true, true), 'XSAVES', SDM('XSAVES—Save Processor Extended States Supervisor')),
+  ...both('XRSTORS', xrstors, 'XSAVES', SDM('XRSTORS—Restore Processor Extended States Supervisor')),
 ];
 
 const LDMXCSR = SDM('LDMXCSR—Load MXCSR Register');

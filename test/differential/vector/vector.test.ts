@@ -26,7 +26,7 @@ const REPORTED = 3;
 /** What /proc/cpuinfo calls features. */
 const HOST_FLAGS: Readonly<Record<string, string>> = {
   MMX: 'mmx', SSE: 'sse', SSE2: 'sse2', SSE3: 'pni', SSSE3: 'ssse3', SSE4_1: 'sse4_1', SSE4_2: 'sse4_2', AVX: 'avx', AVX2: 'avx2',
-  AESNI: 'aes', PCLMULQDQ: 'pclmulqdq', SHA: 'sha_ni', F16C: 'f16c', FMA: 'fma', FXSR: 'fxsr', XSAVE: 'xsave', XSAVEOPT: 'xsaveopt', XSAVEC: 'xsavec',
+  AESNI: 'aes', PCLMULQDQ: 'pclmulqdq', SHA: 'sha_ni', F16C: 'f16c', FMA: 'fma', FXSR: 'fxsr', XSAVE: 'xsave', XSAVEOPT: 'xsaveopt', XSAVEC: 'xsavec', SSE4A: 'sse4a',
 }; // biome-ignore format: names in pairs
 
 function hostHas({ feature, op }: VectorForm): boolean {

@@ -2,7 +2,8 @@
  * A 64-bit kernel for tests. Memory below 1 GiB is mapped to itself for the supervisor, and again from USER on for user
  * mode; TEST_AREA is a GiB whose first tables are the program's to fill in. Every exception and interrupt is recorded
  * (x_vector, x_error, …); then [x_hook] is called if there is one, with RCX pointing at the frame (FRAME_…); then the
- * program goes on at [x_resume] at CPL 0, or where it was when that is 0 or when the hook gave 1 in EAX.
+ * program goes on at [x_resume] at CPL 0, or where it was when that is 0 or when the hook gave 1 in EAX. With LA57 defined,
+ * paging has five levels.
  */
 #include "report.h"
 
@@ -108,6 +109,9 @@
         .bss
         .balign 4096
 pml4:           .skip 4096
+#ifdef LA57
+pml5:           .skip 4096
+#endif
 pdpt:           .skip 4096
 low_pages:      .skip 4096
 user_pages:     .skip 4096
@@ -193,9 +197,16 @@ start:
         inc     ecx
         cmp     ecx, 512
         jne     1b
+#ifdef LA57
+        mov     dword ptr [pml5], offset pml4 + P + W + U
+        mov     eax, 0x1020             /* LA57 and PAE */
+        mov     cr4, eax
+        mov     eax, offset pml5
+#else
         mov     eax, 0x20
         mov     cr4, eax
         mov     eax, offset pml4
+#endif
         mov     cr3, eax
         mov     ecx, 0xc0000080
         rdmsr

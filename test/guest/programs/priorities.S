@@ -213,7 +213,7 @@ main:
         CASE "WRMSR: an address that is not canonical, reserved bits and unknown MSRs are #GP(0)"
         mov     ecx, 0xc0000100
         xor     eax, eax
-        mov     edx, 0x8000
+        mov     edx, 0x1000000          /* bit 56: not canonical with 57 bits either */
         CATCH   wrmsr
         EXPECT_FAULT(GP, 0)
         mov     ecx, 0xc0000080
