@@ -115,7 +115,6 @@ describe('the command line of hvm run', () => {
     [['k', '--bios', 'b.bin'], '--bios does not exist yet.'],
     [['k', '--share', 'x'], '--share does not exist yet.'],
     [['k', '--network', 'user'], '--network does not exist yet.'],
-    [['k', '--sanitize'], '--sanitize does not exist yet.'],
     [['k', '--record'], '--record does not exist yet.'],
     [['k', '--vmm', 'nested=1'], '--vmm nested does not exist yet.'],
     [['k', '--vmm', 'exits=1'], '--vmm must be exiting=…, not "exits=1".'],

@@ -31,6 +31,7 @@ const TABLE_INTERVAL = 250;
 const MOST_ENTRY_FAILURES = 20;
 /** Exit breakpoints on this reason stop at every VM entry that fails. */
 const ENTRY_FAILURE = 'entryFailureInvalidGuestState';
+const SANITIZER = 'sanitizer';
 
 /** Runs and gives the exit status. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -131,7 +132,7 @@ class Run {
       interrupted,
       () => undefined,
     );
-    if (this.#tellsEntryFailures) this.#target.setExitBreakpoints([{ id: 1, reasons: [ENTRY_FAILURE] }]);
+    this.#tell(this.#tellsEntryFailures);
     this.#target.run(this.#request);
     const outcome = await end;
     process.off('beforeExit', halted);
@@ -196,7 +197,21 @@ class Run {
     };
   }
 
+  /** What is told on standard error while the run goes on. */
+  #tell(entryFailures: boolean): void {
+    const reasons = [
+      ...(entryFailures ? [ENTRY_FAILURE] : []),
+      ...(this.#options.sanitize ? [SANITIZER] : []),
+    ];
+    this.#target.setExitBreakpoints(reasons.map((reason, id) => ({ id, reasons: [reason] })));
+  }
+
   #stopped(stop: StopEvent): void {
+    if (stop.reason === 'sanitizer') {
+      process.stderr.write(`${outcomeText(stop)}\n`);
+      this.#goOn();
+      return;
+    }
     if (stop.reason === 'entry-failure' && this.#tellsEntryFailures) {
       this.#entryFailed(stop);
       return;
@@ -209,9 +224,15 @@ class Run {
     process.stderr.write(`${outcomeText({ ...stop, details: this.#entryReport(stop) })}\n`);
     if (++this.#entryFailures === MOST_ENTRY_FAILURES) {
       process.stderr.write(`hvm: ${MOST_ENTRY_FAILURES} VM entries have failed; further ones are not told\n`);
-      this.#target.setExitBreakpoints([]);
+      this.#tell(false);
     }
-    this.#target.run(this.#request);
+    this.#goOn();
+  }
+
+  /** After something was told; a run that was to end in the meantime does. */
+  #goOn(): void {
+    if (this.#ending) this.#done(this.#ending);
+    else this.#target.run(this.#request);
   }
 
   /** The report with the lines of the source that wrote the fields, as far as the image has symbols. */

@@ -187,7 +187,11 @@ export const LAUNCH_OPTIONS = {
     ...NOT_YET,
     ...LAUNCH_ONLY,
   }),
-  sanitize: option(boolean, false, 'Report what real hardware leaves undefined.', NOT_YET),
+  sanitize: option(
+    boolean,
+    false,
+    'Look for mistakes that processors do not report: stale translations, an active VMCS that is written to, a host that cannot take the next fault. Slower.',
+  ),
   record: option(either(path, boolean, isString), false, 'Record the run.', NOT_YET),
   recording: option(path, undefined, 'Recording to replay.', { ...NOT_YET, ...LAUNCH_ONLY }),
   traceExits: option(path, undefined, 'Write every VM exit to this file, one JSON object a line.'),

@@ -3,6 +3,7 @@ import { render as renderLaunchReference } from '../debug-adapter/launch/referen
 import { initialConfigurations, launchSchema, launchSnippets } from '../debug-adapter/launch/schema.ts';
 import { BREAKPOINT_LANGUAGES } from '../extension/manifest/languages.ts';
 import { renderInstructionCoverage } from './instructionCoverage.ts';
+import { renderSanitizerRules } from './sanitizerRules.ts';
 import { renderVmxCoverage } from './vmxCoverage.ts';
 
 export interface Generator {
@@ -16,6 +17,7 @@ export const GENERATORS: readonly Generator[] = [
   { file: 'docs/generated/launch.md', render: renderLaunchReference },
   { file: 'docs/generated/instructions.md', render: renderInstructionCoverage },
   { file: 'docs/generated/vmx.md', render: renderVmxCoverage },
+  { file: 'docs/generated/sanitizer.md', render: renderSanitizerRules },
   { file: 'package.json', render: renderManifest },
 ];
 

@@ -4,6 +4,7 @@ import type { StopEvent } from '../../emulator/index.ts';
 
 export const VM_EXIT_FILTER = 'vm-exit';
 export const ENTRY_FAILURE_FILTER = 'entry-failure';
+const SANITIZER_FILTER = 'sanitizer';
 
 /** The exit reasons of VM entries that fail. */
 const ENTRY_FAILURES = [
@@ -34,16 +35,23 @@ export const EXCEPTION_FILTERS: readonly P.ExceptionBreakpointsFilter[] = [
     description: 'Stops where the checks of a VM entry fail, with every rule that is broken.',
     default: true,
   },
+  {
+    filter: SANITIZER_FILTER,
+    label: 'Sanitizer',
+    description:
+      'Stops where the sanitizer finds a mistake; it looks for them with "sanitize" in the launch configuration.',
+    default: true,
+  },
 ];
 
-/** Stops that mean something went wrong. */
+/** Stops that mean something went wrong for good. */
 export function isFailure(stop: StopEvent): boolean {
   return stop.reason === 'triple-fault' || stop.reason === 'entry-failure' || stop.reason === 'unimplemented';
 }
 
 /** Stops that `exceptionInfo` explains. */
 export function isException(stop: StopEvent): boolean {
-  return isFailure(stop) || stop.reason === 'exit-breakpoint';
+  return isFailure(stop) || stop.reason === 'exit-breakpoint' || stop.reason === 'sanitizer';
 }
 
 /** The exits a filter stops at: none when it is about something else. */
@@ -53,6 +61,7 @@ export function exitsOfFilter(
   reasons: Parameters<typeof parseExitReasons>[1],
 ): ReturnType<typeof parseExitReasons> | undefined {
   if (filter === VM_EXIT_FILTER) return parseExitReasons(condition ?? '', reasons);
+  if (filter === SANITIZER_FILTER) return { keys: ['sanitizer'] };
   return filter === ENTRY_FAILURE_FILTER ? { keys: ENTRY_FAILURES } : undefined;
 }
 

@@ -15,7 +15,8 @@ export async function reportStop(context: SessionContext, stop: StopEvent): Prom
     await context.breakpoints.apply(machine);
   }
   await exits.drain();
-  if (isFailure(stop)) context.output('stderr', [stop.description, ...stop.details].join('\n'));
+  if (isFailure(stop) || stop.reason === 'sanitizer')
+    context.output('stderr', [stop.description, ...stop.details].join('\n'));
   else if (stop.reason === 'limit') context.output('console', stop.description);
   const code = exitStatus(stop);
   // What has failed is worth looking at, unless the user said otherwise; something unimplemented always is.

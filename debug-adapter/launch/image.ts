@@ -63,6 +63,7 @@ export async function readMachineConfig(
     modules,
     startTime: options.startTime,
     engine: options.engine,
+    sanitize: options.sanitize,
     vmm: { exiting: options.vmm.exiting ?? [] },
   };
 }

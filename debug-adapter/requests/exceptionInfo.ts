@@ -10,6 +10,7 @@ const TITLES: Partial<Record<StopReason, string>> = {
   'entry-failure': 'VM entry failed',
   unimplemented: 'Not implemented',
   'exit-breakpoint': 'VM exit',
+  sanitizer: 'Sanitizer',
 };
 
 /** What went wrong. Failed rules go into the stack trace of the details: the one part that clients show in full. */
@@ -21,7 +22,7 @@ export async function exceptionInfo(context: SessionContext): Promise<P.Exceptio
   return {
     exceptionId: title,
     description: stop.description,
-    breakMode: stop.reason === 'exit-breakpoint' ? 'always' : 'unhandled',
+    breakMode: stop.reason === 'exit-breakpoint' || stop.reason === 'sanitizer' ? 'always' : 'unhandled',
     details: {
       message: stop.description,
       typeName: title,

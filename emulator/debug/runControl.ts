@@ -5,6 +5,7 @@
 import { Unimplemented, UserError } from '../base/errors.ts';
 import { describeFailedEntry } from '../vmx/describeEntryFailure.ts';
 import { type ExitReasonKey, exitReasonRow } from '../vmx/exitReasons.ts';
+import type { SanitizerFinding } from '../vmx/sanitizer.ts';
 import type { BreakpointTable } from './breakpointTable.ts';
 import type { DataBreakpoints, DataChange } from './dataBreakpoints.ts';
 import { instructionShape } from './disassembler.ts';
@@ -34,6 +35,9 @@ const MOST_EXITS = 16;
 const LONGEST_INSTRUCTION = 15;
 /** An exit breakpoint on this reason also stops at entries that fail without an exit (VMfail). */
 const ENTRY_FAILURE: ExitReasonKey = 'entryFailureInvalidGuestState';
+
+/** Stands for the findings of the sanitizer among the reasons of an exit breakpoint. */
+const SANITIZER = 'sanitizer';
 
 /** Free running to one of some addresses with the stack at least so high. */
 interface Destination {
@@ -66,6 +70,7 @@ export class RunControl {
   #pauseWanted = false;
   #interruptions: Interruptions;
   #stoppingExits: readonly number[] = [];
+  #findings: SanitizerFinding[] = [];
   #entryFailure: { readonly description: string; readonly details: readonly string[] } | undefined;
 
   constructor(
@@ -212,6 +217,8 @@ export class RunControl {
     if (system.stop) return this.#endEvent(system.stop);
     const exits = this.#stoppingExits;
     this.#stoppingExits = [];
+    const finding = this.#findings.shift();
+    if (finding) return this.#event('sanitizer', finding.description, [], finding.details);
     const changes = this.#changes();
     if (exits.length > 0) return this.#exitEvent(exits, changes);
     if (changes.length > 0) return this.#dataEvent(changes);
@@ -360,6 +367,7 @@ export class RunControl {
   // VM exits
 
   #observeExits(): void {
+    this.#observeFindings();
     const vmx = this.#machine.processor.vmx?.processor;
     if (vmx === undefined) return;
     const others = vmx.onExit;
@@ -370,6 +378,18 @@ export class RunControl {
     // The built-in VMM tells its own failures; those of a hypervisor that is debugged are for it to see first.
     if (this.#machine.processor.hasBuiltInVmm) return;
     vmx.onEntryFailure = () => this.#entryFailed();
+  }
+
+  #observeFindings(): void {
+    const { sanitizer, machine } = this.#machine.system;
+    this.#findings = [];
+    if (sanitizer === undefined) return;
+    sanitizer.onFinding = (finding) => {
+      if (!this.#exitBreakpoints.some(({ reasons }) => reasons.includes(SANITIZER))) return;
+      this.#findings.push(finding);
+      machine.mmu.requestCut();
+      machine.stop();
+    };
   }
 
   #entryFailed(): void {

@@ -18,6 +18,7 @@ import { hostMemoryBytes } from '../vmm/memoryMap.ts';
 import { parsePolicy } from '../vmm/policy.ts';
 import { VMM_ENTRY_POINT, Vmm } from '../vmm/vmm.ts';
 import { capabilitiesOf, readCapabilityMsr } from '../vmx/model.ts';
+import { Sanitizer } from '../vmx/sanitizer.ts';
 import { describeVmxAbort } from '../vmx/vmInstructionErrors.ts';
 import { Vmx } from '../vmx/vmx.ts';
 
@@ -66,6 +67,8 @@ export class System {
   readonly vmx: Vmx | undefined;
   /** The built-in VMM, in guest mode. */
   readonly vmm: Vmm | undefined;
+  /** With `sanitize`, and VT-x. */
+  readonly sanitizer: Sanitizer | undefined;
   /** Everything that came from outside so far, in order. */
   readonly inputs: RecordedInput[] = [];
   /** Set once something ended the run. */
@@ -107,7 +110,11 @@ export class System {
       });
       this.vmx.reset();
       machine.cpu.virtualization = this.vmx;
-    }
+      if (config.sanitize) {
+        this.sanitizer = new Sanitizer();
+        this.sanitizer.attach(this.vmx.processor, !guest);
+      }
+    } else if (config.sanitize) throw new UserError('the sanitizer needs a processor with VT-x');
     const callbacks = {
       powerOff: () => this.#end({ kind: 'powered-off' }),
       debugExit: (value: number) => this.#end({ kind: 'debug-exit', value }),

@@ -24,6 +24,7 @@ export type StopReason =
   | 'data-breakpoint'
   | 'triple-fault'
   | 'entry-failure'
+  | 'sanitizer'
   | 'unimplemented'
   | 'powered-off'
   | 'debug-exit'
@@ -72,7 +73,8 @@ export interface ExitBreakpoint {
   readonly id: number;
   /**
    * Keys of exit reasons (vmx/exitReasons.ts); empty means every exit. `entryFailureInvalidGuestState` also stops where a
-   * debugged hypervisor's VM entry fails with VMfail: the stop event's reason is `entry-failure`.
+   * debugged hypervisor's VM entry fails with VMfail: the stop event's reason is `entry-failure`. `sanitizer` is no exit
+   * reason: it stops where the sanitizer finds something, with the reason `sanitizer`.
    */
   readonly reasons: readonly string[];
 }

@@ -21,6 +21,8 @@ export interface MachineConfig {
   readonly startTime: number;
   /** `translator` forces translation at first execution: for tests that compare the tiers. */
   readonly engine: 'auto' | 'interpreter' | 'translator';
+  /** Looks for mistakes of hypervisors, and of kernels about translations: see vmx/sanitizerRules.ts. */
+  readonly sanitize?: boolean;
   readonly vmm: {
     /** What exits besides what the VMM needs itself, e.g. `cpuid`, `rdtsc`, `exceptions:#PF`, `io:0x60-0x64`. */
     readonly exiting: readonly string[];

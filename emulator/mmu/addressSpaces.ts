@@ -8,11 +8,12 @@
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CR0, CR4, EFER, FLAG } from '../state/registers.ts';
-import { Contexts, retireSpace, type Space } from './contexts.ts';
+import { Contexts, type Space } from './contexts.ts';
 import { EPT_FEATURE, type SecondLevelWalker } from './ept.ts';
 import { accessClass, modeClass } from './pagingMode.ts';
 import { REQUEST_SMAP, REQUEST_USER } from './rights.ts';
 import type { Tlb } from './tlb.ts';
+import type { TranslationAudit } from './translationAudit.ts';
 import { type PageWalker, UNTRANSLATED } from './walk.ts';
 
 /** What VM entry and VM exit set: whether guest-physical addresses are translated, and by which EPTP. */
@@ -84,6 +85,9 @@ export class AddressSpaces {
    * of them take the slow way.
    */
   alignmentChecked = false;
+
+  /** Finds uses of stale translations; nobody unless it is asked for. */
+  audit: TranslationAudit<Space> | undefined;
 
   readonly #words: Int32Array;
   readonly #tlb: Tlb;
@@ -177,8 +181,7 @@ export class AddressSpaces {
    * @see SDM "Operations that Invalidate Cached Mappings", 30.4.3.1
    */
   switchTo(vpid: number, eptp: bigint | undefined): void {
-    if (vpid === 0 && this.vpid === 0)
-      this.#contexts.retire((space) => space.vpid === 0 && this.#isOwn(space));
+    if (vpid === 0 && this.vpid === 0) this.#invalidate((space) => space.vpid === 0 && this.#isOwn(space));
     this.vpid = vpid;
     this.secondLevel.enabled = eptp !== undefined;
     this.secondLevel.eptpLo = Number(BigInt.asIntN(32, eptp ?? 0n));
@@ -189,11 +192,12 @@ export class AddressSpaces {
   // Invalidation. More than the manual asks for may go, never less.
 
   /** INVLPG, and INVPCID and INVVPID for one address: the page goes from every context. */
-  invalidatePage(lo: number, hi: number): void {
+  invalidatePage(lo: number, hi: number, vpid = this.vpid): void {
     // Cached paging structures go whatever the address.
     this.#structureEpoch++;
     this.#tagStructures();
     this.#drop(lo, hi);
+    this.audit?.forgetAddress((space) => space.vpid === vpid && this.#isOwn(space), pageOf(lo, hi));
   }
 
   #drop(lo: number, hi: number): void {
@@ -204,7 +208,8 @@ export class AddressSpaces {
 
   /** The current PCID of the current VPID. */
   flushCurrent(): void {
-    retireSpace(this.#space);
+    const current = this.#space;
+    this.#invalidate((space) => space === current);
     this.update();
   }
 
@@ -226,7 +231,8 @@ export class AddressSpaces {
 
   /** INVEPT: single-context, or all-context without `eptp`. */
   invalidateEpt(eptp?: bigint): void {
-    this.#contexts.invalidateEpt(eptp);
+    const roots = this.#contexts.invalidateEpt(eptp);
+    this.audit?.forgetRoots((ept) => roots.has(ept));
     this.#stale = true;
     this.update();
   }
@@ -238,8 +244,39 @@ export class AddressSpaces {
 
   /** Everything of every processor, guest-physical mappings included. */
   flushEverything(): void {
-    this.#contexts.retire(() => true);
+    this.#invalidate(() => true);
     this.invalidateEpt();
+  }
+
+  /** Whatever is cached is looked up anew, which is no invalidation of what a processor would have cached. */
+  forgetCached(): void {
+    this.#contexts.retire(() => true);
+    this.#contexts.invalidateEpt();
+    this.#structureEpoch++;
+    this.#stale = true;
+    this.update();
+  }
+
+  /** A walk has ended, for whoever audits: at a host-physical address or with a failure. */
+  auditWalk(audit: TranslationAudit<Space>, lo: number, hi: number, request: number, host: number): void {
+    const walker = this.#walker;
+    const tag = this.#space;
+    const linearPage = pageOf(lo, hi);
+    const asked = (request & 15) | ((this.#words[CR0_LOW] & CR0.WP) !== 0 ? 16 : 0);
+    if (host >= 0) {
+      const guestPage = Math.floor(walker.guestPhysical / 4096);
+      const hostPage = Math.floor(host / 4096);
+      audit.translated({ tag, linearPage, request: asked, guestPage, hostPage, shift: walker.pageShift });
+    } else if (host === UNTRANSLATED.PAGE_FAULT) audit.pageFault(tag, linearPage, asked);
+    else if (
+      host === UNTRANSLATED.SECOND_LEVEL_FAULT &&
+      (this.#features & EPT_FEATURE.SUB_PAGE_WRITE) === 0
+    ) {
+      const { kind, guestPhysical, qualification } = walker.fault.secondLevel;
+      // A misconfigured entry gave every access once.
+      if (kind === 'violation' || kind === 'misconfiguration')
+        audit.eptFault(tag, linearPage, Math.floor(guestPhysical / 4096), qualification);
+    }
   }
 
   /**
@@ -280,8 +317,13 @@ export class AddressSpaces {
   }
 
   #retire(chosen: (space: Space) => boolean): void {
-    this.#contexts.retire((space) => this.#isOwn(space) && chosen(space));
+    this.#invalidate((space) => this.#isOwn(space) && chosen(space));
     this.update();
+  }
+
+  #invalidate(chosen: (space: Space) => boolean): void {
+    this.#contexts.retire(chosen);
+    this.audit?.forgetSpaces(chosen);
   }
 
   #change(): void {
@@ -297,7 +339,7 @@ export class AddressSpaces {
           secondLevel.eptpHi === this.#eptpHi &&
           secondLevel.features === this.#features));
     if (sameRoot && vpid === this.#vpid && processor === this.#processor && this.#flushes(controls)) {
-      this.#contexts.retire((space) => space.vpid === vpid && this.#isOwn(space));
+      this.#invalidate((space) => space.vpid === vpid && this.#isOwn(space));
     }
 
     let ept = 0;
@@ -314,7 +356,7 @@ export class AddressSpaces {
     const pcid = (controls.cr4 & CR4.PCIDE) !== 0 && (controls.efer & EFER.LMA) !== 0 ? cr3Lo & 0xfff : 0;
     const space = this.#contexts.space(processor, vpid, ept, pcid);
     const moved = ((cr3Lo ^ this.#cr3Lo) & ~0xfff) !== 0 || cr3Hi !== this.#cr3Hi;
-    if (space === this.#space && moved) retireSpace(space);
+    if (space === this.#space && moved) this.#invalidate((other) => other === space);
 
     this.#space = space;
     this.#mode = modeClass(controls);
@@ -379,4 +421,9 @@ export class AddressSpaces {
       ((efer ^ this.#efer) & FLUSHING_EFER) !== 0
     );
   }
+}
+
+/** Number of the 4-KByte page of a linear address. */
+function pageOf(lo: number, hi: number): number {
+  return (hi >>> 0) * 0x10_0000 + (lo >>> 12);
 }

@@ -141,7 +141,7 @@ export class Contexts {
    *
    * @see SDM "INVEPT—Invalidate Translations Derived from EPT"
    */
-  invalidateEpt(eptp?: bigint): void {
+  invalidateEpt(eptp?: bigint): ReadonlySet<number> {
     const indexes = new Set<number>();
     for (const root of this.#roots.values()) {
       if (eptp !== undefined && (pointer(root.eptpLo, root.eptpHi) & ROOT_MASK) !== (eptp & ROOT_MASK))
@@ -150,6 +150,7 @@ export class Contexts {
       indexes.add(root.index);
     }
     this.retire((space) => indexes.has(space.ept));
+    return indexes;
   }
 
   /** Starts the numbers of EPT roots over: nothing tagged with one survives. */

@@ -16,6 +16,11 @@ export class HostEntries {
   /** Whether that entry is in memory. */
   inRam = false;
 
+  /** While an accessed or dirty flag is announced. */
+  setsFlags = false;
+  /** Hears of the page of each entry that is read. */
+  onRead: ((page: number) => void) | undefined;
+
   readonly #words: Int32Array;
   readonly #physical: PhysicalMemory;
   readonly #bus: MmioBus;
@@ -49,6 +54,7 @@ export class HostEntries {
     if (hi === 0 && address < this.#ramBytes && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
       const word = RAM_WORD + (address >>> 2);
       this.inRam = true;
+      this.onRead?.(address >>> 12);
       this.high = this.#words[word + 1];
       return this.#words[word];
     }
@@ -61,6 +67,7 @@ export class HostEntries {
   read32(lo: number, hi: number): number {
     const address = (lo & this.#addressMask) >>> 0;
     if (hi === 0 && address < this.#ramBytes && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
+      this.onRead?.(address >>> 12);
       return this.#words[RAM_WORD + (address >>> 2)];
     }
     return this.#readBus(address, hi);
@@ -71,7 +78,9 @@ export class HostEntries {
     const address = (lo & this.#addressMask) >>> 0;
     if (hi === 0 && address < this.#ramBytes && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
       const page = address >>> 12;
+      this.setsFlags = true;
       this.#physical.notifyWrite(address, size);
+      this.setsFlags = false;
       if ((this.#flags[page] & PAGE_ROM) === 0) this.#words[RAM_WORD + (address >>> 2)] |= bits;
       return;
     }

@@ -9,6 +9,7 @@ import type { CpuState } from '../state/cpuState.ts';
 import { AddressSpaces, type SecondLevel } from './addressSpaces.ts';
 import { ApicAccess, type ApicAccessPage } from './apicAccess.ts';
 import { type MmioBus, NO_MMIO } from './bus.ts';
+import type { Space } from './contexts.ts';
 import { type DirtyPageLog, SecondLevelWalker } from './ept.ts';
 import { APIC_ACCESS, MemoryFault } from './fault.ts';
 import { HostEntries } from './hostEntries.ts';
@@ -19,6 +20,7 @@ import type { PhysicalMemory } from './physicalMemory.ts';
 import { ACCESS, type Access } from './rights.ts';
 import { type Slow, SlowPath } from './slowPath.ts';
 import { Tlb } from './tlb.ts';
+import { type StaleUse, TranslationAudit } from './translationAudit.ts';
 import { PRIVILEGE, type Privilege, type PrivilegeCode, Translator } from './translator.ts';
 import { PageWalker, UNTRANSLATED } from './walk.ts';
 import { WatchedPages } from './watchedPages.ts';
@@ -140,14 +142,31 @@ export class Mmu {
     return cut;
   }
 
+  /** From now on uses of stale translations are found. */
+  startAudit(parts: { readonly inRoot: () => boolean; readonly found: (use: StaleUse) => void }): void {
+    const { spaces } = this;
+    const audit = new TranslationAudit<Space>(this.physical, {
+      inRoot: parts.inRoot,
+      setsFlags: () => this.#entries.setsFlags,
+      found: parts.found,
+      changed: () => {
+        spaces.forgetCached();
+        this.requestCut();
+      },
+    });
+    this.#entries.onRead = (page) => audit.tableRead(page);
+    spaces.forgetCached();
+    spaces.audit = audit;
+  }
+
   /** See {@link AddressSpaces.update}. */
   updateContext(): void {
     this.spaces.update();
   }
 
   /** INVLPG. @see SDM "Operations that Invalidate TLBs and Paging-Structure Caches", 5.10.4.1 */
-  invalidatePage(linear: bigint): void {
-    this.spaces.invalidatePage(low(linear), high(linear));
+  invalidatePage(linear: bigint, vpid = this.spaces.vpid): void {
+    this.spaces.invalidatePage(low(linear), high(linear), vpid);
   }
 
   /** MOV to CR3, unless bit 63 of its source preserves the translations. */

@@ -18,7 +18,7 @@ import { MAX_RAM, RAM_OFFSET } from '../state/layout.ts';
  * - CODE: instructions of the page are decoded or translated.
  * - WATCHED: a data breakpoint lies in the page.
  * - SNAPSHOT: the page's contents belong to a snapshot and are not copied yet.
- * - VMCS: the page holds a VMCS (or VMCB) whose checked state is remembered.
+ * - VMCS: the page holds a VMCS (or VMCB) whose checked state is remembered; or, for the sanitizer, paging structures.
  */
 export const PAGE_FLAG = { CODE: 1, WATCHED: 2, SNAPSHOT: 4, VMCS: 8 } as const;
 export type PageFlag = (typeof PAGE_FLAG)[keyof typeof PAGE_FLAG];

@@ -170,7 +170,10 @@ export class SlowPath {
     const walker = this.#walker;
     const physical = this.#physical;
     if (this.#spaces.alignmentChecked) return -1;
-    const host = walker.walk(lo, hi, this.#spaces.request | access);
+    const request = this.#spaces.request | access;
+    const host = walker.walk(lo, hi, request);
+    const { audit } = this.#spaces;
+    if (audit !== undefined && host >= 0) this.#spaces.auditWalk(audit, lo, hi, request, host);
     if (host < 0 || host >= physical.ramBytes || this.#apic.has(host)) return -1;
     const page = host >>> 12;
     const flags = physical.pageFlags[page];
@@ -182,7 +185,8 @@ export class SlowPath {
     tlb.fillRead(lo, hi, context, page);
     if ((flags & PAGE_SLOW_WRITE) === 0) {
       // A load fills this too when the page may be written and no dirty flag would have to be set.
-      if (walker.writeNow) {
+      // Audited, stores have to be seen as such.
+      if (walker.writeNow && (audit === undefined || access === ACCESS.WRITE)) {
         physical.noteWriteEntry(page, tlb.fillWrite(lo, hi, context, page));
       }
     } else if (access === ACCESS.WRITE) return -1;

@@ -46,7 +46,10 @@ export class Translator {
    * address any more.
    */
   translate(lo: number, hi: number, access: Access, privilege: PrivilegeCode): number {
-    const host = this.walker.walk(lo, hi, this.#request(privilege) | access);
+    const request = this.#request(privilege) | access;
+    const host = this.walker.walk(lo, hi, request);
+    const { audit } = this.#spaces;
+    if (audit !== undefined) this.#spaces.auditWalk(audit, lo, hi, request, host);
     if (host < 0 && host !== UNTRANSLATED.WINDOW) this.#spaces.failed(host, lo, hi);
     return host;
   }

@@ -88,7 +88,8 @@ export class PageWalker {
   /** The last level that the walk reached. */
   level = 0;
 
-  readonly #fault: MemoryFault;
+  /** Why the last walk failed. */
+  readonly fault: MemoryFault;
   readonly #entries: HostEntries;
   readonly #second: SecondLevelWalker;
   readonly #words: Int32Array;
@@ -134,7 +135,7 @@ export class PageWalker {
       readonly pdptes?: Int32Array;
     },
   ) {
-    this.#fault = parts.fault;
+    this.fault = parts.fault;
     this.#entries = parts.entries;
     this.#second = parts.second;
     this.#passive = parts.passive ?? false;
@@ -533,7 +534,7 @@ export class PageWalker {
 
   /** @see SDM "Page-Fault Exceptions", 5.7 */
   #pageFault(lo: number, hi: number, request: number, code: number): number {
-    const fault = this.#fault;
+    const fault = this.fault;
     const access = request & 3;
     fault.kind = 'page';
     fault.linearLo = lo;
@@ -556,7 +557,7 @@ export class PageWalker {
   }
 
   #nonCanonical(lo: number, hi: number): number {
-    const fault = this.#fault;
+    const fault = this.fault;
     fault.kind = 'non-canonical';
     fault.linearLo = lo;
     fault.linearHi = hi;
@@ -565,7 +566,7 @@ export class PageWalker {
 
   /** @see SDM "EPT-Induced VM Exits", 30.3.3 */
   #secondLevelFault(lo: number, hi: number, guestLo: number, guestHi: number, bits: number): number {
-    const fault = this.#fault;
+    const fault = this.fault;
     fault.kind = 'second-level';
     fault.linearLo = lo;
     fault.linearHi = hi;

@@ -56,6 +56,8 @@ export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
     return 'failed';
   }
 
+  processor.sanitizer?.beforeEntry(processor);
+
   // 2. Loading guest state.
   loadGuestState(processor);
 

@@ -122,12 +122,20 @@ function run(row: EntryCheckRow, vmcs: VmcsView): FailedEntryCheck | undefined {
 export class VmcsRegions {
   readonly #physical: PhysicalMemory;
   readonly #marks = new Map<number, VmcsMarks>();
+  /** A store that is not the processor's own is about to write an active VMCS. */
+  onForeignWrite: ((region: number, offset: number) => void) | undefined = undefined;
+  /** Regions that were made current and not cleared since. */
+  readonly #active = new Set<number>();
   #writingItself = false;
 
   constructor(physical: PhysicalMemory) {
     this.#physical = physical;
     physical.onWrite(PAGE_FLAG.VMCS, (address) => {
-      if (!this.#writingItself) this.#marks.get(address - (address % 4096))?.everythingChanged();
+      if (this.#writingItself) return;
+      const offset = address % 4096;
+      const region = address - offset;
+      this.#marks.get(region)?.everythingChanged();
+      if (this.#active.has(region)) this.onForeignWrite?.(region, offset);
     });
   }
 
@@ -149,6 +157,7 @@ export class VmcsRegions {
 
   /** VMCLEAR: the region may be written by anybody from now on. The level stays with it. */
   cleared(address: number): void {
+    this.#active.delete(address);
     const marks = this.#marks.get(address);
     if (marks === undefined) return;
     marks.everythingChanged();
@@ -158,6 +167,7 @@ export class VmcsRegions {
   /** VMPTRLD after VMCLEAR: stores to the page are of interest again. */
   selected(address: number): VmcsMarks {
     const marks = this.of(address);
+    this.#active.add(address);
     this.#physical.setPageFlag(address / 4096, PAGE_FLAG.VMCS);
     return marks;
   }
@@ -186,6 +196,7 @@ export class VmcsRegions {
   }
 
   forget(): void {
+    this.#active.clear();
     for (const address of this.#marks.keys()) this.#physical.clearPageFlag(address / 4096, PAGE_FLAG.VMCS);
     this.#marks.clear();
   }

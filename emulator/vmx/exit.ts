@@ -87,7 +87,10 @@ export function vmExit(
     return OUTCOME.VM_EXIT;
   }
   // 4. to 6.
-  if (leaveGuest(processor, nmiBlocking)) processor.onExit(reason);
+  if (leaveGuest(processor, nmiBlocking)) {
+    processor.sanitizer?.afterExit(processor);
+    processor.onExit(reason);
+  }
   return OUTCOME.VM_EXIT;
 }
 

@@ -136,8 +136,9 @@ export function clearVmcs(processor: VmxProcessor, pointer: bigint): Outcome {
   if (!isRegionAddress(processor, pointer)) return vmFail(processor, 'vmclearInvalidAddress');
   if (pointer === state.VMXON_POINTER) return vmFail(processor, 'vmclearVmxonPointer');
   const address = Number(pointer);
-  physical.write(address + VMCS_HEADER.launchState, 4, 0, 0);
   regions.cleared(address);
+  processor.sanitizer?.cleared(processor, address);
+  physical.write(address + VMCS_HEADER.launchState, 4, 0, 0);
   if (vmcs.isValid && vmcs.address === address) processor.deselect();
   return vmSucceed(processor);
 }
@@ -245,7 +246,10 @@ function vmread(processor: VmxProcessor, instruction: Instruction, vmcs = proces
   if (!vmcs.isValid) return vmFailInvalid(processor);
   const encoding = readRegister(processor, instruction.register(1));
   const field = supportedField(processor, encoding);
-  if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent', vmcs);
+  if (field === undefined) {
+    processor.sanitizer?.noSuchField(processor, encoding, 'VMREAD');
+    return vmFail(processor, 'unsupportedVmcsComponent', vmcs);
+  }
   const value = readAccess(vmcs, field, Number(encoding) & HIGH_ACCESS);
   const wide = usesWideOperands(processor);
   const result = wide ? value : value & 0xffff_ffffn;
@@ -272,7 +276,10 @@ function vmwrite(processor: VmxProcessor, instruction: Instruction, vmcs = proce
   if (value === undefined) return cpu.failed;
   const encoding = readRegister(processor, instruction.register(0));
   const field = supportedField(processor, encoding);
-  if (field === undefined) return vmFail(processor, 'unsupportedVmcsComponent', vmcs);
+  if (field === undefined) {
+    processor.sanitizer?.noSuchField(processor, encoding, 'VMWRITE');
+    return vmFail(processor, 'unsupportedVmcsComponent', vmcs);
+  }
   if (!fieldIsWritable(field, capabilities.vmwriteToAnyField))
     return vmFail(processor, 'vmwriteReadOnlyComponent', vmcs);
   if (vmcs !== processor.vmcs) {

@@ -101,7 +101,7 @@ export function invvpid(processor: VmxProcessor, instruction: Instruction, type:
   else if (type === INVVPID.individualAddress) {
     if (!isCanonical(address, view.context)) return invalidOperand(processor);
     // Cached translations of the address go from every VPID: more than asked for, which the manual permits.
-    cpu.mmu.invalidatePage(address);
+    cpu.mmu.invalidatePage(address, vpid);
   } else spaces.flushVpid(vpid);
   return succeed(processor);
 }

@@ -20,6 +20,7 @@ import type { FailedEntry } from './failedEntry.ts';
 import { capabilitiesOf } from './model.ts';
 import { MonitorTrapFlag } from './monitorTrapFlag.ts';
 import { PageModificationLog } from './pageModificationLog.ts';
+import type { Sanitizer } from './sanitizer.ts';
 import type { StateTransfers } from './stateTransfer.ts';
 import { VirtualApic } from './virtualApic.ts';
 import { CurrentVmcs } from './vmcs.ts';
@@ -86,6 +87,8 @@ export class VmxProcessor {
   readonly shadow: CurrentVmcs;
   /** Called after each VM exit was recorded and the host state is loaded, with the basic exit reason. */
   onExit: (basicReason: number) => void = () => undefined;
+  /** Who looks for mistakes of the hypervisor. */
+  sanitizer: Sanitizer | undefined = undefined;
   /** Called when another VMCS, or none, has become current. */
   onSelect: () => void = () => undefined;
 
@@ -132,6 +135,7 @@ export class VmxProcessor {
     this.state.CURRENT_VMCS = BigInt(address);
     this.marks = this.regions.selected(address);
     this.marks.controlsChanged = true;
+    this.sanitizer?.activated(this, address);
     this.onSelect();
   }
 

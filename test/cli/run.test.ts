@@ -56,6 +56,21 @@ describe.each(['guest', 'bare-metal'])('hvm run --mode %s', (mode) => {
     expect(stderr).toMatch(/^hvm: triple fault.* at RIP 0x100007/);
   });
 
+  it.each(['auto', 'interpreter'])(
+    '--sanitize tells of a stale translation, and the run goes on (%s)',
+    (engine) => {
+      const { status, stderr } = run(program('stale.elf'), '--sanitize', '--engine', engine);
+      const lines = stderr.split('\n');
+      expect(lines[0]).toBe(
+        'hvm: stale.invlpg: linear 0x1900000000 may still be cached as 0x200000, and the paging structures lead to 0x400000, at RIP 0x10005f',
+      );
+      expect(lines[2]).toContain('SDM 5.10.4');
+      expect(lines).toHaveLength(5);
+      expect(status).toBe(1);
+      expect(run(program('stale.elf'))).toEqual({ status: 1, stdout: '', stderr: '' });
+    },
+  );
+
   it('a halt that nothing can end is status 4, unless there is a timeout', () => {
     const { status, stderr } = run(program('halt.elf'));
     expect([status, stderr]).toEqual([

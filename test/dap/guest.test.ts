@@ -173,9 +173,9 @@ describe('the VMCS', () => {
     const pin = controls.find(({ name }) => name.startsWith('Pin-based')) as P.Variable;
     const { variables } = await talk.request('variables', { variablesReference: pin.variablesReference });
     expect(variables.find(({ type }) => type?.includes('External-interrupt exiting'))?.value).toBe('1');
-    const missing = controls.find(({ name }) => name === 'HLAT prefix size');
+    const missing = controls.find(({ name }) => name === 'Virtual timer vector');
     expect(missing).toMatchObject({
-      value: 'does not exist: needs "Enable HLAT"',
+      value: 'does not exist: needs "APIC-timer virtualization"',
       presentationHint: { attributes: ['readOnly'] },
     });
   });
@@ -197,6 +197,33 @@ describe('the VMCS', () => {
     const { scopes } = await talk.request('scopes', { frameId: stackFrames[0].id });
     expect(scopes.map(({ name }) => name)).not.toContain('VMCS');
     expect((await talk.request('hvm/vmcs', { threadId: 1 })).groups).toEqual([]);
+  });
+});
+
+describe('with "sanitize" in the launch configuration', () => {
+  it('a mistake is a stop that names the rule and its section', async () => {
+    const talk = await Conversation.start();
+    const stop = await talk.launch({ program: 'stale.elf', sanitize: true }, async () => {
+      await talk.request('setExceptionBreakpoints', { filters: ['sanitizer'] });
+    });
+    expect(stop.body).toMatchObject({ reason: 'exception' });
+    const info = await talk.request('exceptionInfo', { threadId: 1 });
+    expect(info).toMatchObject({ exceptionId: 'Sanitizer', breakMode: 'always' });
+    expect(info.description).toMatch(/^stale\.invlpg: linear 0x1900000000 may still be cached as 0x200000/);
+    expect(info.details?.stackTrace).toContain(
+      'SDM 5.10.4, "Invalidation of TLBs and Paging-Structure Caches"',
+    );
+    expect((await talk.stack())[0]).toMatch(/stale\.S:/);
+    const end = await talk.runs('continue');
+    expect(end.event).toBe('terminated');
+  });
+
+  it('nothing stops without the filter', async () => {
+    const talk = await Conversation.start();
+    const end = await talk.launch({ program: 'stale.elf', sanitize: true }, async () => {
+      await talk.request('setExceptionBreakpoints', { filters: [] });
+    });
+    expect(end.event).toBe('terminated');
   });
 });
 
