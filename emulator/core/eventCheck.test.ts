@@ -177,6 +177,16 @@ describe('an instruction that is run alone', () => {
     expect(state.PENDING_DEBUG).toBe(PENDING_DEBUG.BS);
   });
 
+  it('with IA32_DEBUGCTL.BTF traps after a branch that is taken alone', () => {
+    const { cpu, state } = machine;
+    state.systemFlags |= FLAG.TF;
+    state.IA32_DEBUGCTL = 2n;
+    endStep(cpu, beginStep(cpu), OUTCOME.NEXT, false);
+    expect(state.PENDING_DEBUG).toBe(0n);
+    endStep(cpu, beginStep(cpu), OUTCOME.JUMPED, true);
+    expect(state.PENDING_DEBUG).toBe(PENDING_DEBUG.BS);
+  });
+
   it('leaves all as it was after a fault', () => {
     const { cpu, state } = machine;
     state.INTERRUPTIBILITY = BLOCKING.MOV_SS;

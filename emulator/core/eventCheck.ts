@@ -8,7 +8,7 @@ import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { ACTIVITY, BLOCKING, FLAG, VECTOR, VMX_OPERATION } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
-import { PENDING_DEBUG } from './debugRegisters.ts';
+import { DEBUGCTL, PENDING_DEBUG } from './debugRegisters.ts';
 import { deliverEvent } from './events.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
 import type { GuestEvent } from './virtualization.ts';
@@ -117,6 +117,8 @@ export interface Step {
   readonly shadow: number;
   readonly resumeFlag: boolean;
   readonly inGuest: boolean;
+  /** IA32_DEBUGCTL.BTF: TF traps after branches that are taken alone. */
+  readonly onBranches: boolean;
 }
 
 /**
@@ -132,16 +134,22 @@ export function beginStep(cpu: Cpu): Step {
     shadow: state.INTERRUPTIBILITY & SHADOW,
     resumeFlag: (state.systemFlags & FLAG.RF) !== 0,
     inGuest: state.VMX_OPERATION === VMX_OPERATION.NON_ROOT,
+    onBranches: cpu.singleStepTrap && (state.IA32_DEBUGCTL & DEBUGCTL.BTF) !== 0n,
   };
 }
 
-/** The instruction has ended; only a retired one ends the shadow, clears RF and traps. */
-export function endStep(cpu: Cpu, step: Step, outcome: Outcome): void {
+/**
+ * The instruction has ended; only a retired one ends the shadow, clears RF and traps. `branched` says whether it was a
+ * branch that was taken, where the step asks for that.
+ *
+ * @see SDM "Single-Stepping on Branches", 19.4.3
+ */
+export function endStep(cpu: Cpu, step: Step, outcome: Outcome, branched = true): void {
   const { state } = cpu;
   if (outcome === OUTCOME.FAULT || outcome === OUTCOME.VM_EXIT) return;
   // After a VM entry everything here is what the entry loaded.
   if ((state.VMX_OPERATION === VMX_OPERATION.NON_ROOT) !== step.inGuest) return;
   state.INTERRUPTIBILITY &= ~step.shadow;
   if (step.resumeFlag && !cpu.loadedResumeFlag && outcome !== OUTCOME.REPEAT) state.systemFlags &= ~FLAG.RF;
-  if (cpu.singleStepTrap) state.PENDING_DEBUG |= PENDING_DEBUG.BS;
+  if (cpu.singleStepTrap && (branched || !step.onBranches)) state.PENDING_DEBUG |= PENDING_DEBUG.BS;
 }

@@ -8,7 +8,6 @@
  *
  * Intel SDM Vol. 4, "Architectural MSRs", 2.1.
  */
-import { Unimplemented } from '../base/errors.ts';
 import { type Reference, SDM } from '../base/reference.ts';
 import { OFFSET } from '../state/layout.ts';
 import { FS, GS } from '../state/registers.ts';
@@ -83,6 +82,7 @@ const isPatType = (type: number): boolean => isMemoryType(type) || type === 7;
 const FEATURE_CONTROL_LOCK = 1n << 0n;
 const VMX_OUTSIDE_SMX = 1n << 2n;
 
+/** DEVIATION(no-branch-records): LBR can be set; there are no MSRs that would show branches. */
 const DEBUGCTL_LBR_AND_BTF = 3n;
 
 /** A processor that needs none of the mitigations of its predecessors. @see SDM "Speculative execution", Vol. 4 10AH */
@@ -135,7 +135,7 @@ const SINGLE_MSRS: readonly MsrRow[] = [
   // Fast strings; branch-trace store and PEBS unavailable (read-only).
   { address: 0x1a0, name: 'IA32_MISC_ENABLE', field: 'IA32_MISC_ENABLE', reset: 0x1801n, allowed: 0x1801n, check: (_cpu, value) => (value & 0x1800n) === 0x1800n },
   { address: 0x1a2, name: 'MSR_TEMPERATURE_TARGET', read: () => TEMPERATURE_LIMIT << 16n },
-  { address: 0x1d9, name: 'IA32_DEBUGCTL', field: 'IA32_DEBUGCTL', reset: 0n, allowed: DEBUGCTL_LBR_AND_BTF, check: onlyZeroDebugctl },
+  { address: 0x1d9, name: 'IA32_DEBUGCTL', field: 'IA32_DEBUGCTL', reset: 0n, allowed: DEBUGCTL_LBR_AND_BTF },
   { address: 0x277, name: 'IA32_PAT', feature: 'PAT', field: 'IA32_PAT', reset: 0x0007_0406_0007_0406n, allowed: ALL, check: (_cpu, value) => everyByte(value, isPatType) },
   { address: 0x2ff, name: 'IA32_MTRR_DEF_TYPE', feature: 'MTRR', field: 'IA32_MTRR_DEF_TYPE', reset: 0n, allowed: 0xcffn, check: (_cpu, value) => isMemoryType(Number(value & 0xffn)) },
   { address: 0x6e0, name: 'IA32_TSC_DEADLINE', feature: 'TSC_DEADLINE', read: (cpu) => apicRead(cpu, 0x6e0), write: (cpu, value) => cpu.apic.writeMsr(0x6e0, value) },
@@ -165,11 +165,6 @@ function writeSegmentBase(cpu: Cpu, segment: number, base: bigint): boolean {
   if (!isCanonicalForRegister(cpu, base)) return false;
   cpu.state.setSegmentBase(segment, base);
   return true;
-}
-
-function onlyZeroDebugctl(_cpu: Cpu, value: bigint): boolean {
-  if (value === 0n) return true;
-  throw new Unimplemented(`IA32_DEBUGCTL.${value & 1n ? 'LBR' : 'BTF'} (SDM "IA32_DEBUGCTL MSR", 19.4.1)`);
 }
 
 /** An MSR kept in one element of a state field with several. */

@@ -12,7 +12,7 @@ import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { CodeBits } from '../isa/decode.ts';
 import { codeBits } from '../isa/decode.ts';
 import type { SystemRow } from '../isa/forms.ts';
-import { IcedDecoder } from '../isa/iced.ts';
+import { FlowControl, IcedDecoder } from '../isa/iced.ts';
 import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
@@ -196,9 +196,10 @@ export class Engine {
       this.#followDebugRegisters();
       if (mustStep(state)) {
         const step = beginStep(this.cpu);
+        const branch = step.onBranches ? this.#branchAtRip() : undefined;
         const outcome = this.#activate(1);
         if (outcome === 'breakpoint') return outcome;
-        endStep(this.cpu, step, outcome);
+        endStep(this.cpu, step, outcome, branch?.());
       } else {
         const untilSample = this.#nextSample - this.retired;
         if (untilSample <= 0) this.#sample();
@@ -208,6 +209,30 @@ export class Engine {
         if (outcome === 'breakpoint') return outcome;
       }
     }
+  }
+
+  /**
+   * For single-stepping on branches: a function that says, once the instruction at RIP is executed, whether it was a branch
+   * that was taken. DEVIATION(branch-to-next): a conditional branch to the next instruction is none.
+   */
+  #branchAtRip(): () => boolean {
+    const state = this.#state;
+    const bits = this.#bits;
+    const linear = this.linearRip;
+    const bytes: number[] = [];
+    for (let i = 0n; i < LONGEST_INSTRUCTION; i++) {
+      const host = this.cpu.mmu.fetchTranslate(linear + i);
+      if (host < 0 || !this.#physical.isRam(host, 1)) break;
+      bytes.push(this.#physical.read8(host));
+    }
+    const decoder = new IcedDecoder(bits, Uint8Array.from(bytes), 0);
+    const decoded = decoder.decode();
+    const { flowControl, length } = decoded;
+    decoded.free();
+    decoder.free();
+    const next = (state.RIP + BigInt(length)) & instructionPointerMask(state);
+    if (flowControl === FlowControl.Next) return () => false;
+    return () => flowControl !== FlowControl.ConditionalBranch || state.RIP !== next;
   }
 
   /** Looks where execution is. As long as nothing is found to translate, it is done ever less often. */

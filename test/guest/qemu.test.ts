@@ -46,7 +46,7 @@ const QEMU_DIFFERS: readonly (readonly [program: string, sentence: string, inste
 
 /** Sentences before which QEMU leaves the path of the program, so that what follows says nothing. */
 const QEMU_ENDS_BEFORE: ReadonlyMap<string, string> = new Map([
-  ['debug', '19.3.1.4: INT1 raises #DB as a trap'],
+  ['debug', '19.4.3: with BTF branches'],
   ['priorities', 'a push just above the hole'],
   ['segments', 'execution does not run over the limit of CS'],
 ]);

@@ -130,6 +130,27 @@ main:
         EXPECT_RF(1, RF)
         EXPECT_RF(2, 0)
 
+        CASE "19.4.3: with BTF branches that are taken trap, and other instructions do not; #DB clears it"
+        mov     ecx, 0x1d9
+        mov     eax, 2
+        xor     edx, edx
+        wrmsr
+        STEP
+        nop
+        cmp rax, rax
+        jne 3f
+        jmp 3f
+        nop
+3:      nop
+        UNSTEP
+        EXPECT_HITS(5)
+        EXPECT_RIP(0, 3b)
+        EXPECT_DR6(0, BS)
+        EXPECT_RIP(1, 2b)
+        mov     ecx, 0x1d9
+        rdmsr
+        EXPECT_REG(rax, 0)
+
         CASE "19.3.1.4: an instruction that faults does not trap"
         STEP
         CATCH   mov al, [TEST_AREA]
