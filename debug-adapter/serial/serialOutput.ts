@@ -11,7 +11,7 @@ export interface SerialSinks {
 }
 
 /** Text for a person is told this often: a guest writes in many small pieces, and each would be a message. */
-const INTERVAL_MS = 50;
+const INTERVAL_MS = 100;
 
 export type SerialRoute = 'terminal' | 'debugConsole' | 'none' | OutputFile;
 

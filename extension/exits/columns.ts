@@ -45,8 +45,8 @@ export const COLUMNS: readonly Column[] = [
     key: 'cost',
     title: 'Cost (ns)',
     about: 'Virtual time of the exit and the entry after it, in nanoseconds',
-    width: 82,
-    narrowest: 78,
+    width: 84,
+    narrowest: 84,
     isNumber: true,
     text: ({ cost }) => grouped(cost),
   },
@@ -64,7 +64,7 @@ export const COLUMNS: readonly Column[] = [
     title: 'Source',
     about: 'Source file and line',
     width: 120,
-    narrowest: 70,
+    narrowest: 68,
     text: ({ source }) => source ?? '',
   },
   {
@@ -72,7 +72,7 @@ export const COLUMNS: readonly Column[] = [
     title: 'Reason',
     about: 'Basic exit reason',
     width: 150,
-    narrowest: 96,
+    narrowest: 100,
     text: ({ reason }) => reason,
   },
   {
@@ -80,7 +80,7 @@ export const COLUMNS: readonly Column[] = [
     title: 'Details',
     about: 'The exit qualification in words',
     width: 170,
-    narrowest: 120,
+    narrowest: 132,
     text: detailsOf,
   },
 ];

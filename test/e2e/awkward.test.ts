@@ -120,15 +120,15 @@ describe.skipIf(unavailable)('awkward moments', () => {
     await debug.startConfiguration('hello-guest');
     await debug.isAt('kernel.c', 112);
     await debug.startConfiguration('hello-guest: from its first instruction');
-    await until('two adapters', () => adapters(vscode.server.profile).length === 2 || undefined);
+    await until('two adapters', () => adapters(vscode.profile).length === 2 || undefined);
     await until('both sessions in the call stack', async () => {
       const names = await page.locator('.debug-call-stack .session .name').allTextContents();
       return names.length === 2 || undefined;
     });
     await workbench.press('Shift+F5');
-    await until('one adapter', () => adapters(vscode.server.profile).length === 1 || undefined);
+    await until('one adapter', () => adapters(vscode.profile).length === 1 || undefined);
     await debug.isAt('boot.S', FIRST_INSTRUCTION);
     await debug.stop();
-    await until('no adapter', () => adapters(vscode.server.profile).length === 0 || undefined);
+    await until('no adapter', () => adapters(vscode.profile).length === 0 || undefined);
   });
 });

@@ -22,8 +22,7 @@ describe.skipIf(unavailable)('debugging hello-guest in a fresh VS Code', () => {
   let folder: string;
   let kernel: string;
 
-  const noneIsLeft = () =>
-    until('no adapter runs', () => adapters(vscode.server.profile).length === 0 || undefined);
+  const noneIsLeft = () => until('no adapter runs', () => adapters(vscode.profile).length === 0 || undefined);
 
   beforeAll(() => {
     folder = vscode.copySample('hello-guest');
@@ -142,7 +141,7 @@ describe.skipIf(unavailable)('debugging hello-guest in a fresh VS Code', () => {
     const { debug } = vscode.workbench;
     await debug.start();
     await debug.isAt('kernel.c', KMAIN);
-    const running = adapters(vscode.server.profile);
+    const running = adapters(vscode.profile);
     expect(running).toHaveLength(1);
     process.kill(running[0], 'SIGKILL');
     await debug.hasEnded();
@@ -153,7 +152,7 @@ describe.skipIf(unavailable)('debugging hello-guest in a fresh VS Code', () => {
     const { debug } = vscode.workbench;
     await debug.start();
     await debug.isAt('kernel.c', KMAIN);
-    expect(adapters(vscode.server.profile)).toHaveLength(1);
+    expect(adapters(vscode.profile)).toHaveLength(1);
     await vscode.workbench.close();
     await noneIsLeft();
   });

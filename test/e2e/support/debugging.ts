@@ -4,7 +4,6 @@ import { PATIENCE, until } from './until.ts';
 import type { Workbench } from './workbench.ts';
 
 const START_PATIENCE = 15_000;
-const QUICK = 3000;
 
 export interface Frame {
   readonly name: string;
@@ -57,14 +56,7 @@ export class Debugging {
 
   /** Starts a configuration of launch.json by its name, once the window knows it. */
   async startConfiguration(name: string): Promise<void> {
-    await until(`the configuration ${name}`, async () => {
-      await this.#workbench.press('Control+P');
-      await this.#workbench.quickInput.fill(`debug ${name}`);
-      return this.#workbench.quickPick(name, QUICK).then(
-        () => true,
-        () => this.#workbench.press('Escape'),
-      );
-    });
+    await this.#workbench.quickOpen(`debug ${name}`, name);
     await this.toolbar.waitFor();
   }
 

@@ -32,10 +32,8 @@ export class Editor {
   }
 
   async openFile(path: string): Promise<void> {
-    await this.#workbench.press('Control+P');
-    await this.#workbench.quickInput.fill(path);
     const name = path.slice(path.lastIndexOf('/') + 1);
-    await this.#workbench.quickPick(name);
+    await this.#workbench.quickOpen(path, name);
     await this.isAt(name);
   }
 

@@ -14,7 +14,7 @@ export interface Installation {
 export type Settings = Readonly<Record<string, unknown>>;
 
 /** What keeps the workbench still and offline. Nothing here changes how debugging works. */
-const QUIET: Settings = {
+export const QUIET: Settings = {
   'workbench.startupEditor': 'none',
   'workbench.welcomePage.walkthroughs.openOnInstall': false,
   'workbench.tips.enabled': false,

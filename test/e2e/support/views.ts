@@ -3,6 +3,9 @@ import type { Frame, FrameLocator, Locator } from 'playwright-core';
 import { until } from './until.ts';
 import type { Workbench } from './workbench.ts';
 
+/** Pixels: less than a tree shows at once. */
+const SCROLL = 60;
+
 export class Views {
   readonly #workbench: Workbench;
 
@@ -55,6 +58,29 @@ export class Views {
   async expand(title: string, name: string): Promise<void> {
     const row = this.row(title, name);
     if ((await row.getAttribute('aria-expanded')) === 'false') await row.click();
+  }
+
+  /** Brings a row of a long tree into view, which holds no others. */
+  async scrollTo(title: string, name: string): Promise<void> {
+    const list = this.#pane(title).locator('.monaco-list').first();
+    await list.hover();
+    await until(`${name} in ${title}`, async () => {
+      if ((await this.row(title, name).count()) > 0) return true;
+      await this.#workbench.page.mouse.wheel(0, SCROLL);
+      return undefined;
+    });
+  }
+
+  /** Draws the edge of the side bar. */
+  async widenSideBar(width: number): Promise<void> {
+    const { mouse } = this.#workbench.page;
+    const box = await this.#workbench.page.locator('.part.sidebar').boundingBox();
+    if (box === null) throw new Error('there is no side bar');
+    const y = box.y + box.height / 2;
+    await mouse.move(box.x + box.width, y);
+    await mouse.down();
+    await mouse.move(box.x + width, y, { steps: 5 });
+    await mouse.up();
   }
 
   /** A line of the menu of a row. */

@@ -1,10 +1,11 @@
 /** One VS Code for the tests of a file: a server with a fresh profile, a browser, a window on a copy of a sample. */
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Browser, BrowserContext } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, inject } from 'vitest';
-import { newContext, startBrowser } from './browser.ts';
-import { type Server, type ServerOptions, startServer } from './server.ts';
+import { startDesktop } from './desktop.ts';
+import type { Host } from './host.ts';
+import type { ServerOptions } from './server.ts';
+import { startWeb } from './web.ts';
 import { output, Workbench } from './workbench.ts';
 
 export const samples = resolve(import.meta.dirname, '../../../samples');
@@ -16,9 +17,7 @@ export const unavailable = typeof environment === 'string';
 type Options = Pick<ServerOptions, 'settings' | 'workspaceTrust'>;
 
 export class VsCode {
-  #server: Server | undefined;
-  #browser: Browser | undefined;
-  #context: BrowserContext | undefined;
+  #host: Host | undefined;
   #workbench: Workbench | undefined;
   readonly #options: Options;
 
@@ -26,8 +25,9 @@ export class VsCode {
     this.#options = options;
   }
 
-  get server(): Server {
-    return this.#server!;
+  /** Holds everything that VS Code writes. */
+  get profile(): string {
+    return this.#host!.profile;
   }
 
   get workbench(): Workbench {
@@ -36,7 +36,7 @@ export class VsCode {
 
   /** A folder beside the profile, that goes with it. */
   folder(name: string): string {
-    return join(this.server.profile, 'home', name);
+    return join(this.profile, 'home', name);
   }
 
   copySample(name: string): string {
@@ -64,18 +64,18 @@ export class VsCode {
 
   async start(): Promise<void> {
     if (typeof environment === 'string') throw new Error(environment);
-    this.#server = await startServer({ ...environment, ...this.#options });
-    this.#browser = await startBrowser();
+    this.#host =
+      'desktop' in environment
+        ? await startDesktop({ ...environment, ...this.#options })
+        : await startWeb({ ...environment, ...this.#options });
   }
 
   /** A fresh window in the place of the last one: no breakpoints, no open files. */
   async open(folder?: string): Promise<Workbench> {
-    await this.#context?.close();
-    this.#context = await newContext(this.#browser!);
-    const workbench = new Workbench(await this.#context.newPage());
+    const workbench = new Workbench(await this.#host!.newWindow(folder));
     // Known before it is ready, so that a picture can be taken.
     this.#workbench = workbench;
-    await workbench.open(this.server.port, folder);
+    await workbench.isReady(folder !== undefined);
     return workbench;
   }
 
@@ -84,13 +84,12 @@ export class VsCode {
     const folder = join('failures', name.replaceAll(/[^\w]+/g, '-'));
     mkdirSync(join(output, folder), { recursive: true });
     writeFileSync(join(output, folder, 'console.log'), this.#workbench.console.join('\n'));
-    cpSync(this.server.log, join(output, folder, 'server.log'));
+    cpSync(this.#host!.log, join(output, folder, 'server.log'));
     await this.#workbench.screenshot('window', folder).catch(() => undefined);
   }
 
   async stop(): Promise<void> {
-    await this.#browser?.close();
-    await this.#server?.stop();
+    await this.#host?.stop();
   }
 }
 

@@ -9,6 +9,9 @@ import { Views } from './views.ts';
 
 export const output = resolve(import.meta.dirname, '../../../build/e2e');
 
+/** Milliseconds after which the quick input is asked again. */
+const QUICK = 3000;
+
 export class Workbench {
   readonly page: Page;
   readonly editor: Editor;
@@ -27,15 +30,9 @@ export class Workbench {
     page.on('pageerror', (error) => this.console.push(`uncaught: ${error.stack ?? error.message}`));
   }
 
-  /** Goes to `folder`, or to nothing. */
-  async open(port: number, folder?: string): Promise<void> {
-    const url = new URL(`http://127.0.0.1:${port}/`);
-    // Without a folder it would be the last one.
-    if (folder === undefined) url.searchParams.set('ew', 'true');
-    else url.searchParams.set('folder', folder);
-    await this.page.goto(url.href);
+  async isReady(hasFolder: boolean): Promise<void> {
     await this.page.locator('.monaco-workbench .part.statusbar .statusbar-item').first().waitFor();
-    if (folder !== undefined) await this.showsFiles();
+    if (hasFolder) await this.showsFiles();
   }
 
   /** The files of the folder show that the server's side is there. */
@@ -72,6 +69,18 @@ export class Workbench {
       .filter({ has: name.getByText(label, { exact: true }) })
       .first()
       .click({ timeout });
+  }
+
+  /** Types into the quick input for files and chooses a row; a window that has just opened may not know it yet. */
+  async quickOpen(text: string, label: string): Promise<void> {
+    await until(`${label} for ${text}`, async () => {
+      await this.press('Control+P');
+      await this.quickInput.fill(text);
+      return this.quickPick(label, QUICK).then(
+        () => true,
+        () => this.press('Escape'),
+      );
+    });
   }
 
   async typeIntoQuickInput(text: string): Promise<void> {
