@@ -94,7 +94,14 @@ export class Workbench {
       'the dialog for a folder',
       async () => (await this.quickInput.inputValue()).startsWith('/') || undefined,
     );
-    await this.typeIntoQuickInput(`${path}/`);
+    // The dialog completes what it shows after a while, in front of what was typed by then.
+    await until(`the dialog takes ${path}`, async () => {
+      await this.typeIntoQuickInput(`${path}/`);
+      return this.quickInput.waitFor({ state: 'hidden', timeout: QUICK }).then(
+        () => true,
+        () => undefined,
+      );
+    });
   }
 
   /** The messages at the lower right that are there now. */
