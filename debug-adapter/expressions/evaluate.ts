@@ -63,6 +63,8 @@ export interface ExpressionScope {
   vmcsField(key: string): NamedValue | undefined;
   /** Bytes from `address` on, fewer where memory ends. */
   readMemory(address: DebugAddress, count: number): Uint8Array;
+  /** The level that addresses without one belong to; the running one when absent. */
+  readonly level?: number;
 }
 
 export function evaluate(expression: Expression, scope: ExpressionScope): Value {
@@ -234,10 +236,12 @@ function dereference(pointer: Value, scope: ExpressionScope, offset: number): Va
 
 function load(address: Value, type: ScalarType, scope: ExpressionScope, offset: number): Value {
   const size = type.bits / 8;
+  const space = address.space?.space ?? 'linear';
+  const level = address.space?.level ?? (space === 'host-physical' ? undefined : scope.level);
   const place: DebugAddress = {
-    space: address.space?.space ?? 'linear',
+    space,
     address: normalize(address.value, U64),
-    ...(address.space?.level !== undefined && { level: address.space.level }),
+    ...(level !== undefined && { level }),
   };
   const bytes = scope.readMemory(place, size);
   if (bytes.length < size)

@@ -4,7 +4,7 @@
  *
  * `read(compute)` calls `compute` again each time it needed something that was not there yet.
  */
-import type { DebugAddress, RegisterGroup, VmcsFieldValue } from '../../emulator/index.ts';
+import type { DebugAddress, RegisterGroup, RestingLevel, VmcsFieldValue } from '../../emulator/index.ts';
 import type { Machine } from '../machine/client.ts';
 import type { MachineState } from '../machine/targetScope.ts';
 
@@ -24,12 +24,18 @@ class Missing {
   }
 }
 
+/** A machine at rest: the level that does not run can be looked at too. */
+export interface StoppedState extends MachineState {
+  restingLevel(): RestingLevel | undefined;
+}
+
 export class MachineView {
   readonly vcpu: number;
   readonly #machine: Machine;
   readonly #pages = new Map<string, Uint8Array>();
   #registers: readonly RegisterGroup[] | undefined;
   #vmcs: readonly VmcsFieldValue[] | undefined;
+  #resting: { readonly level: RestingLevel | undefined } | undefined;
 
   constructor(machine: Machine, vcpu: number) {
     this.#machine = machine;
@@ -46,14 +52,21 @@ export class MachineView {
     return this.#vmcs;
   }
 
+  /** The level that does not run. */
+  async restingLevel(): Promise<RestingLevel | undefined> {
+    this.#resting ??= { level: await this.#machine.restingLevel(this.vcpu) };
+    return this.#resting.level;
+  }
+
   /** Forgets everything: the machine ran or was written to. */
   invalidate(): void {
     this.#registers = undefined;
     this.#vmcs = undefined;
+    this.#resting = undefined;
     this.#pages.clear();
   }
 
-  async read<T>(compute: (state: MachineState) => T): Promise<T> {
+  async read<T>(compute: (state: StoppedState) => T): Promise<T> {
     for (let fetches = 0; ; fetches++) {
       try {
         return compute(this.#state);
@@ -65,7 +78,7 @@ export class MachineView {
     }
   }
 
-  readonly #state: MachineState = {
+  readonly #state: StoppedState = {
     register: (name) => {
       const general = this.#state.registers().find(({ key }) => key === 'general');
       return general?.registers.find((register) => register.name.toLowerCase() === name)?.value;
@@ -77,6 +90,10 @@ export class MachineView {
     vmcs: () => {
       if (this.#vmcs === undefined) throw new Missing(async () => void (await this.vmcs()));
       return this.#vmcs;
+    },
+    restingLevel: () => {
+      if (this.#resting === undefined) throw new Missing(async () => void (await this.restingLevel()));
+      return this.#resting.level;
     },
     readMemory: (address, count) => this.#readMemory(address, count),
   };

@@ -4,6 +4,7 @@ import type { DecodedField, RegisterValue, VmcsFieldValue } from '../../emulator
 import type { VariableList } from '../context.ts';
 import type { Place } from '../expressions/evaluate.ts';
 import { formatWhole, hex } from '../expressions/format.ts';
+import { formatMemoryReference } from '../memoryReference.ts';
 import type { NumberFormat } from '../protocol/custom.ts';
 
 /** A variable as the client will see it, with what it can be opened to and where it is assigned. */
@@ -63,6 +64,7 @@ export function registerVariable(
   group: string,
   symbol: (address: bigint) => string | undefined,
   format: NumberFormat,
+  level?: number,
 ): InspectedVariable {
   const { name, value, bits, writable, fields, reference } = register;
   const expression = group === 'msr' ? `msr.${name.toLowerCase()}` : `$${name.toLowerCase()}`;
@@ -72,7 +74,8 @@ export function registerVariable(
     value: `${formatWhole(value, bits, format)}${setFlags(fields)}${located === undefined ? '' : ` <${located}>`}`,
     type: reference === '' ? `${bits} bits` : reference,
     evaluateName: expression,
-    ...(group === 'general' && bits === 64 && { memoryReference: hex(value) }),
+    ...(group === 'general' &&
+      bits === 64 && { memoryReference: formatMemoryReference({ space: 'linear', level, address: value }) }),
     ...(writable ? { place: { kind: 'register', name, shift: 0, bits } } : { hint: READ_ONLY }),
     ...(fields.length > 0 && {
       children: () =>

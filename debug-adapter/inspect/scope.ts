@@ -3,8 +3,8 @@ import type { RegisterGroup } from '../../emulator/index.ts';
 import type { Debuggee } from '../debuggee.ts';
 import type { Expression } from '../expressions/ast.ts';
 import { bindValue } from '../expressions/bind.ts';
-import { type ExpressionScope, evaluate, type Value } from '../expressions/evaluate.ts';
-import { type MachineState, machineScope } from '../machine/targetScope.ts';
+import { evaluate, type Value } from '../expressions/evaluate.ts';
+import { type MachineState, machineScope, restingState } from '../machine/targetScope.ts';
 import { X86_64_REGISTERS } from '../symbols/registers.ts';
 import { FrameNames } from './programNames.ts';
 import type { Frame } from './stack.ts';
@@ -27,17 +27,15 @@ export function frameRegisters(groups: readonly RegisterGroup[], frame: Frame): 
   }));
 }
 
-function stateOfFrame(state: MachineState, frame: Frame): MachineState {
+/** The machine as the code of a frame sees it. */
+function stateOfFrame(stopped: MachineState, frame: Frame | undefined): MachineState {
+  if (frame === undefined || frame.depth === 0) return stopped;
+  const state = frame.resting ? restingState(stopped, frame.resting) : stopped;
   return {
     ...state,
     registers: () => frameRegisters(state.registers(), frame),
     register: (name) => (numberOf(name) < 0 ? state.register(name) : frame.registers.values[numberOf(name)]),
   };
-}
-
-function frameScope(state: MachineState, frame: Frame | undefined): ExpressionScope {
-  const ofFrame = frame === undefined || frame.depth === 0 ? state : stateOfFrame(state, frame);
-  return machineScope(ofFrame);
 }
 
 export interface FrameReading extends Reading {
@@ -52,9 +50,10 @@ export function readingOf(
   format: ValueFormat,
 ): FrameReading {
   const { program, registerNames } = debuggee;
+  const seen = stateOfFrame(state, frame);
   return {
-    names: new FrameNames(state, program, frame, (name) => registerNames.has(name)),
-    scope: frameScope(state, frame),
+    names: new FrameNames(seen, program, frame, (name) => registerNames.has(name)),
+    scope: machineScope(seen),
     describe: (address) => program.describe(address),
     format,
     isInnermost: frame === undefined || frame.depth === 0,

@@ -14,10 +14,12 @@ export function registerScope(
 ): VariableList {
   const { program } = context.requireDebuggee();
   return refreshing(async () => {
-    const live = await context.view(vcpu).registers();
+    const live = frame.resting?.registers ?? (await context.view(vcpu).registers());
     const group = frameRegisters(live, frame).find((candidate) => candidate.key === key);
+    const symbol = (address: bigint) => program.describe(address);
+    const level = frame.resting?.level;
     return (group?.registers ?? []).map((register) =>
-      registerVariable(register, key, (address) => program.describe(address), context.numberFormat),
+      registerVariable(register, key, symbol, context.numberFormat, level),
     );
   });
 }

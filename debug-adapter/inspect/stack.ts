@@ -1,12 +1,17 @@
 /** The stack of a vCPU: frames by unwind information, without it by the chain of frame pointers. */
-import type { RegisterGroup } from '../../emulator/index.ts';
-import type { MachineState } from '../machine/targetScope.ts';
+import type { RegisterGroup, RestingLevel } from '../../emulator/index.ts';
+import { type MachineState, restingState } from '../machine/targetScope.ts';
 import type { Program } from '../program/program.ts';
 import { unwindByFramePointer } from '../symbols/framePointer.ts';
 import type { SourcePosition } from '../symbols/program.ts';
 import { type FrameRegisters, lookupAddress, RIP, RSP, X86_64_REGISTERS } from '../symbols/registers.ts';
+import type { StoppedState } from './machineView.ts';
 
 export interface Frame {
+  /** The level that the frame is of, when that is not the one that runs. */
+  readonly resting: RestingLevel | undefined;
+  /** Where the levels meet: no frame of code. */
+  readonly isLabel?: true;
   /** Which of the frames with registers of their own: 0 is where the vCPU is. */
   readonly depth: number;
   readonly registers: FrameRegisters;
@@ -62,8 +67,17 @@ export function currentRegisters(groups: readonly RegisterGroup[]): FrameRegiste
   return { values: X86_64_REGISTERS.map((name) => findRegister(groups, name)), isReturnAddress: false };
 }
 
-/** The frames of the vCPU, innermost first. */
-export function walkStack(state: MachineState, program: Program): Frame[] {
+/** The frames of the vCPU, innermost first; behind them those of the level that does not run, after a label. */
+export function walkStack(state: StoppedState, program: Program): Frame[] {
+  const frames = walkLevel(state, program, undefined);
+  const resting = state.restingLevel();
+  if (resting === undefined) return frames;
+  const others = walkLevel(restingState(state, resting), program, resting);
+  const label: Frame = { ...others[0], name: resting.crossing, position: undefined, isLabel: true };
+  return [...frames, label, ...others];
+}
+
+function walkLevel(state: MachineState, program: Program, resting: RestingLevel | undefined): Frame[] {
   const mode = codeMode(state.registers());
   const readMemory = (address: bigint, size: number): Uint8Array | undefined => {
     const bytes = state.readMemory(
@@ -74,9 +88,11 @@ export function walkStack(state: MachineState, program: Program): Frame[] {
   };
   const frames: Frame[] = [];
   let registers: FrameRegisters | undefined = currentRegisters(state.registers());
-  for (let depth = 0; registers !== undefined && depth < DEEPEST_STACK; depth++) {
+  // Nothing of a level that does not run is where the vCPU is, nor called it.
+  const first = resting === undefined ? 0 : DEEPEST_STACK;
+  for (let depth = first; registers !== undefined && depth < first + DEEPEST_STACK; depth++) {
     const caller = () => frames.find((frame) => frame.depth === depth + 1);
-    frames.push(...framesAt(registers, { depth, caller }, mode, program));
+    frames.push(...framesAt(registers, { depth, caller, resting }, mode, program));
     const next = unwind(registers, program, mode, readMemory);
     registers = next && isPlausible(registers, next, mode, readMemory) ? next : undefined;
   }
@@ -90,7 +106,7 @@ function linearAddress(address: bigint, mode: CodeMode): bigint {
 /** The frames of one set of registers: what is inlined there, then the function itself. */
 function framesAt(
   registers: FrameRegisters,
-  place: Pick<Frame, 'depth' | 'caller'>,
+  place: Pick<Frame, 'depth' | 'caller' | 'resting'>,
   mode: CodeMode,
   program: Program,
 ): Frame[] {

@@ -5,8 +5,8 @@ import type { RegisterGroup } from '../../emulator/index.ts';
 import { inflate, outputOf, SOURCES, temporaryPath } from '../../test/support/symbolPrograms.ts';
 import { missing } from '../../test/support/tools.ts';
 import { ExpressionError } from '../expressions/errors.ts';
-import type { MachineState } from '../machine/targetScope.ts';
 import { Program } from '../program/program.ts';
+import type { StoppedState } from './machineView.ts';
 import { readingOf } from './scope.ts';
 import { type Frame, walkStack } from './stack.ts';
 import { showObject } from './variables.ts';
@@ -17,7 +17,7 @@ interface GdbFrame {
 }
 
 interface Stop {
-  readonly state: MachineState;
+  readonly state: StoppedState;
   readonly frames: readonly GdbFrame[];
 }
 
@@ -142,7 +142,7 @@ function stateOf(
   registers: ReadonlyMap<string, bigint>,
   regions: readonly { readonly address: bigint; readonly bytes: Uint8Array }[],
   is32: boolean,
-): MachineState {
+): StoppedState {
   const register = (name: string, value: bigint) => ({
     name,
     value,
@@ -166,6 +166,7 @@ function stateOf(
     register: (name) => registers.get(name),
     registers: () => groups,
     vmcs: () => [],
+    restingLevel: () => undefined,
     readMemory: ({ address }, count) => {
       const region = regions.find(
         ({ address: start, bytes }) => address >= start && address < start + BigInt(bytes.length),
@@ -176,7 +177,7 @@ function stateOf(
   };
 }
 
-function shown(state: MachineState, program: Program, frame: Frame): Map<string, string> {
+function shown(state: StoppedState, program: Program, frame: Frame): Map<string, string> {
   const reading = readingOf(state, { program, registerNames: new Set() }, frame, 'decimal');
   const variables = new Map<string, string>();
   for (const local of reading.names.locals()) {

@@ -114,10 +114,12 @@ function placeOf(reading: Reading, object: BoundObject): Place | undefined {
 
 function memoryOf(reading: Reading, { type, place, range }: BoundObject): { memoryReference?: string } {
   try {
-    if (type.kind === 'pointer') return { memoryReference: hex(bitsOf(reading, { type, place, range })) };
+    const { level } = reading.scope;
+    const linear = (address: bigint) => formatMemoryReference({ space: 'linear', level, address });
+    if (type.kind === 'pointer') return { memoryReference: linear(bitsOf(reading, { type, place, range })) };
     if (place.kind !== 'memory' || range) return {};
     const { value, space } = computed(reading, place.address);
-    return { memoryReference: formatMemoryReference({ ...(space ?? { space: 'linear' }), address: value }) };
+    return { memoryReference: space ? formatMemoryReference({ ...space, address: value }) : linear(value) };
   } catch (error) {
     if (error instanceof ExpressionError) return {};
     throw error;

@@ -35,6 +35,7 @@ export const TARGET_CALLS = [
   'registers',
   'register',
   'setRegister',
+  'restingLevel',
   'currentVmcs',
   'vmcs',
   'setVmcsField',

@@ -1,5 +1,5 @@
 /** Expressions computed directly against a machine in the same thread. Lists are fetched when something asks. */
-import type { DebugTarget, RegisterGroup, VmcsFieldValue } from '../../emulator/index.ts';
+import type { DebugTarget, RegisterGroup, RestingLevel, VmcsFieldValue } from '../../emulator/index.ts';
 import type { ExpressionScope, NamedValue } from '../expressions/evaluate.ts';
 
 /** What an expression reads a stopped machine through. */
@@ -9,10 +9,32 @@ export interface MachineState {
   registers(): readonly RegisterGroup[];
   vmcs(): readonly VmcsFieldValue[];
   readMemory: ExpressionScope['readMemory'];
+  /** The level that addresses without one belong to; the running one when absent. */
+  readonly level?: number;
+}
+
+/** The machine as a level sees it that does not run. */
+export function restingState<State extends MachineState>(
+  state: State,
+  { level, registers }: RestingLevel,
+): State {
+  return {
+    ...state,
+    level,
+    registers: () => registers,
+    register: (name) =>
+      registers.flatMap((group) => group.registers).find((register) => register.name.toLowerCase() === name)
+        ?.value,
+    readMemory: (address, count) =>
+      address.space === 'msr'
+        ? NOTHING
+        : state.readMemory({ ...address, level: address.level ?? level }, count),
+  };
 }
 
 /** Machine-specific registers are reached as `msr.name` and by their bare names. */
 const MSR_GROUP = 'msr';
+const NOTHING = new Uint8Array(0);
 
 export function machineScope(state: MachineState): ExpressionScope {
   const find = (name: string, group?: string): NamedValue | undefined => {
@@ -40,6 +62,7 @@ export function machineScope(state: MachineState): ExpressionScope {
         : undefined;
     },
     readMemory: (address, count) => state.readMemory(address, count),
+    ...(state.level !== undefined && { level: state.level }),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Expression } from '../expressions/ast.ts';
 import { type Bound, bind, type ProgramNames, typeOf, valueTree } from '../expressions/bind.ts';
 import { ExpressionError } from '../expressions/errors.ts';
 import { evaluate as evaluateExpression, type Value } from '../expressions/evaluate.ts';
-import { formatValue, hex } from '../expressions/format.ts';
+import { formatValue } from '../expressions/format.ts';
 import { parseExpression } from '../expressions/parser.ts';
 import { splitSuffix } from '../expressions/suffix.ts';
 import { assign, othersChanged } from '../inspect/assign.ts';
@@ -108,12 +108,12 @@ export async function evaluate(
     const { value } = await setExpression(context, { ...assignment, frameId: args.frameId });
     return { result: value, variablesReference: 0 };
   }
-  const { vcpu, value, shown } = await compute(context, args.expression, args.frameId);
+  const { vcpu, frame, value, shown } = await compute(context, args.expression, args.frameId);
   const container = { vcpu, frameId: args.frameId };
   if (shown) return resultOf(context, shown, container);
   const { named, place, type } = value as Value;
   const parts = named && named.fields.length > 0 && place && place.kind !== 'memory' ? place : undefined;
-  const fields = parts ? await decodedFields(context, vcpu, parts) : [];
+  const fields = parts ? await decodedFields(context, vcpu, frame, parts) : [];
   return {
     result: textOf(context, value as Value),
     type: type.name,
@@ -122,9 +122,15 @@ export async function evaluate(
         ? 0
         : context.variables.create({
             ...container,
-            list: () => fieldVariables(fields, args.expression, parts, context.numberFormat),
+            list: () =>
+              fieldVariables(
+                fields,
+                args.expression,
+                frame.resting ? undefined : parts,
+                context.numberFormat,
+              ),
           }),
-    ...referenceOf(value as Value),
+    ...referenceOf(value as Value, frame),
   };
 }
 
@@ -153,21 +159,29 @@ function textOf(context: SessionContext, value: Value): string {
 }
 
 /** Where the client finds the memory a value is, or points to. */
-function referenceOf({ value, type, place, space, pointee }: Value): { memoryReference?: string } {
+function referenceOf(
+  { value, type, place, space, pointee }: Value,
+  { resting }: Frame,
+): { memoryReference?: string } {
   if (place?.kind === 'memory' && pointee === undefined)
     return { memoryReference: formatMemoryReference(place.address) };
   if (space) return { memoryReference: formatMemoryReference({ ...space, address: value }) };
-  return type.bits === 64 && !type.signed ? { memoryReference: hex(value) } : {};
+  if (type.bits !== 64 || type.signed) return {};
+  return {
+    memoryReference: formatMemoryReference({ space: 'linear', level: resting?.level, address: value }),
+  };
 }
 
 async function decodedFields(
   context: SessionContext,
   vcpu: number,
+  { resting }: Frame,
   place: { kind: 'register'; name: string } | { kind: 'vmcs'; key: string },
 ) {
   if (place.kind === 'vmcs')
     return (await context.view(vcpu).vmcs()).find(({ key }) => key === place.key)?.fields ?? [];
-  const registers = (await context.view(vcpu).registers()).flatMap((group) => group.registers);
+  const groups = resting?.registers ?? (await context.view(vcpu).registers());
+  const registers = groups.flatMap((group) => group.registers);
   return registers.find(({ name }) => name === place.name)?.fields ?? [];
 }
 
@@ -196,7 +210,7 @@ export async function setExpression(
   return {
     value: formatValue(number, context.numberFormat),
     type: number.type.name,
-    ...referenceOf(number),
+    ...referenceOf(number, frame),
   };
 }
 

@@ -9,7 +9,7 @@ export async function scopes(
 ): Promise<P.ScopesResponse['body']> {
   const { vcpu, frame } = await context.frame(frameId);
   const container = { vcpu, frameId };
-  const groups = await context.view(vcpu).registers();
+  const groups = frame.resting?.registers ?? (await context.view(vcpu).registers());
   const result: P.Scope[] = [];
   const scope = (name: string, list: VariableList, more: Pick<P.Scope, 'expensive' | 'presentationHint'>) =>
     result.push({ name, ...more, variablesReference: context.variables.create({ ...container, list }) });

@@ -24,11 +24,16 @@ async function frameOf(
   index: number,
   frame: Frame,
 ): Promise<P.StackFrame> {
+  if (frame.isLabel) {
+    const id = context.frameHandles.create({ vcpu, index });
+    return { id, name: frame.name, line: 0, column: 0, presentationHint: 'label' };
+  }
   const { firstLine, firstColumn } = context.client;
   const common = {
     id: context.frameHandles.create({ vcpu, index }),
     name: frame.name,
-    instructionPointerReference: hex(frame.address),
+    // The client reads code at it, which is the running level's.
+    ...(frame.resting === undefined && { instructionPointerReference: hex(frame.address) }),
   };
   const { position } = frame;
   const path = position && (await context.requireDebuggee().sources.toClient(position.path));

@@ -15,6 +15,7 @@ import { placeOfField, writePlace } from './guestState.ts';
 import type { DebugTargetHost } from './host.ts';
 import { MemoryView } from './memoryView.ts';
 import { ProcessorView } from './processorView.ts';
+import { restingContext, restingLevel } from './restingLevel.ts';
 import { RunControl } from './runControl.ts';
 import { System } from './system.ts';
 import type {
@@ -31,6 +32,7 @@ import type {
   ExitSearchResult,
   MachineStatistics,
   RegisterGroup,
+  RestingLevel,
   RunRequest,
   VmcsFieldValue,
 } from './target.ts';
@@ -135,6 +137,12 @@ class MachineTarget implements DebugTarget {
 
   setRegister(vcpu: number, name: string, value: bigint): boolean {
     return this.#processor(vcpu).setRegister(name, value);
+  }
+
+  restingLevel(vcpu: number): RestingLevel | undefined {
+    const { vmx, hasBuiltInVmm } = this.#processor(vcpu);
+    // The built-in VMM is not debugged.
+    return hasBuiltInVmm ? undefined : restingLevel(vmx);
   }
 
   currentVmcs(vcpu: number): CurrentVmcs {
@@ -284,6 +292,8 @@ class MachineTarget implements DebugTarget {
       physical: machine.physical,
       processor,
       level: () => (inGuest() ? 1 : 0),
+      contextOf: (level) =>
+        system.vmm === undefined ? restingContext(vmx, level, machine.physical) : undefined,
       vmcsField: (encoding) => {
         const field = fieldByEncoding(encoding);
         return field && vmx?.processor.vmcs.isValid && fieldExists(field) ? vmx.vmread(field.key) : undefined;

@@ -1,5 +1,6 @@
 /** Memory by address space, as the debugger reads and writes it. Reading has no effect on anything. */
 import { UserError } from '../base/errors.ts';
+import type { TranslationContext } from '../mmu/inspect.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import type { ProcessorView } from './processorView.ts';
@@ -11,6 +12,8 @@ export interface MemoryViewParts {
   readonly processor: ProcessorView;
   /** Level of the program that runs. */
   readonly level: () => number;
+  /** What another level's addresses are translated by; undefined when nothing is known of it. */
+  readonly contextOf: (level: number) => TranslationContext | undefined;
   /** Reads a VMCS field by its encoding. */
   readonly vmcsField: (encoding: number) => bigint | undefined;
 }
@@ -31,13 +34,12 @@ export class MemoryView {
     const { mmu, processor } = this.#parts;
     const { inspector } = mmu;
     const { space, address } = from;
-    this.#checkLevel(from);
     switch (space) {
       case 'linear':
-        return inspector.peekLinear(address, count, processor.translationContext());
+        return inspector.peekLinear(address, count, this.#contextOf(from));
       case 'guest-physical':
         if (address >= LARGEST_PHYSICAL) return NOTHING;
-        return inspector.peekGuestPhysical(Number(address), count, processor.translationContext());
+        return inspector.peekGuestPhysical(Number(address), count, this.#contextOf(from));
       case 'host-physical':
         return address >= LARGEST_PHYSICAL ? NOTHING : inspector.peekPhysical(Number(address), count);
       case 'msr':
@@ -53,7 +55,6 @@ export class MemoryView {
   /** Number of bytes written, stopping at the first that is not RAM. */
   write(to: DebugAddress, bytes: Uint8Array): number {
     const { physical } = this.#parts;
-    this.#checkLevel(to);
     let done = 0;
     while (done < bytes.length) {
       const address = BigInt.asUintN(64, to.address + BigInt(done));
@@ -67,22 +68,25 @@ export class MemoryView {
   }
 
   /** Where an address of memory is in the machine's RAM or registers. */
-  hostAddress({ space, address }: DebugAddress): number | undefined {
-    const { mmu, processor } = this.#parts;
-    const { inspector } = mmu;
-    if (space === 'linear') return inspector.translate(address, processor.translationContext());
+  hostAddress(of: DebugAddress): number | undefined {
+    const { space, address } = of;
+    const { inspector } = this.#parts.mmu;
+    if (space === 'linear') return inspector.translate(address, this.#contextOf(of));
     if (address >= LARGEST_PHYSICAL) return undefined;
     if (space === 'guest-physical')
-      return inspector.translateGuestPhysical(Number(address), processor.translationContext());
+      return inspector.translateGuestPhysical(Number(address), this.#contextOf(of));
     return space === 'host-physical' ? Number(address) : undefined;
   }
 
-  /** Only the level that runs has registers to translate with. */
-  #checkLevel({ level, space }: DebugAddress): void {
-    if (level === undefined || space === 'host-physical' || level === this.#parts.level()) return;
-    throw new UserError(
-      `Level ${level} is not running: memory can be reached as level ${this.#parts.level()} sees it.`,
-    );
+  #contextOf({ level }: DebugAddress): TranslationContext {
+    const { level: running, contextOf, processor } = this.#parts;
+    if (level === undefined || level === running()) return processor.translationContext();
+    const context = contextOf(level);
+    if (context === undefined)
+      throw new UserError(
+        `Nothing is known of level ${level} now: memory can be reached as level ${running()} sees it.`,
+      );
+    return context;
   }
 }
 

@@ -154,6 +154,18 @@ export interface CurrentVmcs {
 
 export type { BrokenRule, EntryReport, RuleField } from '../vmx/entryReport.ts';
 
+/**
+ * The level that does not run: the guest while its hypervisor handles a VM exit, the hypervisor while its guest runs. Memory is
+ * read as it sees it with its number in the address.
+ */
+export interface RestingLevel {
+  readonly level: number;
+  /** How the levels meet, e.g. `Level 1: VM exit, CPUID`. */
+  readonly crossing: string;
+  /** What the VMCS knows of it, read-only: of the general registers only RSP, RIP and RFLAGS. */
+  readonly registers: readonly RegisterGroup[];
+}
+
 /** One VM exit, as recorded. */
 export interface ExitRecord {
   readonly number: number;
@@ -249,6 +261,9 @@ export interface DebugTarget {
   register(vcpu: number, name: string): bigint | undefined;
   /** False when there is no such register or it cannot be written. Throws a `UserError` when the value is refused. */
   setRegister(vcpu: number, name: string, value: bigint): boolean;
+
+  /** Undefined unless a hypervisor that is debugged has entered a guest with the current VMCS. */
+  restingLevel(vcpu: number): RestingLevel | undefined;
 
   currentVmcs(vcpu: number): CurrentVmcs;
   vmcs(vcpu: number): readonly VmcsFieldValue[];

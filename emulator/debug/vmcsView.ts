@@ -129,7 +129,7 @@ export function bitsOf({ key, bits }: VmcsField, exit: ExitFields): readonly Bit
 /** Of I/O instructions only INS and OUTS give instruction information. */
 const isStringIo = (qualification: number): boolean => (qualification & (1 << 4)) !== 0;
 
-function describeLastExit(vmx: Vmx): string {
+export function describeLastExit(vmx: Vmx): string {
   return describeExit(vmx.processor.vmcs.low(SLOT.VM_EXIT_REASON) & BASIC_REASON, {
     qualification: vmx.vmread('EXIT_QUALIFICATION'),
     instructionInformation: vmx.vmread('VM_EXIT_INSTRUCTION_INFORMATION'),

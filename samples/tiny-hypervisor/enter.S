@@ -5,11 +5,16 @@
 
 #define HOST_RSP 0x6c14
 
+        .cfi_sections .debug_frame # where debuggers read what is on the stack
+
         .text
         .globl enter_guest
         .type enter_guest, @function
 enter_guest:
+        .cfi_startproc
         push %rbp
+        .cfi_def_cfa_offset 16
+        .cfi_offset %rbp, -16
         mov %rsp, %rbp
         push %rbx
         push %r12
@@ -17,6 +22,7 @@ enter_guest:
         push %r14
         push %r15
         push %rdi               # for vm_exit
+        .cfi_def_cfa_offset 64
         mov $HOST_RSP, %eax
         vmwrite %rsp, %rax
 
@@ -46,13 +52,18 @@ enter_guest:
         mov $2, %ecx
         cmovz %ecx, %eax
         add $8, %rsp
+        .cfi_def_cfa_offset 56
         jmp 3f
+        .cfi_endproc
         .size enter_guest, . - enter_guest
 
         # HOST_RIP: the VM exit, with RSP as it was at the VMWRITE above.
         .globl vm_exit
         .type vm_exit, @function
 vm_exit:
+        .cfi_startproc
+        .cfi_def_cfa_offset 64
+        .cfi_offset %rbp, -16
         xchg %rdi, (%rsp)
         mov %rax, 0(%rdi)
         mov %rcx, 8(%rdi)
@@ -69,6 +80,7 @@ vm_exit:
         mov %r14, 104(%rdi)
         mov %r15, 112(%rdi)
         pop %rax
+        .cfi_def_cfa_offset 56
         mov %rax, 48(%rdi)
         xor %eax, %eax
 
@@ -78,7 +90,9 @@ vm_exit:
         pop %r12
         pop %rbx
         pop %rbp
+        .cfi_def_cfa_offset 8
         ret
+        .cfi_endproc
         .size vm_exit, . - vm_exit
 
         .section .note.GNU-stack, "", @progbits

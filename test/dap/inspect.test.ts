@@ -148,7 +148,7 @@ describe('evaluate', () => {
   it.each([
     ['nothing', '"nothing" is no register and no symbol of the program'],
     ['[0xffffffff00000000]:8', 'cannot read 8 bytes at 0xffffffff00000000 (linear)'],
-    ['[L1.va:0]:1', 'Level 1 is not running: memory can be reached as level 0 sees it.'],
+    ['[L1.va:0]:1', 'Nothing is known of level 1 now: memory can be reached as level 0 sees it.'],
     ['vmcs.guest_rip', 'the VMCS has no field "guest_rip"'],
   ])('%s: %s', async (expression, message) => {
     const talk = await atSquare();

@@ -77,7 +77,7 @@ describe('memory', () => {
     [
       'readMemory',
       { memoryReference: 'L3.va:0', count: 1 },
-      'Level 3 is not running: memory can be reached as level 0 sees it.',
+      'Nothing is known of level 3 now: memory can be reached as level 0 sees it.',
     ],
   ])('%s %j is refused', async (command, args, message) => {
     const talk = await atEntry();

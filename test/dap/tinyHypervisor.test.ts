@@ -114,3 +114,82 @@ describe('the sample hypervisor', () => {
     expect(await level()).toEqual({ level: 1, operation: 'VMX non-root' });
   });
 });
+
+describe('the level that does not run', () => {
+  const frames = async (talk: Conversation) => {
+    const { stackFrames } = await talk.request('stackTrace', { threadId: 1 });
+    return stackFrames;
+  };
+  const stopIn = async (...names: string[]) => {
+    const talk = await Conversation.start();
+    await talk.launch({ ...LAUNCH, runToEntryPoint: 'kmain' });
+    for (const name of names) {
+      await talk.request('setFunctionBreakpoints', { breakpoints: [{ name }] });
+      await talk.runs('continue');
+    }
+    return talk;
+  };
+  const evaluateIn = (talk: Conversation, frameId: number) => async (expression: string) =>
+    (await talk.request('evaluate', { expression, frameId, context: 'watch' })).result;
+
+  it('is not there before the first VM entry', async () => {
+    const talk = await stopIn('enter_guest');
+    expect((await frames(talk)).filter(({ presentationHint }) => presentationHint === 'label')).toEqual([]);
+  });
+
+  it('is the hypervisor while its guest runs: the stack goes on where the next VM exit comes', async () => {
+    const talk = await stopIn('guest_main');
+    const stack = await frames(talk);
+    const label = stack.findIndex(({ presentationHint }) => presentationHint === 'label');
+    expect(stack[0].name).toBe('guest_main');
+    expect(stack[label].name).toBe('Level 0: the next VM exit comes here');
+    expect(stack.slice(label + 1).map(({ name }) => name)).toEqual([
+      'vm_exit',
+      'run_guest',
+      'kmain',
+      'long_mode',
+    ]);
+    const evaluate = evaluateIn(talk, stack[label + 1].id);
+    expect(await evaluate('$rip')).toContain('<vm_exit>');
+    expect(await evaluate('$rip == vmcs.host_rip && $rsp == vmcs.host_rsp && $cr3 == vmcs.host_cr3')).toBe(
+      '1',
+    );
+    expect(await evaluate('*(u64*)$rsp')).toBe(await evaluate('*(u64*)L0.va:(vmcs.host_rsp)'));
+    await expect(evaluate('$rax')).rejects.toThrow();
+  });
+
+  it('is the guest while its hypervisor handles a VM exit, with variables and memory as it sees them', async () => {
+    const talk = await stopIn('guest_main', 'handle_exit');
+    const stack = await frames(talk);
+    const label = stack.findIndex(({ presentationHint }) => presentationHint === 'label');
+    expect(stack[0].name).toBe('handle_exit');
+    expect(stack[label].name).toBe('Level 1: VM exit, CPUID');
+    const guest = stack[label + 1];
+    expect(guest.source?.name).toMatch(/^(guest\.c|cpu\.h)$/);
+    const evaluate = evaluateIn(talk, guest.id);
+    expect(await evaluate('$rip == vmcs.guest_rip && $cr0 == vmcs.guest_cr0')).toBe('1');
+    const { scopes } = await talk.request('scopes', { frameId: guest.id });
+    const general = scopes.find(({ presentationHint }) => presentationHint === 'registers');
+    const { variables } = await talk.request('variables', {
+      variablesReference: general?.variablesReference ?? 0,
+    });
+    expect(variables.map(({ name }) => name)).toEqual(['RSP', 'RIP', 'RFLAGS']);
+    expect(variables[0].memoryReference).toMatch(/^L1\.va:0x/);
+    const bytes = async (memoryReference = '') =>
+      (await talk.request('readMemory', { memoryReference, count: 16 }))?.data;
+    const [rsp] = (await evaluate('$rsp')).split(' ');
+    expect(await bytes(variables[0].memoryReference)).toBe(await bytes(`hpa:${rsp}`));
+    // What the guest cannot reach is not there, whatever level 0 has at the address.
+    expect(await bytes('L1.gpa:0x20000000')).toBeUndefined();
+  });
+    const { data: linear } = await talk.request('readMemory', {
+      memoryReference: `hpa:${(await evaluate('$rsp')).split(' ')[0]}`,
+      count: 16,
+    });
+    expect(data).toBe(linear);
+    // What the guest cannot reach is not there, whatever level 0 has at the address.
+    expect(
+      (await talk.request('readMemory', { memoryReference: 'L1.gpa:0x20000000', count: 8 })).data,
+    ).toBeUndefined();
+  });
+});
