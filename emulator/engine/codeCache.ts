@@ -25,8 +25,10 @@ import {
   TRANSLATED,
 } from '../state/layout.ts';
 import { FS } from '../state/registers.ts';
+import { CROSSING, jumpCachePlace } from './jumpCache.ts';
 
 const PAGE = 4096;
+const PAGE_SHIFT = 12;
 /** Straight-line code is decoded at most this far ahead of execution. */
 const BLOCK_LIMIT = 64;
 /** More addresses of earlier breakpoints are not kept. */
@@ -97,6 +99,8 @@ export class CodeCache {
   /** Which page records belong to: first records in ascending order, each with its page. */
   readonly #firsts: number[] = [];
   readonly #owners: CodePage[] = [];
+  /** Linear pages that the jump cache may know addresses of. */
+  readonly #rememberedPages = new Set<number>();
   /** Linear addresses of the debugger's breakpoints. */
   breakpoints: ReadonlySet<bigint> = new Set();
   /** Linear addresses where the run loop has something to look at: see {@link stopBefore}. */
@@ -164,11 +168,33 @@ export class CodeCache {
 
   /** Enters a record into the jump cache under the state's current code context. */
   remember(rip: bigint, record: number): void {
+    this.#remember(rip, record, this.#state.CODE_CONTEXT);
+  }
+
+  /**
+   * The instruction behind a CROSS record at `rip` may be executed as it is as long as the second page stays where it is:
+   * the cache has that for the address a page further, which is forgotten with it.
+   */
+  rememberCrossing(rip: bigint, cross: number): void {
+    this.#remember(
+      BigInt.asUintN(64, rip + 0x1000n),
+      cross + RECORD_SIZE,
+      this.#state.CODE_CONTEXT | CROSSING,
+    );
+  }
+
+  #remember(rip: bigint, record: number, context: number): void {
     const low = Number(rip & 0xffff_ffffn);
-    const at = JUMP_CACHE + (((low ^ (low >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 4);
+    this.#rememberedPages.add(pageNumber(low, Number(rip >> 32n)));
+    const at = JUMP_CACHE + jumpCachePlace(low);
+    // What was in the first of two places goes to the second.
+    if (this.#view.getBigUint64(at, true) !== rip && this.#view.getInt32(at + 12, true) !== -1) {
+      for (const half of [0, 8])
+        this.#view.setBigUint64((at ^ 16) + half, this.#view.getBigUint64(at + half, true), true);
+    }
     this.#view.setBigUint64(at, rip, true);
     this.#view.setInt32(at + 8, record, true);
-    this.#view.setInt32(at + 12, this.#state.CODE_CONTEXT, true);
+    this.#view.setInt32(at + 12, context, true);
   }
 
   /** Points a direct branch at its target, so that it is not looked up again. `link` is the LINK record. */
@@ -202,8 +228,11 @@ export class CodeCache {
     }
     instruction.free();
     decoder.free();
-    // Decoded before with another second page: what was translated from the record is no longer true.
-    if (this.#view.getBigInt64(cross + RECORD.IMMEDIATE, true) !== -1n) this.generation++;
+    // Decoded before with another second page: what was made of the record is no longer true.
+    if (this.#view.getBigInt64(cross + RECORD.IMMEDIATE, true) !== -1n) {
+      this.generation++;
+      this.forgetJumps();
+    }
     this.#view.setBigInt64(cross + RECORD.IMMEDIATE, BigInt(secondPage), true);
     let second = this.#pages.get(pageKey(secondPage, bits));
     if (second === undefined) {
@@ -260,6 +289,7 @@ export class CodeCache {
    */
   forgetPage(low: number, high: number, shift: number): void {
     const { i32 } = this.#state;
+    if (shift === PAGE_SHIFT && !this.#rememberedPages.delete(pageNumber(low, high))) return;
     for (let at = JUMP_CACHE >> 2; at < (JUMP_CACHE >> 2) + JUMP_CACHE_ENTRIES * 4; at += 4) {
       if ((i32[at] ^ low) >>> shift === 0 && i32[at + 1] === (high | 0)) i32[at + 3] = -1;
     }
@@ -280,6 +310,7 @@ export class CodeCache {
 
   /** Empties the jump cache. */
   forgetJumps(): void {
+    this.#rememberedPages.clear();
     new Uint8Array(this.#state.memory.buffer, JUMP_CACHE, JUMP_CACHE_ENTRIES * 16).fill(0xff);
   }
 
@@ -462,6 +493,11 @@ export class CodeCache {
   #clear(record: number): void {
     for (let at = record; at < record + RECORD_SIZE; at += 8) this.#view.setBigUint64(at, 0n, true);
   }
+}
+
+/** The number of the linear page of an address in two halves. */
+function pageNumber(low: number, high: number): number {
+  return (low >>> PAGE_SHIFT) + (high >>> 0) * 2 ** (32 - PAGE_SHIFT);
 }
 
 function pageKey(hostPage: number, bits: CodeBits): number {

@@ -21,9 +21,10 @@ import { SLOW, type Slow } from '../mmu/mmu.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import { PAGE_FLAG } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
-import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE } from '../state/layout.ts';
+import { JUMP_CACHE, OFFSET, RECORD_SIZE } from '../state/layout.ts';
 import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR, VMX_OPERATION } from '../state/registers.ts';
 import { CodeCache, handlerOf } from './codeCache.ts';
+import { jumpCachePlace } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import { Translations } from './translations.ts';
 import { VectorAccess } from './vectorFunctions.ts';
@@ -237,7 +238,7 @@ export class Engine {
 
   /** Looks where execution is. As long as nothing is found to translate, it is done ever less often. */
   #sample(): void {
-    const found = this.#translations?.sample(this.#state.RECORD, this.#state.INTERPRETED_FROM);
+    const found = this.#translations?.sample(this.#state.RECORD, false);
     this.#samplePeriod = found ? this.#sampleEvery : Math.min(2 * this.#samplePeriod, ACTIVATION);
     this.#nextSample = this.retired + this.#samplePeriod;
   }
@@ -312,7 +313,7 @@ export class Engine {
         case LEAVE.TRANSLATED:
           break;
         case LEAVE.OFTEN:
-          if (this.#sampleEvery > 0) this.#translations?.sample(state.RECORD, state.RECORD);
+          if (this.#sampleEvery > 0) this.#translations?.sample(state.RECORD, true);
           break;
         case LEAVE.LINK: {
           const target = this.#find();
@@ -398,7 +399,8 @@ export class Engine {
     const { i32, u16 } = this.#state;
     if ((i32[EFER_LOW] & EFER.LMA) === 0 || (i32[CS_ACCESS_RIGHTS] & AR.L) === 0) return undefined;
     const lo = i32[RIP_LOW];
-    const at = (JUMP_CACHE >> 2) + (((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
+    let at = (JUMP_CACHE + jumpCachePlace(lo)) >> 2;
+    if (i32[at] !== lo || i32[at + 1] !== i32[RIP_LOW + 1]) at ^= 4;
     const context = (i32[CONTEXT_LOW] & 0xfff) | CODE_64;
     if (i32[at] !== lo || i32[at + 1] !== i32[RIP_LOW + 1] || i32[at + 3] !== context) return undefined;
     const record = i32[at + 2];
@@ -498,6 +500,7 @@ export class Engine {
     this.#requireRam(host);
     const first = this.cpu.mmu.fetchTranslate(linear);
     this.code.completeCrossing(cross, Math.floor(host / 4096), Math.floor(first / 4096), bits);
+    if (bits === 64) this.code.rememberCrossing(linear, cross);
     return cross + RECORD_SIZE;
   }
 

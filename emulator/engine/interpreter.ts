@@ -12,7 +12,7 @@ import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
 import { JUMP_CACHE, OFFSET, RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/layout.ts';
 import type { CoreIndexes } from './coreFunctions.ts';
 import { addCoreFunctions, pushGpr, pushKnownCondition } from './coreFunctions.ts';
-import { pushJumpCacheHit, pushPageOf, pushRipOf, pushTranslated } from './jumpCache.ts';
+import { CROSSING, pushJumpCacheHit, pushPageOf, pushRipOf, pushTranslated } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import type { AccessBits } from './lowering.ts';
 import { Lowering, pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
@@ -363,7 +363,6 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
 
   pushField64(fn, OFFSET.IP_BASE);
   code.localSet(IP_BASE_LOCAL);
-  storeField32(fn, OFFSET.INTERPRETED_FROM, () => code.localGet(RECORD_LOCAL));
   const next = fn.loop();
   const lookUp = fn.block();
   code.localGet(BUDGET_LOCAL).op('i32_eqz');
@@ -413,7 +412,24 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
       continuation.lookUp();
     },
     [PSEUDO.BREAK]: () => leaveWith(LEAVE.BREAK, true),
-    [PSEUDO.CROSS]: () => leaveWith(LEAVE.CROSS, true),
+    [PSEUDO.CROSS]: () => {
+      code.localGet(IP_BASE_LOCAL).localGet(RECORD_LOCAL).memory('i64_load32_s', RECORD.OFFSET).op('i64_add');
+      code.i64Const(0x1000n).op('i64_add').localSet(rip);
+      pushJumpCacheHit(fn, rip, entry, CROSSING);
+      fn.if();
+      code.localGet(RECORD_LOCAL).i32Const(RECORD_SIZE).op('i32_add').localTee(record);
+      code
+        .localGet(entry)
+        .memory('i32_load', JUMP_CACHE + 8)
+        .op('i32_eq');
+      fn.if();
+      unretire();
+      code.localGet(record);
+      continuation.goTo();
+      fn.end();
+      fn.end();
+      leaveWith(LEAVE.CROSS, true);
+    },
     [PSEUDO.REFETCH]: () => leaveWith(LEAVE.REFETCH, true),
     [PSEUDO.SYSTEM]: () => leaveWith(LEAVE.SYSTEM, true),
   };
@@ -480,11 +496,16 @@ function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void
   const reason = fn.allocate('i32');
   const entry = fn.allocate('i32');
   const rip = fn.allocate('i64');
-  const returnUnless = (expected: number) => {
-    code.localTee(reason).i32Const(expected).op('i32_ne');
+  const goOnAtRecord = () => {
+    code.localGet(reason).i32Const(LEAVE.TRANSLATED).op('i32_eq');
     fn.if();
-    code.localGet(reason).op('return');
+    pushField32(fn, OFFSET.RECORD);
+    code.localSet(RECORD_LOCAL);
+    fn.br(next);
     fn.end();
+  };
+  /** Out, unless there is budget left. */
+  const takeBudget = () => {
     pushField32(fn, OFFSET.REMAINING);
     code.localTee(BUDGET_LOCAL).op('i32_eqz');
     fn.if();
@@ -498,10 +519,12 @@ function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void
   fn.if();
   countBeginning(fn, translated);
   code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL).call(run);
-  returnUnless(LEAVE.TRANSLATED);
-  pushField32(fn, OFFSET.RECORD);
-  code.localSet(RECORD_LOCAL);
-  fn.br(next);
+  code.localTee(reason).i32Const(LEAVE.TRANSLATED).op('i32_ne');
+  fn.if();
+  code.localGet(reason).op('return');
+  fn.end();
+  takeBudget();
+  goOnAtRecord();
   fn.end();
   code
     .localGet(BUDGET_LOCAL)
@@ -511,7 +534,13 @@ function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void
   code.localGet(translated).i32Const(TRANSLATED_SHIFT).op('i32_shr_u');
   code.i32Const(firstSlot).op('i32_add');
   callIndirect(fn, module.type(['i32', 'i32'], ['i32']));
-  returnUnless(LEAVE.LOOKUP);
+  code.localTee(reason).i32Const(LEAVE.LOOKUP).op('i32_ne');
+  code.localGet(reason).i32Const(LEAVE.TRANSLATED).op('i32_ne').op('i32_and');
+  fn.if();
+  code.localGet(reason).op('return');
+  fn.end();
+  takeBudget();
+  goOnAtRecord();
   pushField64(fn, OFFSET.RIP);
   code.localSet(rip);
   pushJumpCacheHit(fn, rip, entry);
@@ -544,7 +573,6 @@ function countBeginning(fn: FunctionBuilder, count: number): void {
   code.i32Const(0);
   store();
   storeField32(fn, OFFSET.RECORD, () => code.localGet(RECORD_LOCAL));
-  storeField32(fn, OFFSET.INTERPRETED_FROM, () => code.localGet(RECORD_LOCAL));
   storeField32(fn, OFFSET.REMAINING, () => code.localGet(BUDGET_LOCAL));
   storeField64(fn, OFFSET.RIP, () => pushRipOf(fn, RECORD_LOCAL));
   code.i32Const(LEAVE.OFTEN).op('return');

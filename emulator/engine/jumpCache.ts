@@ -4,20 +4,33 @@ import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE, RECORDS, TRANSLATE
 import { pushField32, pushField64 } from './lowering.ts';
 import type { FunctionBuilder } from './wasm/functionBuilder.ts';
 
-/** Pushes whether the jump cache knows the local's RIP in the present context; sets `entry` to the entry's offset. */
-export function pushJumpCacheHit(fn: FunctionBuilder, rip: number, entry: number): void {
+/** Spreads addresses, those of functions at multiples of 16 too. */
+const HASH = 0x9e37_79b1 | 0;
+const HASH_SHIFT = 32 - Math.log2(JUMP_CACHE_ENTRIES * 16);
+
+/** In the context of an entry that does not stand for RIP: see {@link CodeCache.rememberCrossing}. */
+export const CROSSING = 0x8000_0000 | 0;
+
+/** Offset in the jump cache of the first of the two places for the RIP with these low 32 bits. */
+export function jumpCachePlace(low: number): number {
+  return (Math.imul(low, HASH) >>> HASH_SHIFT) & -16;
+}
+
+/**
+ * Pushes whether the jump cache knows the local's RIP in the present context, with the bits `kind` besides; sets `entry` to
+ * the entry's offset.
+ */
+export function pushJumpCacheHit(fn: FunctionBuilder, rip: number, entry: number, kind = 0): void {
   const { code } = fn;
-  code.localGet(rip).op('i32_wrap_i64').localTee(entry);
-  code.localGet(entry).i32Const(12).op('i32_shr_u').op('i32_xor');
-  code
-    .i32Const(JUMP_CACHE_ENTRIES - 1)
-    .op('i32_and')
-    .i32Const(4)
-    .op('i32_shl')
-    .localTee(entry);
+  code.localGet(rip).op('i32_wrap_i64').i32Const(HASH).op('i32_mul');
+  code.i32Const(HASH_SHIFT).op('i32_shr_u').i32Const(-16).op('i32_and').localSet(entry);
+  // The second of the two places for this hash, unless the first is right.
+  code.localGet(entry).localGet(entry).memory('i64_load', JUMP_CACHE).localGet(rip).op('i64_ne');
+  code.i32Const(4).op('i32_shl').op('i32_xor').localTee(entry);
   code.memory('i64_load', JUMP_CACHE).localGet(rip).op('i64_eq');
   code.localGet(entry).memory('i32_load', JUMP_CACHE + 12);
   pushField32(fn, OFFSET.CODE_CONTEXT);
+  if (kind !== 0) code.i32Const(kind).op('i32_or');
   code.op('i32_eq').op('i32_and');
 }
 

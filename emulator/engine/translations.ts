@@ -4,7 +4,7 @@
  */
 import { PSEUDO } from '../isa/record.ts';
 import { RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/layout.ts';
-import { type BasicBlock, blocksOf, RecordReader, reachable, recordOf } from './blocks.ts';
+import { type BasicBlock, blocksOf, choose, groupsOf, RecordReader, recordOf } from './blocks.ts';
 import type { CodeCache, CodePage } from './codeCache.ts';
 import { FIRST_SLOT, TRANSLATION_SLOTS } from './interpreter.ts';
 import { regionOf } from './regions.ts';
@@ -14,8 +14,9 @@ import type { MemoryImport } from './wasm/moduleBuilder.ts';
 /** Where the memory of all generated code is declared the same: a module and the memory it imports must agree. */
 export const MEMORY_IMPORT: MemoryImport = { shared: false, minimumPages: 1, maximumPages: 65536 };
 
-/** A module's instructions: translating more at once would make a pause that is felt. */
-const MODULE_INSTRUCTIONS = 1500;
+/** Instructions of a page that are translated, and those of one function. */
+const PAGE_INSTRUCTIONS = 1500;
+const FUNCTION_INSTRUCTIONS = 300;
 /** Live modules together have at most so many bytes; V8 needs about ten times as much for what it makes of them. */
 const MOST_BYTES = 20e6;
 /** Code is hot when so many samples have found it in a page. */
@@ -49,7 +50,7 @@ interface Profile {
   /** Records where interpretation began. */
   readonly ways: Set<number>;
   readonly translations: Set<Translation>;
-  /** Modules made so far. */
+  /** How often the page was translated. */
   made: number;
 }
 
@@ -83,30 +84,27 @@ export class Translations {
   }
 
   /**
-   * Execution was found at this record (0: somewhere in translated code), and interpretation began at the other: after a
+   * Execution was found at this record (0: somewhere in translated code), or interpretation begins there often: after a
    * few samples translates the page's hot code. Gives whether there is something to translate.
    */
-  sample(record: number, from: number): boolean {
+  sample(record: number, begins: boolean): boolean {
     if (record === 0) return false;
     const page = this.#code.pageOf(record);
     if (page?.bits !== 64) return false;
     const profile = this.#profile(page);
     const at = this.#reader.resolve(record);
-    const way = this.#reader.resolve(from);
-    const known = profile.settled.has(at);
-    // Translated, and interpreted all the same: there was no way in where interpretation began.
-    const missing = (known || record === from) && this.#code.pageOf(from) === page && !profile.ways.has(way);
-    if (known && !missing) return false;
-    if (missing) profile.ways.add(way);
+    // Translated, and interpreted all the same: there is no way in.
+    if (profile.settled.has(at) && !(begins && !profile.ways.has(at))) return false;
+    (begins ? profile.ways : profile.seeds).add(at);
     const doublings = Math.min(
       MOST_DOUBLINGS,
       profile.made + Math.floor((this.#drops.get(page.hostPage) ?? 0) / DROPS_TO_DOUBLE),
     );
-    if (!known) profile.seeds.add(at);
     if (++profile.samples < SAMPLES * 2 ** doublings) return true;
     profile.samples = 0;
     // What was translated of the page before is translated again, together with what is new.
-    this.#translate(page, profile, [...profile.seeds, ...profile.ways], blocksOf(this.#reader, page));
+    const blocks = blocksOf(this.#reader, page);
+    this.#translate(page, profile, [...profile.seeds, ...profile.ways], blocks, blocks);
     return true;
   }
 
@@ -119,7 +117,7 @@ export class Translations {
     if (profile.settled.has(at)) return;
     const fresh = blocksOf(this.#reader, page).filter((block) => !profile.settled.has(recordOf(block)));
     profile.seeds.add(at);
-    this.#translate(page, profile, [at], fresh);
+    this.#translate(page, profile, [at], fresh, []);
   }
 
   /** The code of a page is no more. */
@@ -154,12 +152,13 @@ export class Translations {
     return profile;
   }
 
-  /** Translates those of the blocks that are reachable from the records `seeds`. */
+  /** Translates those of the blocks that are reachable from the records `seeds`, and as many others as a module takes. */
   #translate(
     page: CodePage,
     profile: Profile,
     seeds: readonly number[],
     blocks: readonly BasicBlock[],
+    others: readonly BasicBlock[],
   ): void {
     const containing = new Map(
       blocks.flatMap((block) => block.instructions.map(({ record }) => [record, block] as const)),
@@ -169,19 +168,18 @@ export class Translations {
     }
     const first = seeds.flatMap((seed) => containing.get(seed) ?? []);
     if (first.length === 0) return;
-    const chosen = reachable(this.#reader, first, blocks, MODULE_INSTRUCTIONS);
+    const chosen = choose(this.#reader, first, blocks, others, PAGE_INSTRUCTIONS);
     for (const translation of profile.translations)
       if (translation.entries.some((record) => containing.has(record))) this.#remove(translation);
     for (const { instructions } of chosen) {
       for (const { record } of instructions) profile.settled.add(record);
     }
-    const ways = [...profile.ways].map((way) => chosen.indexOf(containing.get(way) as BasicBlock));
-    this.#compile(
-      page,
-      profile,
-      chosen,
-      ways.filter((number) => number >= 0),
-    );
+    const ways = new Set([...profile.ways].map((way) => containing.get(way)));
+    for (const group of groupsOf(this.#reader, chosen, FUNCTION_INSTRUCTIONS)) {
+      const entered = [...group.keys()].filter((number) => ways.has(group[number]));
+      this.#compile(page, profile, group, entered);
+    }
+    profile.made++;
   }
 
   #compile(page: CodePage, profile: Profile, blocks: readonly BasicBlock[], ways: readonly number[]): void {
@@ -197,7 +195,6 @@ export class Translations {
         (slot << TRANSLATED_SHIFT) | (region.entries[i] as number);
     const translation: Translation = { slot, page, entries, bytes: bytes.length };
     profile.translations.add(translation);
-    profile.made++;
     this.#live.add(translation);
     this.#bytes += bytes.length;
     this.count++;

@@ -8,7 +8,7 @@
 import { assert } from '../base/errors.ts';
 import type { Emitter } from '../isa/emitter.ts';
 import type { Bits, Effect, Value, VectorState, Where } from '../isa/ir.ts';
-import { RECORD_FLAG } from '../isa/record.ts';
+import { PSEUDO, RECORD_FLAG } from '../isa/record.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
 import { GPR_ZERO, JUMP_CACHE, OFFSET, TRANSLATED_SHIFT } from '../state/layout.ts';
 import { FLAG } from '../state/registers.ts';
@@ -26,6 +26,7 @@ import type { Label } from './wasm/functionBuilder.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
 import { ModuleBuilder } from './wasm/moduleBuilder.ts';
+import type { ValueType } from './wasm/opcodes.ts';
 
 /** Parameters of a translation's `run`. */
 const BUDGET_LOCAL = 0;
@@ -62,7 +63,65 @@ export const TRANSLATION_IMPORTS = {
   avxFault: { parameters: [], results: ['i32'] },
 } as const;
 
+type ImportIndexes = Record<keyof typeof TRANSLATION_IMPORTS, number>;
+
 const VECTOR_FAULT = { mmx: 'mmxFault', sse: 'sseFault', avx: 'avxFault' } as const;
+
+/** Functions of a module for its accesses that the TLB does not know: what calls them stays short, and in V8's caches. */
+class SlowAccesses {
+  readonly #module: ModuleBuilder;
+  readonly #imports: ImportIndexes;
+  readonly #functions = new Map<string, number>();
+
+  constructor(module: ModuleBuilder, imports: ImportIndexes) {
+    this.#module = module;
+    this.#imports = imports;
+  }
+
+  /** Index of a function (linear address) -> (value, 1 when refused). */
+  load(bits: Bits, write: boolean): number {
+    return this.#function(`load ${bits} ${write}`, ['i64'], ['i64', 'i32'], (fn) => {
+      this.#describe(fn, bits);
+      const refused = fn.allocate('i32');
+      fn.code
+        .i32Const(write ? 1 : 0)
+        .call(this.#imports.loadRam)
+        .localSet(refused);
+      pushField64(fn, OFFSET.ACCESS_VALUE);
+      fn.code.localGet(refused);
+    });
+  }
+
+  /** Index of a function (linear address, value) -> 1 when refused. */
+  store(bits: Bits): number {
+    return this.#function(`store ${bits}`, ['i64', 'i64'], ['i32'], (fn) => {
+      this.#describe(fn, bits);
+      storeField64(fn, OFFSET.ACCESS_VALUE, () => fn.code.localGet(1));
+      fn.code.call(this.#imports.storeRam);
+    });
+  }
+
+  #describe(fn: FunctionBuilder, bits: Bits): void {
+    storeField64(fn, OFFSET.ACCESS_ADDRESS, () => fn.code.localGet(0));
+    storeField32(fn, OFFSET.ACCESS_SIZE, () => fn.code.i32Const(bits / 8));
+  }
+
+  #function(
+    name: string,
+    parameters: readonly ValueType[],
+    results: readonly ValueType[],
+    write: (fn: FunctionBuilder) => void,
+  ): number {
+    let index = this.#functions.get(name);
+    if (index === undefined) {
+      const fn = new FunctionBuilder(parameters, results);
+      write(fn);
+      index = this.#module.add(fn);
+      this.#functions.set(name, index);
+    }
+    return index;
+  }
+}
 
 /** Labels of a container: its beginning, and the ends of `block`s in front of its items. */
 interface ContainerLabels {
@@ -72,7 +131,8 @@ interface ContainerLabels {
 
 class TranslatorLowering extends Lowering {
   readonly #locals: Locals;
-  readonly #imports: Record<keyof typeof TRANSLATION_IMPORTS, number>;
+  readonly #imports: ImportIndexes;
+  readonly #slow: SlowAccesses;
   readonly #exit: Label;
   readonly #region: Region;
   readonly #labels = new Map<Container, ContainerLabels>();
@@ -95,7 +155,8 @@ class TranslatorLowering extends Lowering {
   constructor(
     fn: FunctionBuilder,
     locals: Locals,
-    imports: Record<keyof typeof TRANSLATION_IMPORTS, number>,
+    imports: ImportIndexes,
+    slow: SlowAccesses,
     exit: Label,
     code: {
       readonly reader: RecordReader;
@@ -108,6 +169,7 @@ class TranslatorLowering extends Lowering {
     super(fn);
     this.#locals = locals;
     this.#imports = imports;
+    this.#slow = slow;
     this.#exit = exit;
     this.#region = code.region;
     this.#blocks = code.blocks;
@@ -201,8 +263,19 @@ class TranslatorLowering extends Lowering {
 
   #goTo(record: number, offset: number, falls: boolean): void {
     const block = this.#blocks.get(record);
-    if (block === undefined) this.#leaveAt(offset, 0, LEAVE.LOOKUP);
+    if (block === undefined) this.#leaveFor(record, offset);
     else this.#goToBlock(block, falls);
+  }
+
+  /** To a place outside of the region: whoever executes finds its record without looking it up when it is in this page. */
+  #leaveFor(record: number, offset: number): void {
+    const inPage = this.#reader.handler(record) !== PSEUDO.GOTO_PAGE;
+    if (inPage) {
+      storeField32(this.fn, OFFSET.RECORD, () => this.fn.code.i32Const(record));
+      // The page may be mapped elsewhere too.
+      storeField64(this.fn, OFFSET.IP_BASE, () => this.fn.code.localGet(this.#locals.ipBase));
+    }
+    this.#leaveAt(offset, 0, inPage ? LEAVE.TRANSLATED : LEAVE.LOOKUP);
   }
 
   /** `falls`: nothing of the current block comes behind. */
@@ -447,22 +520,16 @@ class TranslatorLowering extends Lowering {
   }
 
   protected slowLoad(linear: number, bits: Bits, write: boolean): void {
-    const { code } = this.fn;
-    storeField64(this.fn, OFFSET.ACCESS_ADDRESS, () => code.localGet(linear));
-    storeField32(this.fn, OFFSET.ACCESS_SIZE, () => code.i32Const(bits / 8));
-    code.i32Const(write ? 1 : 0).call(this.#imports.loadRam);
+    this.fn.code.localGet(linear).call(this.#slow.load(bits, write));
     this.fn.if();
     this.#leaveToInterpreter();
     this.fn.end();
-    pushField64(this.fn, OFFSET.ACCESS_VALUE);
   }
 
   protected slowStore(linear: number, bits: Bits, value: () => void): void {
-    const { code } = this.fn;
-    storeField64(this.fn, OFFSET.ACCESS_ADDRESS, () => code.localGet(linear));
-    storeField64(this.fn, OFFSET.ACCESS_VALUE, value);
-    storeField32(this.fn, OFFSET.ACCESS_SIZE, () => code.i32Const(bits / 8));
-    code.call(this.#imports.storeRam);
+    this.fn.code.localGet(linear);
+    value();
+    this.fn.code.call(this.#slow.store(bits));
     this.fn.if();
     this.#leaveToInterpreter();
     this.fn.end();
@@ -586,7 +653,7 @@ export function translate(
       name,
       module.importFunction(name, parameters, results),
     ]),
-  ) as Record<keyof typeof TRANSLATION_IMPORTS, number>;
+  ) as ImportIndexes;
   const emitters = blocks.map(emittersOf);
   const registers = registersOf(blocks, emitters);
   const fn = new FunctionBuilder(['i32', 'i32'], ['i32']);
@@ -606,7 +673,7 @@ export function translate(
 
   const exit = fn.block();
   const numbers = new Map(blocks.map((block, i) => [recordOf(block), i]));
-  const lowering = new TranslatorLowering(fn, locals, imports, exit, {
+  const lowering = new TranslatorLowering(fn, locals, imports, new SlowAccesses(module, imports), exit, {
     reader,
     slot,
     region,

@@ -79,7 +79,6 @@ export class CpuState {
   declare CODE_CONTEXT: number;
   declare LEAVE: number;
   declare RECORD: number;
-  declare INTERPRETED_FROM: number;
   declare ACCESS_SIZE: number;
   declare ACCESS_ADDRESS: bigint;
   declare ACCESS_VALUE: bigint;

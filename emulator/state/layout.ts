@@ -130,8 +130,6 @@ const CPU_FIELD_ROWS = [
   { key: 'LEAVE', width: 4, kind: 'engine' },
   // Record of the instruction that left.
   { key: 'RECORD', width: 4, kind: 'engine' },
-  // Record at which interpretation began.
-  { key: 'INTERPRETED_FROM', width: 4, kind: 'engine' },
   // Operand of a slow memory access: size in bytes, and 1 when it must be writable.
   { key: 'ACCESS_SIZE', width: 4, kind: 'engine' },
   // Linear address and value of a slow memory access.
@@ -188,7 +186,8 @@ export const GPR_ZERO = 16;
  *
  * - TLB_READ, TLB_WRITE: direct-mapped, {@link TLB_ENTRIES} entries of 16 bytes: i64 linear page | context id, i32
  *   that turns the low 32 bits of a linear address into a memory offset, i32 unused.
- * - JUMP_CACHE: {@link JUMP_CACHE_ENTRIES} entries of 16 bytes: i64 RIP, i32 record, i32 code context.
+ * - JUMP_CACHE: {@link JUMP_CACHE_ENTRIES} entries of 16 bytes: i64 RIP, i32 record, i32 code context; each RIP has two
+ *   places, whose offsets differ in bit 4.
  * - RECORDS: decoded instructions, {@link RECORD_SIZE} bytes each: see isa/record.ts.
  * - TRANSLATED: for each record where a translated block begins, i32 slot << TRANSLATED_SHIFT | block; elsewhere 0, or
  *   negative: how often interpretation began there.
@@ -196,7 +195,7 @@ export const GPR_ZERO = 16;
 export const TLB_ENTRIES = 4096;
 export const TLB_READ = 0x1_0000;
 export const TLB_WRITE = TLB_READ + TLB_ENTRIES * 16;
-export const JUMP_CACHE_ENTRIES = 8192;
+export const JUMP_CACHE_ENTRIES = 32768;
 export const JUMP_CACHE = TLB_WRITE + TLB_ENTRIES * 16;
 export const RECORD_SIZE = 32;
 export const RECORDS = 0x10_0000;
