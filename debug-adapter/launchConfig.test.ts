@@ -57,7 +57,6 @@ describe('the arguments of a launch request', () => {
     [{ memory: '100 TB' }, '"memory" must be between 2M and 3G, not "100 TB".'],
     [{ memory: [] }, '"memory" must be a size such as 64M or 1G, not [].'],
     [{ cpus: 4 }, '"cpus" can only be 1: more processors do not exist yet.'],
-    [{ virtualization: 'amd-v' }, '"virtualization" "amd-v" does not exist yet.'],
     [{ disks: ['d.img'] }, '"disks" does not exist yet.'],
     [{ stopOnEntry: 'yes' }, '"stopOnEntry" must be true or false, not "yes".'],
     [{ serial: 'tty' }, '"serial" must be "terminal" or "debugConsole" or "none", not "tty".'],

@@ -93,9 +93,9 @@ export const LAUNCH_OPTIONS = {
     '`guest`: the built-in hypervisor runs the program in VMX non-root operation, every VM exit is a real one. `bare-metal`: the program owns the machine and may be a hypervisor itself.',
   ),
   virtualization: option(
-    oneOf(['vt-x', 'none'], ['amd-v']),
+    oneOf(['vt-x', 'amd-v', 'none']),
     'vt-x',
-    'Hardware virtualization that the CPU offers to the program.',
+    'Hardware virtualization that the CPU offers to the program. amd-v is experimental: a few intercepts, without nested paging; it needs "mode": "bare-metal" and "cpu": "zen3-server".',
   ),
   cpu: option(
     { ...string, placeholder: 'MODEL[,±feature]', label: 'MODEL[,±feature]' },

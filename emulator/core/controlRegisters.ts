@@ -166,6 +166,7 @@ export function writeEfer(cpu: Cpu, value: bigint): boolean {
   let allowed = EFER.LME | EFER.LMA;
   if (cpu.has('SYSCALL')) allowed |= EFER.SCE;
   if (cpu.has('XD')) allowed |= EFER.NXE;
+  if (cpu.has('SVM')) allowed |= EFER.SVME;
   if (value & ~BigInt(allowed)) return false;
   const next = (low(value) & ~EFER.LMA) | (state.efer & EFER.LMA);
   const changed = next ^ state.efer;

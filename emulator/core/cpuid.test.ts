@@ -50,7 +50,8 @@ describe('CPUID', () => {
     for (const row of FEATURES as readonly FeatureRow[]) {
       const { key, leaf, subleaf = 0, register, bit, implemented } = row;
       const shown = ((cpuid(cpu, leaf, subleaf)[order.indexOf(register)] as number) >>> bit) & 1;
-      expect([key, shown]).toEqual([key, implemented && key !== 'HTT' ? 1 : 0]);
+      // One processor alone, of a vendor with VT-x.
+      expect([key, shown]).toEqual([key, implemented && key !== 'HTT' && key !== 'SVM' ? 1 : 0]);
     }
   });
 

@@ -39,6 +39,9 @@ function packText(text: string, offset: number): number {
   return value;
 }
 
+/** Address-space identifiers, of which 0 is the host's. */
+const SVM_ASIDS = 64;
+
 const isAmd = (cpu: Cpu): boolean => isAmdModel(cpu.model);
 
 function vendorLeaf(cpu: Cpu): CpuidResult {
@@ -202,6 +205,7 @@ export const CPUID_LEAVES = [
   { leaf: 0x8000_0006, title: 'L2 cache', values: () => [0, 0, (2048 << 16) | (8 << 12) | CACHE_LINE, 0] },
   { leaf: 0x8000_0007, title: 'Invariant TSC', values: (cpu) => [0, 0, 0, flags(cpu, 0x8000_0007, 'EDX')] },
   { leaf: 0x8000_0008, title: 'Linear/Physical Address Size', values: (cpu) => [(linearAddressBits(cpu) << 8) | cpu.model.physicalAddressBits, 0, 0, 0] },
+  { leaf: 0x8000_000a, title: 'SVM Revision and Feature Identification', values: (cpu) => (cpu.has('SVM') ? [1, SVM_ASIDS, 0, 0] : NOTHING) },
   // AMD alone: topology extensions.
   { leaf: 0x8000_001d, title: 'Cache Topology Information', values: cacheParameters },
   { leaf: 0x8000_001e, title: 'Extended APIC ID, Core and Node Identifiers', values: (cpu) => [cpu.apic.id, cpu.apic.id, 0, 0] },

@@ -123,6 +123,7 @@ export const FEATURES = [
   { key: 'XSAVES', leaf: 0xd, subleaf: 1, register: 'EAX', bit: 3, implemented: YES },
 
   { key: 'LAHF_SAHF_64', leaf: 0x8000_0001, register: 'ECX', bit: 0, implemented: YES },
+  { key: 'SVM', leaf: 0x8000_0001, register: 'ECX', bit: 2, implemented: YES },
   { key: 'LZCNT', leaf: 0x8000_0001, register: 'ECX', bit: 5, implemented: YES },
   { key: 'SSE4A', leaf: 0x8000_0001, register: 'ECX', bit: 6, implemented: YES },
   { key: 'PREFETCHW', leaf: 0x8000_0001, register: 'ECX', bit: 8, implemented: YES },

@@ -79,7 +79,7 @@ export const CPU_MODELS = [
     brand: 'Intel(R) Xeon(R) Processor (Sapphire Rapids)',
     physicalAddressBits: 46,
     microcodeRevision: 0x2b00_0603,
-    lacks: ['SSE4A', 'MONITOR'],
+    lacks: ['SSE4A', 'SVM', 'MONITOR'],
   },
   {
     name: 'skylake-server',
@@ -91,7 +91,7 @@ export const CPU_MODELS = [
     microcodeRevision: 0x0200_6e05,
     // biome-ignore format: names
     lacks: [
-      'SSE4A', 'MONITOR', 'SHA', 'UMIP', 'RDPID', 'WAITPKG', 'MOVDIRI', 'MOVDIR64B', 'SERIALIZE', 'FSRM', 'LA57', 'PKS',
+      'SSE4A', 'SVM', 'MONITOR', 'SHA', 'UMIP', 'RDPID', 'WAITPKG', 'MOVDIRI', 'MOVDIR64B', 'SERIALIZE', 'FSRM', 'LA57', 'PKS',
       'ARCH_CAPABILITIES',
     ],
     lacksVmx: [
@@ -170,9 +170,13 @@ export function createModel(name: string, options: ModelOptions): CpuModel {
       `the CPU model ${name} has no VT-x: use --mode bare-metal --virtualization none, or another --cpu`,
     );
   }
+  if (row.lacks.includes('SVM') && options.virtualization === 'amd-v') {
+    throw new UserError(`the CPU model ${name} has no AMD-V: use --cpu zen3-server`);
+  }
   const features = new Set<FeatureKey>(IMPLEMENTED_FEATURES);
   for (const feature of row.lacks) features.delete(feature);
   if (options.virtualization !== 'vt-x') features.delete('VMX');
+  if (options.virtualization !== 'amd-v') features.delete('SVM');
   const processors = options.processors ?? 1;
   // HTT says that CPUID.1:EBX[23:16] counts logical processors.
   if (processors === 1) features.delete('HTT');
@@ -190,6 +194,9 @@ export function createModel(name: string, options: ModelOptions): CpuModel {
   }
   if (features.has('VMX') && options.virtualization !== 'vt-x') {
     throw new UserError('the CPU feature VMX needs --virtualization vt-x');
+  }
+  if (features.has('SVM') && options.virtualization !== 'amd-v') {
+    throw new UserError('the CPU feature SVM needs --virtualization amd-v');
   }
   return Object.freeze({
     ...row,

@@ -14,6 +14,7 @@ import type { MachineConfig } from '../machine/config.ts';
 import { Machine, type RunResult } from '../machine/machine.ts';
 import { type Board, createBoard } from '../machine/pc.ts';
 import { type Components, hashMachine, restoreMachine, saveMachine } from '../snapshot/machineState.ts';
+import { Svm } from '../svm/svm.ts';
 import { hostMemoryBytes } from '../vmm/memoryMap.ts';
 import { parsePolicy } from '../vmm/policy.ts';
 import { VMM_ENTRY_POINT, Vmm } from '../vmm/vmm.ts';
@@ -67,6 +68,7 @@ export class System {
   readonly vmx: Vmx | undefined;
   /** The built-in VMM, in guest mode. */
   readonly vmm: Vmm | undefined;
+  readonly #svm: Svm | undefined;
   /** With `sanitize`, and VT-x. */
   readonly sanitizer: Sanitizer | undefined;
   /** Everything that came from outside so far, in order. */
@@ -77,6 +79,10 @@ export class System {
   constructor(config: MachineConfig, host: SystemHost) {
     this.config = config;
     const guest = config.mode === 'guest';
+    if (guest && config.virtualization === 'amd-v')
+      throw new UserError(
+        'the built-in hypervisor uses VT-x: --virtualization amd-v needs --mode bare-metal',
+      );
     const plan = planBoot(config.image, { ...config, cpus: 1 });
     const policy = parsePolicy(config.vmm.exiting);
     const { name, changes } = parseCpu(config.cpu);
@@ -114,7 +120,12 @@ export class System {
         this.sanitizer = new Sanitizer();
         this.sanitizer.attach(this.vmx.processor, !guest);
       }
-    } else if (config.sanitize) throw new UserError('the sanitizer needs a processor with VT-x');
+    } else if (model.features.has('SVM')) {
+      this.#svm = new Svm(machine.cpu, machine.physical);
+      machine.cpu.virtualization = this.#svm;
+    }
+    if (config.sanitize && this.vmx === undefined)
+      throw new UserError('the sanitizer needs a processor with VT-x');
     const callbacks = {
       powerOff: () => this.#end({ kind: 'powered-off' }),
       debugExit: (value: number) => this.#end({ kind: 'debug-exit', value }),
@@ -213,6 +224,7 @@ export class System {
     const { vmx, vmm, board } = this;
     // A VM saves its own board; the VMM looks at the VMCS, so VMX comes first.
     if (vmx !== undefined && vmm !== undefined) return { vmx, vmm };
+    if (this.#svm !== undefined) return { svm: this.#svm, board };
     return vmx === undefined ? { board } : { vmx, board };
   }
 

@@ -9,7 +9,7 @@ export interface NamedBytes {
 export interface MachineConfig {
   readonly mode: 'guest' | 'bare-metal';
   /** What the CPU offers to the program. */
-  readonly virtualization: 'vt-x' | 'none';
+  readonly virtualization: 'vt-x' | 'amd-v' | 'none';
   /** A row of the CPU models, e.g. `sapphire-rapids`. */
   readonly cpu: string;
   readonly memoryBytes: number;

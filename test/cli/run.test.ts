@@ -37,6 +37,25 @@ function open(...args: string[]) {
   return { child, ended, output: () => stdout };
 }
 
+describe('hvm run --virtualization amd-v', () => {
+  const AMD = ['--mode', 'bare-metal', '--virtualization', 'amd-v'];
+
+  it.each(['auto', 'interpreter'])('runs a guest by VMRUN, which leaves by each intercept (%s)', (engine) => {
+    expect(hvm('run', program('svm.elf'), ...AMD, '--cpu', 'zen3-server', '--engine', engine)).toEqual({
+      status: 1,
+      stdout: 'CRIHUM-',
+      stderr: '',
+    });
+  });
+
+  it('needs a processor of AMD, and no built-in hypervisor', () => {
+    expect(hvm('run', program('svm.elf'), ...AMD).stderr).toContain('has no AMD-V: use --cpu zen3-server');
+    expect(hvm('run', program('svm.elf'), '--virtualization', 'amd-v').stderr).toContain(
+      'needs --mode bare-metal',
+    );
+  });
+});
+
 describe.each(['guest', 'bare-metal'])('hvm run --mode %s', (mode) => {
   const run = (...args: string[]) => hvm('run', '--mode', mode, ...args);
 

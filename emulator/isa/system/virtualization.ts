@@ -1,5 +1,5 @@
-/** The instructions of VT-x: what they do is the virtualization's business. */
-import { SDM } from '../../base/reference.ts';
+/** The instructions of VT-x and AMD-V: what they do is the virtualization's business. */
+import { APM, SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import type { Outcome } from '../../core/outcome.ts';
@@ -28,9 +28,25 @@ const VMX_INSTRUCTIONS = [
   { op: 'INVVPID', title: 'INVVPID—Invalidate Translations Based on VPID' },
 ] as const;
 
-export const VIRTUALIZATION_ROWS: readonly SystemRow[] = VMX_INSTRUCTIONS.map(({ op, title }) => ({
-  op,
-  call: execute,
-  feature: 'VMX',
-  ref: SDM(title, CHAPTER),
-}));
+/** Those of AMD-V that are there. */
+const SVM_INSTRUCTIONS = [
+  { op: 'VMRUN', title: 'VMRUN Instruction', section: '15.5' },
+  { op: 'VMMCALL', title: 'Instruction Intercepts', section: '15.9' },
+  { op: 'STGI', title: 'Global Interrupt Flag, STGI and CLGI Instructions', section: '15.17' },
+  { op: 'CLGI', title: 'Global Interrupt Flag, STGI and CLGI Instructions', section: '15.17' },
+] as const;
+
+export const VIRTUALIZATION_ROWS: readonly SystemRow[] = [
+  ...VMX_INSTRUCTIONS.map(({ op, title }) => ({
+    op,
+    call: execute,
+    feature: 'VMX' as const,
+    ref: SDM(title, CHAPTER),
+  })),
+  ...SVM_INSTRUCTIONS.map(({ op, title, section }) => ({
+    op,
+    call: execute,
+    feature: 'SVM' as const,
+    ref: APM(title, section),
+  })),
+];
