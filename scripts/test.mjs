@@ -11,27 +11,6 @@ import { root, tool } from './support/tools.mjs';
 
 const CI = process.env.CI === 'true';
 
-/** Programs that tests use: [program, its Debian package and what it needs besides]. */
-const TOOLS = [
-  ['gcc', 'gcc'],
-  ['as', 'binutils'],
-  ['make', 'make'],
-  ['nasm', 'nasm'],
-  ['gdb', 'gdb'],
-  ['llvm-dwarfdump', 'llvm'],
-  ['qemu-system-x86_64', 'qemu-system-x86'],
-  ['chromium', 'chromium', 'fonts-dejavu-core'],
-];
-
-function installTools() {
-  const missing = installPrograms(TOOLS);
-  for (const [program, ...names] of missing)
-    console.log(
-      `${program} is not installed: ${CI ? 'CI skips no test' : 'its tests are skipped'}. On Debian: apt-get install ${names.join(' ')}`,
-    );
-  return missing.length === 0;
-}
-
 function finish(passed, failed) {
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 ? 0 : 1);
@@ -63,8 +42,8 @@ function runSuites(args) {
 process.chdir(root);
 requireNode();
 installPackages();
-const toolsComplete = installTools();
-if (CI && !toolsComplete) finish(0, 1);
+const missing = installPrograms({ without: CI ? 'CI skips no test' : 'its tests are skipped' });
+if (CI && missing.length > 0) finish(0, 1);
 if (!build()) finish(0, 1);
 const checked = spawnSync(process.execPath, ['scripts/check.mjs'], { stdio: 'inherit' }).status === 0;
 const { passed, failed } = runSuites(process.argv.slice(2));

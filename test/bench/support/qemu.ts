@@ -5,6 +5,12 @@ import { execFileSync, spawnSync } from 'node:child_process';
 const LONGEST_RUN = 120_000;
 const OPTIONS = '-accel tcg -cpu max -m 256 -display none -serial stdio -no-reboot'.split(' ');
 
+/** Why there is nothing to compare with; undefined where QEMU is. */
+export function whyNoQemu(): string | undefined {
+  const { error } = spawnSync('qemu-system-x86_64', ['--version']);
+  return error && 'qemu-system-x86_64 is not installed';
+}
+
 /** QEMU's Multiboot loader takes 32-bit ELF files alone: the same program in one. */
 export function qemuImage(image: string): string {
   const converted = image.replace(/\.elf$/, '.elf32');
