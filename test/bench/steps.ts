@@ -1,15 +1,13 @@
 /** How long a step takes in the debugger: DAP `next`, in a debug adapter of its own process. */
-import { join } from 'node:path';
-import { DebugClient } from '@vscode/debugadapter-testsupport';
+import type { DebugClient } from '@vscode/debugadapter-testsupport';
+import { helloGuest, withAdapter } from './support/adapter.ts';
 import { type Bench, percentile, round } from './support/bench.ts';
-import { repository } from './support/hvm.ts';
 
 const STEPS = 500;
 const TARGET_MEDIAN = 10;
 const TARGET_99TH = 50;
 /** A step that takes longer never ends. */
 const LONGEST_STEP = 10_000;
-const program = join(repository, 'samples/hello-guest/hello-guest.elf');
 
 type Ending = 'stopped' | 'terminated';
 
@@ -28,20 +26,7 @@ function endOfRun(client: DebugClient): Promise<Ending> {
 
 /** Steps from kmain on until there are enough steps or the program ends; adds how long each took, in milliseconds. */
 async function session(times: number[]): Promise<void> {
-  const client = new DebugClient(process.execPath, join(repository, 'dist/adapter.js'), 'hvm');
-  await client.start();
-  try {
-    await client.initializeRequest({ adapterID: 'hvm', linesStartAt1: true, columnsStartAt1: true });
-    const launched = client.customRequest('launch', {
-      program,
-      mode: 'bare-metal',
-      runToEntryPoint: 'kmain',
-    });
-    await client.waitForEvent('initialized', LONGEST_STEP);
-    const first = endOfRun(client);
-    await client.configurationDoneRequest();
-    await launched;
-    if ((await first) !== 'stopped') throw new Error('hello-guest ended before it reached kmain');
+  await withAdapter({ program: helloGuest, runToEntryPoint: 'kmain' }, async (client) => {
     while (times.length < STEPS) {
       const started = performance.now();
       const end = endOfRun(client);
@@ -49,9 +34,7 @@ async function session(times: number[]): Promise<void> {
       if ((await end) === 'terminated') return;
       times.push(performance.now() - started);
     }
-  } finally {
-    await client.stop();
-  }
+  });
 }
 
 export const bench: Bench = {
