@@ -8,7 +8,12 @@ import { ENTRY_CHECKS } from '../emulator/vmx/entryChecks/evaluate.ts';
 import { VIOLATIONS } from '../emulator/vmx/entryChecks/violations.ts';
 import { SECTIONS } from '../emulator/vmx/entryReport.ts';
 import { EXIT_REASONS } from '../emulator/vmx/exitReasons.ts';
-import { VM_INSTRUCTION_ERRORS, VMX_ABORTS } from '../emulator/vmx/vmInstructionErrors.ts';
+import {
+  VM_INSTRUCTION_ERRORS,
+  VMX_ABORTS,
+  type VmInstructionErrorRow,
+  type VmxAbortRow,
+} from '../emulator/vmx/vmInstructionErrors.ts';
 
 const root = resolve(import.meta.dirname, '..');
 /** Folders with tests about VT-x. */
@@ -23,9 +28,11 @@ function testFiles(): readonly { readonly name: string; readonly text: string }[
   );
 }
 
-/** The first tests that name a key as a text. */
-function testsOf(files: ReturnType<typeof testFiles>, key: string): readonly string[] {
-  const found = files.filter(({ text }) => text.includes(`'${key}'`)).map(({ name }) => name);
+/** The tests that name a key, as a text or as a member of the object with all keys. */
+function testsOf(files: ReturnType<typeof testFiles>, key: string, keys: string): readonly string[] {
+  const found = files
+    .filter(({ text }) => text.includes(`'${key}'`) || new RegExp(`\\b${keys}\\.${key}\\b`).test(text))
+    .map(({ name }) => name);
   return found.map((name) =>
     name
       .replace(/^emulator\//, '')
@@ -43,6 +50,9 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return all.map((row) => `| ${row.map(cell).join(' | ')} |`).join('\n');
 }
 
+const ERRORS: readonly VmInstructionErrorRow[] = VM_INSTRUCTION_ERRORS;
+const ABORTS: readonly VmxAbortRow[] = VMX_ABORTS;
+
 /** Keys of what is offered and named by no test. */
 export function withoutTest(): readonly string[] {
   const files = testFiles();
@@ -50,8 +60,14 @@ export function withoutTest(): readonly string[] {
   return [
     ...ENTRY_CHECKS.filter(({ id }) => (VIOLATIONS[id] ?? []).length === 0).map(({ id }) => id),
     ...controls
-      .filter((row) => (row as ControlRow).supported && testsOf(files, row.key).length === 0)
+      .filter((row) => (row as ControlRow).supported && testsOf(files, row.key, 'CONTROL').length === 0)
       .map(({ key }) => key),
+    ...ERRORS.filter(
+      ({ key, absent }) => !absent && testsOf(files, key, 'VM_INSTRUCTION_ERROR').length === 0,
+    ).map(({ key }) => key),
+    ...ABORTS.filter(({ key, absent }) => !absent && testsOf(files, key, 'VMX_ABORT').length === 0).map(
+      ({ key }) => key,
+    ),
   ];
 }
 
@@ -60,7 +76,7 @@ export function renderVmxCoverage(): string {
   const missing = withoutTest();
   const words = CONTROL_WORDS.map(({ key, title }) => {
     const rows = controlsOf(key).map((row) => {
-      const tests = testsOf(files, row.key);
+      const tests = testsOf(files, row.key, 'CONTROL');
       const named =
         tests.length === 0 ? '' : `${tests.slice(0, 2).join(', ')}${tests.length > 2 ? ', …' : ''}`;
       return [String(row.bit), row.name, row.supported ? 'yes' : 'no', row.supported ? named : ''];
@@ -78,11 +94,22 @@ export function renderVmxCoverage(): string {
   });
   const ept = EPT_VPID_BITS.map((row) => [String(row.bit), row.name, row.supported ? 'yes' : 'no']);
   const reasons = EXIT_REASONS.map(({ number, key, name, timing }) => {
-    const tests = testsOf(files, key);
+    const tests = testsOf(files, key, 'EXIT_REASON_NUMBER');
     return [String(number), name, timing, tests.slice(0, 2).join(', ')];
   });
-  const errors = VM_INSTRUCTION_ERRORS.map(({ number, text }) => [String(number), text]);
-  const aborts = VMX_ABORTS.map(({ indicator, text }) => [String(indicator), text]);
+  const unnamed = EXIT_REASONS.filter(({ key }) => testsOf(files, key, 'EXIT_REASON_NUMBER').length === 0);
+  const errors = ERRORS.map(({ number, key, text, absent }) => [
+    String(number),
+    text,
+    absent === undefined
+      ? testsOf(files, key, 'VM_INSTRUCTION_ERROR').slice(0, 2).join(', ')
+      : `never: ${absent}`,
+  ]);
+  const aborts = ABORTS.map(({ indicator, key, text, absent }) => [
+    String(indicator),
+    text,
+    absent === undefined ? testsOf(files, key, 'VMX_ABORT').slice(0, 2).join(', ') : `never: ${absent}`,
+  ]);
   return `# VT-x: what is offered, and what is tested
 
 Generated from the tables of \`emulator/vmx/\` by \`npm run gen\`. A control that is not offered is 0 in the capability MSRs,
@@ -106,14 +133,16 @@ ${checks.join('\n\n')}
 
 ## Exit reasons
 
+No test names ${unnamed.map(({ number }) => number).join(', ')}.
+
 ${table(['number', 'reason', 'kind', 'tests'], reasons)}
 
 ## VM-instruction errors
 
-${table(['number', 'meaning'], errors)}
+${table(['number', 'meaning', 'tests'], errors)}
 
 ## VMX aborts
 
-${table(['indicator', 'meaning'], aborts)}
+${table(['indicator', 'meaning', 'tests'], aborts)}
 `;
 }

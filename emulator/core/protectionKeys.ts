@@ -26,3 +26,11 @@ export function writePkrs(cpu: Cpu, value: bigint): boolean {
   rightsChanged(cpu, CR4.PKS);
   return true;
 }
+
+/** A VM entry or VM exit loads the rights of supervisor-mode pages: the translations of both sides may have been made with others. */
+export function loadPkrs({ state, mmu }: Cpu, value: number): void {
+  const next = BigInt(value >>> 0);
+  if (state.IA32_PKRS === next) return;
+  state.IA32_PKRS = next;
+  mmu.spaces.flushEverything();
+}

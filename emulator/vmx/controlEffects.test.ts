@@ -57,6 +57,41 @@ describe('"use TSC scaling"', () => {
   });
 });
 
+describe('"load PKRS"', () => {
+  const WRITES_DISABLED = 1n << 3n;
+  const both = () => guest('loadPkrsOnEntry', 'loadPkrsOnExit').set({ HOST_IA32_PKRS: 0x30n });
+
+  it('loads the guest’s on entry and the host’s on exit, which saves the guest’s', () => {
+    const test = processorInGuest(both().set({ GUEST_IA32_PKRS: 0xcn }));
+    expect(test.state.IA32_PKRS).toBe(0xcn);
+    test.state.IA32_PKRS = 0xffff_ff44n;
+    test.vmx.interceptTripleFault();
+    expect(test.state.IA32_PKRS).toBe(0x30n);
+    expect(test.field('GUEST_IA32_PKRS')).toBe(0xffff_ff44n);
+  });
+
+  it('without it the register stays as it is', () => {
+    const test = processorInRoot(guest().set({ GUEST_IA32_PKRS: 0xcn, HOST_IA32_PKRS: 0x30n }));
+    test.state.IA32_PKRS = 5n;
+    test.vmx.enterGuest();
+    test.vmx.interceptTripleFault();
+    expect(test.state.IA32_PKRS).toBe(5n);
+  });
+
+  it('decides what the guest may do with its pages from the entry on', () => {
+    const test = processorInRoot(both().change('GUEST_CR4', { set: 1n << 24n }));
+    // Linear 1 GiB: a supervisor-mode page with key 1.
+    test.physical.write64(AT.TABLES + 0x1000 + 8, 0x83n | (1n << 59n));
+    for (const rights of [0n, WRITES_DISABLED, 0n]) {
+      test.vmx.vmwrite('GUEST_IA32_PKRS', rights);
+      test.vmx.enterGuest();
+      expect([rights, write(test, 0x4000_0000)]).toEqual([rights, rights === 0n]);
+      test.vmx.interceptTripleFault();
+      test.vmx.vmwrite('GUEST_ACTIVITY_STATE', 0n);
+    }
+  });
+});
+
 describe('"PAUSE-loop exiting"', () => {
   const pause = (test: TestVmx, ticks: number): Outcome => {
     test.clock.advance(ticks);

@@ -210,7 +210,7 @@ export const CONTROLS = [
   { word: 'primaryVmExit', bit: 26, key: 'clearLbrCtlOnExit', name: 'Clear IA32_LBR_CTL', supported: NOT_YET, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 27, key: 'clearUinvOnExit', name: 'Clear UINV', supported: NOT_YET, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 28, key: 'loadCetStateOnExit', name: 'Load CET state', supported: NOT_YET, ref: VM_EXIT },
-  { word: 'primaryVmExit', bit: 29, key: 'loadPkrsOnExit', name: 'Load PKRS', supported: NOT_YET, ref: VM_EXIT },
+  { word: 'primaryVmExit', bit: 29, key: 'loadPkrsOnExit', name: 'Load PKRS', supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 30, key: 'savePerfGlobalCtrlOnExit', name: 'Save IA32_PERF_GLOBAL_CTL', supported: NOT_YET, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 31, key: 'activateSecondaryVmExitControls', name: 'Activate secondary controls', supported: NOT_YET, ref: VM_EXIT },
 
@@ -232,7 +232,7 @@ export const CONTROLS = [
   { word: 'vmEntry', bit: 19, key: 'loadUinvOnEntry', name: 'Load UINV', supported: NOT_YET, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 20, key: 'loadCetStateOnEntry', name: 'Load CET state', supported: NOT_YET, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 21, key: 'loadLbrCtlOnEntry', name: 'Load guest IA32_LBR_CTL', supported: NOT_YET, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 22, key: 'loadPkrsOnEntry', name: 'Load PKRS', supported: NOT_YET, ref: VM_ENTRY },
+  { word: 'vmEntry', bit: 22, key: 'loadPkrsOnEntry', name: 'Load PKRS', supported: YES, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 23, key: 'loadFredOnEntry', name: 'Load IA32_FRED', supported: NOT_YET, ref: FRED_VMX },
   { word: 'vmEntry', bit: 24, key: 'loadSpecCtrlOnEntry', name: 'Load guest IA32_SPEC_CTRL', supported: NOT_YET, ref: SPEC_CTRL_LOAD },
 ] as const satisfies readonly ControlRow[];

@@ -6,6 +6,7 @@
 import { injectEvent } from '../core/events.ts';
 import { OUTCOME } from '../core/outcome.ts';
 import { loadPdptes, usesPaePaging } from '../core/pdptes.ts';
+import { loadPkrs } from '../core/protectionKeys.ts';
 import { timeStampCounter } from '../core/timeStampCounter.ts';
 import { EPT_FEATURE } from '../mmu/ept.ts';
 import { CC_FLAGS } from '../state/flags.ts';
@@ -127,6 +128,7 @@ export function loadGuestState(processor: VmxProcessor): void {
     words[efer] = longMode ? words[efer] | EFER.LMA : words[efer] & ~EFER.LMA;
     if (cr0 & CR0.PG) words[efer] = longMode ? words[efer] | EFER.LME : words[efer] & ~EFER.LME;
   }
+  if (processor.has(CONTROL.loadPkrsOnEntry)) loadPkrs(processor.cpu, vmcs.low(SLOT.GUEST_IA32_PKRS));
   words[OFFSET.CPL >> 2] = (words[(OFFSET.SEG_ACCESS_RIGHTS >> 2) + SS] & AR.DPL) >> AR.DPL_SHIFT;
 
   // RFLAGS

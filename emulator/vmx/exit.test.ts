@@ -285,17 +285,30 @@ describe('loading host state', () => {
     const test = processorInGuest();
     test.vmx.vmwrite('PRIMARY_VM_EXIT_CONTROLS', test.field('PRIMARY_VM_EXIT_CONTROLS') & ~0x200n);
     exit(test);
-    expectAbort(test, 6);
+    expectAbort(test, 'ia32eModeTo32BitHost');
   });
 });
 
+it('an exit to a host whose PDPTEs have reserved bits set is VMX abort 2', () => {
+  const test = processorInGuest();
+  const { vmx, state } = test;
+  state.IA32_EFER = 0n;
+  vmx.vmwrite('PRIMARY_VM_EXIT_CONTROLS', test.field('PRIMARY_VM_EXIT_CONTROLS') & ~0x200n);
+  vmx.vmwrite('HOST_IA32_EFER', 0n);
+  vmx.vmwrite('HOST_CR4', 0x2020n);
+  // The PML4E that lies there has U/S and R/W set.
+  exit(test);
+  expectAbort(test, 'hostPdptes');
+});
+
 /** The number in the VMCS region; shut down, outside of the guest, and deaf to NMIs. */
-function expectAbort({ physical, state, vmx }: TestVmx, indicator: number): void {
+function expectAbort({ physical, state, vmx }: TestVmx, key: VmxAbortKey): void {
+  const indicator = VMX_ABORT[key];
   expect(physical.read32(AT.VMCS + VMCS_HEADER.abortIndicator)).toBe(indicator);
   expect(state.ACTIVITY_STATE).toBe(ACTIVITY.SHUTDOWN);
   expect(state.VMX_OPERATION).toBe(VMX_OPERATION.ROOT);
   expect(state.INTERRUPTIBILITY).toBe(BLOCKING.NMI);
-  expect(VMX_ABORT[vmx.processor.aborted as VmxAbortKey]).toBe(indicator);
+  expect(vmx.processor.aborted).toBe(key);
 }
 
 describe('the MSR areas of a VM exit', () => {
@@ -325,15 +338,15 @@ describe('the MSR areas of a VM exit', () => {
   });
 
   it.each([
-    ['stored is VMX abort 1', 0x5000, 1],
-    ['loaded is VMX abort 4', 0x6000, 4],
-  ])('with an entry that cannot be %s', (_what, at, indicator) => {
+    ['stored is VMX abort 1', 0x5000, 'savingGuestMsrs'],
+    ['loaded is VMX abort 4', 0x6000, 'loadingHostMsrs'],
+  ] as const)('with an entry that cannot be %s', (_what, at, key) => {
     const test = processorInGuest(areas(guestVmcs()));
     const { physical } = test;
     for (const entry of [0x5000, 0x5010, 0x6000]) physical.write64(entry, 0xc000_0102n);
     physical.write64(at, 0x1234_5678n);
     exit(test);
-    expectAbort(test, indicator);
+    expectAbort(test, key);
   });
 });
 

@@ -6,6 +6,7 @@
 import { pushedFlags } from '../core/events.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import { arePdptesValid, usesPaePaging } from '../core/pdptes.ts';
+import { loadPkrs } from '../core/protectionKeys.ts';
 import { timeStampCounter } from '../core/timeStampCounter.ts';
 import { readRflags } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
@@ -189,6 +190,8 @@ export function saveGuestState(processor: VmxProcessor, flags: number): void {
   if (processor.has(CONTROL.saveDebugControls)) save(DEBUG_LIST, words, word);
   if (processor.has(CONTROL.savePatOnExit)) save(PAT_LIST, words, word);
   if (processor.has(CONTROL.saveEferOnExit)) save(EFER_LIST, words, word);
+  // No control says so: the processor has "load PKRS".
+  vmcs.setPair(SLOT.GUEST_IA32_PKRS, words[OFFSET.IA32_PKRS >> 2], 0);
   if (processor.has(CONTROL.enableEpt) && usesPaePaging(state.cr0, state.cr4, state.efer))
     save(PDPTE_LIST, words, word);
   if (state.VMX_PREEMPTION_ARMED !== 0 && processor.has(CONTROL.saveVmxPreemptionTimerValue)) {
@@ -273,6 +276,7 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
     const efer = words[OFFSET.IA32_EFER >> 2];
     words[OFFSET.IA32_EFER >> 2] = host64 ? efer | EFER.LMA | EFER.LME : efer & ~(EFER.LMA | EFER.LME);
   }
+  if (exitControls & CONTROL.loadPkrsOnExit.mask) loadPkrs(cpu, vmcs.low(SLOT.HOST_IA32_PKRS));
   loadHostSegments(processor, host64);
   state.INTERRUPTIBILITY = nmiBlocking & BLOCKING.NMI;
   state.VMX_OPERATION = VMX_OPERATION.ROOT;

@@ -120,7 +120,7 @@ describe('a field', () => {
     expect(fieldExists(VMCS_FIELD.EPT_POINTER)).toBe(true);
     expect(fieldExists(VMCS_FIELD.GUEST_IA32_PAT)).toBe(true);
     expect(fieldExists(VMCS_FIELD.TPR_THRESHOLD)).toBe(true);
-    expect(fieldExists(VMCS_FIELD.GUEST_IA32_PKRS)).toBe(false);
+    expect(fieldExists(VMCS_FIELD.GUEST_SSP)).toBe(false);
   });
 
   it('of the VM-exit information is written by VMWRITE only if IA32_VMX_MISC[29] is 1', () => {

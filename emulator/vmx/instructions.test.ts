@@ -280,7 +280,7 @@ describe('VMREAD and VMWRITE', () => {
   it.each([
     ['names no field', 0x0fff_0000],
     ['names the high half of a 32-bit field', VMCS_FIELD.EXCEPTION_BITMAP.encoding | 1],
-    ['names a field that the processor does not have', VMCS_FIELD.GUEST_IA32_PKRS.encoding],
+    ['names a field that the processor does not have', VMCS_FIELD.GUEST_SSP.encoding],
   ])('are VMfail(12) when the encoding %s', (_what, encoding) => {
     const test = processorInRoot();
     read(test, encoding);

@@ -14,6 +14,9 @@ import {
 } from './capabilities.ts';
 import { withdrawnCapabilities } from './withdrawn.ts';
 
+/** "Load PKRS" is there with IA32_PKRS alone. @see SDM "VM-Entry Controls", 26.8.1 */
+const WITH_PKS = ['vmx-load-pkrs-on-entry', 'vmx-load-pkrs-on-exit'];
+
 /** The capabilities of a processor: the control-register bits are those that it implements. */
 export function capabilitiesOf({
   features,
@@ -22,7 +25,9 @@ export function capabilitiesOf({
   return vmxCapabilities({
     ...DEFAULT_VMX_MODEL,
     cr4Supported: supportedCr4((feature) => features.has(feature)),
-    withdrawn: withdrawnCapabilities(withdrawnVmx),
+    withdrawn: withdrawnCapabilities(
+      features.has('PKS') ? withdrawnVmx : new Set([...withdrawnVmx, ...WITH_PKS]),
+    ),
   });
 }
 

@@ -273,7 +273,7 @@ describe('vmcs.twoProcessors', () => {
 describe('vmcs.noSuchField', () => {
   it.each(['VMREAD', 'VMWRITE'] as const)('is %s of a field that the processor does not have', (name) => {
     const test = watched();
-    const encoding = BigInt(VMCS_FIELD.GUEST_IA32_PKRS.encoding);
+    const encoding = BigInt(VMCS_FIELD.GUEST_SSP.encoding);
     const access = (field: bigint): void => {
       test.state.setGpr(RCX, field);
       const operands = name === 'VMREAD' ? [reg(RAX), reg(RCX)] : [reg(RCX), reg(RAX)];
