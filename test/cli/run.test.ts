@@ -56,6 +56,25 @@ describe('hvm run --virtualization amd-v', () => {
   });
 });
 
+describe('hvm run --sanitize of a hypervisor', () => {
+  it.each(['auto', 'interpreter'])('tells what no VM entry refuses, and where (%s)', (engine) => {
+    const options = ['--mode', 'bare-metal', '--engine', engine];
+    const { status, stderr } = hvm('run', program('careless.elf'), ...options, '--sanitize');
+    const found = stderr.split('\n').filter((line) => line.startsWith('hvm: '));
+    expect(found.map((line) => line.split(': ')[1])).toEqual([
+      'host.rsp',
+      'host.idt',
+      'host.rsp',
+      'stale.invept',
+    ]);
+    expect(found[3]).toMatch(
+      /guest-physical 0x20000000 .* cached as host-physical 0x2000000, and the EPT entries lead to 0x2200000, at RIP /,
+    );
+    expect(status).toBe(0);
+    expect(hvm('run', program('careless.elf'), ...options)).toEqual({ status: 0, stdout: '', stderr: '' });
+  });
+});
+
 describe.each(['guest', 'bare-metal'])('hvm run --mode %s', (mode) => {
   const run = (...args: string[]) => hvm('run', '--mode', mode, ...args);
 

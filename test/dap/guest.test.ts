@@ -218,6 +218,28 @@ describe('with "sanitize" in the launch configuration', () => {
     expect(end.event).toBe('terminated');
   });
 
+  it('a hypervisor stops where it enters with a misaligned HOST_RSP, and where its guest uses a stale EPT entry', async () => {
+    const talk = await Conversation.start();
+    const launch = { program: 'careless.elf', mode: 'bare-metal', sanitize: true };
+    await talk.launch(launch, async () => {
+      await talk.request('setExceptionBreakpoints', { filters: ['sanitizer'] });
+    });
+    const stops: string[] = [];
+    let place = '';
+    do {
+      const { exceptionId, description } = await talk.request('exceptionInfo', { threadId: 1 });
+      stops.push(`${exceptionId}: ${description?.split(':')[0]}`);
+      [place] = await talk.stack();
+    } while ((await talk.runs('continue')).event !== 'terminated');
+    expect(stops).toEqual([
+      'Sanitizer: host.rsp',
+      'Sanitizer: host.idt',
+      'Sanitizer: host.rsp',
+      'Sanitizer: stale.invept',
+    ]);
+    expect(place).toMatch(/^guest_main careless\.c:/);
+  });
+
   it('nothing stops without the filter', async () => {
     const talk = await Conversation.start();
     const end = await talk.launch({ program: 'stale.elf', sanitize: true }, async () => {
