@@ -14,7 +14,7 @@ const KMAIN = 112;
 const CAUSE_EXCEPTIONS_CALL = 125;
 
 /** Where enter.S comes back from a guest, and from an entry that has failed. */
-const VM_EXIT = 56;
+const VM_EXIT = 67;
 /** Pixels. */
 const SIDE_BAR = 480;
 
