@@ -25,6 +25,7 @@ import {
   TRANSLATED,
 } from '../state/layout.ts';
 import { FS } from '../state/registers.ts';
+import { DecodedBefore } from './decodedBefore.ts';
 import { CROSSING, jumpCachePlace } from './jumpCache.ts';
 
 const PAGE = 4096;
@@ -61,7 +62,7 @@ export class CodePage {
   readonly hostPage: number;
   readonly bits: CodeBits;
   /** Record by page offset, 0 where nothing is decoded. */
-  readonly entries = new Int32Array(PAGE);
+  readonly entries: Int32Array;
   /** Every record made for this page, pseudo ones included. */
   readonly records: number[] = [];
   /** One bit for each line that holds decoded bytes. */
@@ -71,7 +72,8 @@ export class CodePage {
   /** Linear pages through which it was entered: breakpoints are set by linear address. */
   readonly linearPages = new Set<bigint>();
 
-  constructor(hostPage: number, bits: CodeBits) {
+  constructor(hostPage: number, bits: CodeBits, entries: Int32Array = new Int32Array(PAGE)) {
+    this.entries = entries;
     this.hostPage = hostPage;
     this.bits = bits;
   }
@@ -99,6 +101,9 @@ export class CodeCache {
   /** Which page records belong to: first records in ascending order, each with its page. */
   readonly #firsts: number[] = [];
   readonly #owners: CodePage[] = [];
+  readonly #decodedBefore: DecodedBefore;
+  /** Entries of a page that was dropped, all 0: allocating them costs more than clearing. */
+  #spareEntries: Int32Array | undefined;
   /** Linear pages that the jump cache may know addresses of. */
   readonly #rememberedPages = new Set<number>();
   /** Linear addresses of the debugger's breakpoints. */
@@ -115,6 +120,7 @@ export class CodeCache {
     events: CodeCacheEvents,
   ) {
     this.#handlers = handlersOffered(offers);
+    this.#decodedBefore = new DecodedBefore(state.memory);
     this.#state = state;
     this.#physical = physical;
     this.#events = events;
@@ -157,7 +163,8 @@ export class CodeCache {
       page = undefined;
     }
     if (page === undefined) {
-      page = new CodePage(hostPage, bits);
+      page = new CodePage(hostPage, bits, this.#spareEntries);
+      this.#spareEntries = undefined;
       this.#pages.set(key, page);
       this.#events.pageHasCode(hostPage);
     }
@@ -255,6 +262,7 @@ export class CodeCache {
       if (page === undefined) continue;
       for (let line = first; line <= last; line++) {
         if (page.lines & (1 << line)) {
+          this.#decodedBefore.watch(pageKey(hostPage, bits));
           this.#drop(page);
           break;
         }
@@ -299,6 +307,7 @@ export class CodeCache {
   flush(): void {
     for (const page of this.#pages.values()) this.#events.pageHasNoCode(page.hostPage);
     this.#pages.clear();
+    this.#decodedBefore.forget();
     this.#systemInstructions.length = 0;
     this.#firsts.length = 0;
     this.#owners.length = 0;
@@ -320,6 +329,7 @@ export class CodeCache {
     this.generation++;
     this.#events.pageDropped(page);
     for (const record of page.records) this.#view.setUint16(record + RECORD.HANDLER, PSEUDO.REFETCH, true);
+    this.#spareEntries = page.entries.fill(0);
     for (const dependent of page.dependents) this.#drop(dependent);
     if (!([16, 32, 64] as const).some((bits) => this.#pages.has(pageKey(page.hostPage, bits)))) {
       this.#events.pageHasNoCode(page.hostPage);
@@ -353,8 +363,9 @@ export class CodeCache {
   #decodeBlock(page: CodePage, start: number): number {
     const bytes = new Uint8Array(PAGE - start);
     this.#physical.copyOut(page.hostPage * PAGE + start, bytes);
-    const decoder = new IcedDecoder(page.bits, bytes, 0);
-    decoder.ip = BigInt(start);
+    const key = pageKey(page.hostPage, page.bits);
+    const watched = this.#decodedBefore.isWatched(key);
+    let decoder: InstanceType<typeof IcedDecoder> | undefined;
     const breakpoints = this.#breakpointOffsets(page);
     const entry = this.#next;
     const branches: { record: number; target: number; flags: number }[] = [];
@@ -363,6 +374,22 @@ export class CodeCache {
     for (let count = 0; open; count++) {
       const known = page.entries[offset];
       if (offset >= PAGE || known || count === BLOCK_LIMIT) break;
+      const before = watched ? this.#decodedBefore.find(key, offset, bytes, offset - start) : undefined;
+      if (before !== undefined) {
+        page.entries[offset] = this.#next;
+        if (breakpoints.has(offset)) this.#writePseudo(page, this.#allocate(page), PSEUDO.BREAK, offset);
+        const record = this.#allocate(page);
+        this.#decodedBefore.copy(before, record);
+        page.lines |= lineMask(offset, offset + before.bytes.length);
+        if (before.branch !== undefined)
+          branches.push({ record, target: before.branch, flags: before.flags });
+        offset += before.bytes.length;
+        open = !before.ends;
+        continue;
+      }
+      decoder ??= new IcedDecoder(page.bits, bytes, 0);
+      decoder.position = offset - start;
+      decoder.ip = BigInt(offset);
       const instruction = decoder.decode();
       // What the decoder cannot finish here may be whole with the next page's bytes.
       const crosses = decoder.lastError === 2;
@@ -382,13 +409,17 @@ export class CodeCache {
       const record = this.#allocate(page);
       const result = this.#write(page, record, instruction, offset);
       const length = Math.max(instruction.length, 1);
+      if (watched && this.#view.getUint16(record + RECORD.HANDLER, true) !== PSEUDO.SYSTEM) {
+        const at = offset - start;
+        this.#decodedBefore.remember(key, offset, bytes.subarray(at, at + length), record, result);
+      }
       page.lines |= lineMask(offset, offset + length);
       instruction.free();
       if (result.branch !== undefined) branches.push({ record, target: result.branch, flags: result.flags });
       offset += length;
       open = !result.ends;
     }
-    decoder.free();
+    decoder?.free();
     if (open) this.#continueAt(page, offset);
     for (const branch of branches) this.#aimBranch(page, branch.record, branch.target, branch.flags);
     return entry;
