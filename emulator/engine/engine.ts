@@ -143,8 +143,10 @@ export class Engine {
     this.#nextSample = this.#sampleEvery > 0 ? this.#sampleEvery : Number.POSITIVE_INFINITY;
     if (this.#forced || this.#sampleEvery > 0) {
       this.#translations = new Translations(cpu.state.memory, this.code, {
-        loadRam: (write) => (cpu.mmu.readPlain(cpu.state.ACCESS_SIZE, write !== 0) ? 0 : 1),
-        storeRam: () => (cpu.mmu.writePlain(cpu.state.ACCESS_SIZE) ? 0 : 1),
+        // An audit wants to know where: the interpreter keeps RIP up to date.
+        loadRam: (write) =>
+          !cpu.mmu.isAudited && cpu.mmu.readPlain(cpu.state.ACCESS_SIZE, write !== 0) ? 0 : 1,
+        storeRam: () => (!cpu.mmu.isAudited && cpu.mmu.writePlain(cpu.state.ACCESS_SIZE) ? 0 : 1),
         interpreter: instance.exports,
       });
     }

@@ -142,6 +142,10 @@ export class Mmu {
     return cut;
   }
 
+  get isAudited(): boolean {
+    return this.spaces.audit !== undefined;
+  }
+
   /** From now on uses of stale translations are found. */
   startAudit(parts: { readonly inRoot: () => boolean; readonly found: (use: StaleUse) => void }): void {
     const { spaces } = this;
