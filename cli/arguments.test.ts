@@ -110,8 +110,8 @@ describe('the command line of hvm run', () => {
     [['k', '--cpus', 'two'], '--cpus must be a whole number, not "two".'],
     [['k', '--virtualization', 'vt-y'], '--virtualization must be "vt-x" or "amd-v" or "none", not "vt-y".'],
     [['k', '--mode', 'host'], '--mode must be "guest" or "bare-metal", not "host".'],
-    [['k', '--disk', 'd.img'], '--disk does not exist yet.'],
-    [['k', '--bios', 'b.bin'], '--bios does not exist yet.'],
+    [['k', '--disk', 'd.img,write'], '--disk cannot write to the file yet: leave ",write" out.'],
+    [['k', '--share', 's'], '--share does not exist yet.'],
     [['k', '--share', 'x'], '--share does not exist yet.'],
     [['k', '--network', 'user'], '--network does not exist yet.'],
     [['k', '--record'], '--record does not exist yet.'],
@@ -166,7 +166,7 @@ describe('help', () => {
       '--vmm KEY=VALUE',
     ])
       expect(help).toContain(name);
-    for (const name of ['--disk', '--bios', '--share', '--stop-on-entry', 'undefined'])
+    for (const name of ['--share', '--record', '--stop-on-entry', 'undefined'])
       expect(help).not.toContain(name);
   });
 

@@ -240,7 +240,7 @@ class Run {
     const report = this.#target.entryReport(0, 'lastFailure');
     if (report === undefined) return stop.details;
     this.#program ??= new Program(
-      [{ path: this.#image.name, bytes: this.#image.bytes }],
+      this.#image ? [{ path: this.#image.name, bytes: this.#image.bytes }] : [],
       inflate,
       () => undefined,
     );

@@ -16,6 +16,8 @@ export interface Debuggee {
   /** Run without stopping: the client asked for no debugging. */
   readonly noDebug: boolean;
   readonly config: MachineConfig;
+  /** The file that is debugged, for messages: the image, or the first file with symbols. */
+  readonly programName: string;
   readonly program: Program;
   readonly sources: Sources;
   readonly machine: Machine;

@@ -57,7 +57,8 @@ describe('the arguments of a launch request', () => {
     [{ memory: '100 TB' }, '"memory" must be between 2M and 3G, not "100 TB".'],
     [{ memory: [] }, '"memory" must be a size such as 64M or 1G, not [].'],
     [{ cpus: 4 }, '"cpus" can only be 1: more processors do not exist yet.'],
-    [{ disks: ['d.img'] }, '"disks" does not exist yet.'],
+    [{ disks: [{ file: 'd.img', write: true }] }, '"disks" member "write" does not exist yet.'],
+    [{ disks: [''] }, '"disks" must name a file, and is empty.'],
     [{ stopOnEntry: 'yes' }, '"stopOnEntry" must be true or false, not "yes".'],
     [{ serial: 'tty' }, '"serial" must be "terminal" or "debugConsole" or "none", not "tty".'],
     [{ serial: { path: 'x' } }, '"serial" has no member "path", only file.'],
@@ -84,12 +85,12 @@ describe('the arguments of a launch request', () => {
 describe('what is generated from the table', () => {
   it('the schema has what works and nothing else', () => {
     const schema = launchSchema() as {
-      required: string[];
+      anyOf: object[];
       properties: Record<string, { markdownDescription: string }>;
     };
-    expect(schema.required).toEqual(['program']);
+    expect(schema.anyOf).toEqual([{ required: ['program'] }, { required: ['bios'] }]);
     expect(Object.keys(schema.properties)).toContain('traceExits');
-    for (const absent of ['disks', 'bios', 'timeout', 'watchExits', 'recording'])
+    for (const absent of ['shares', 'record', 'timeout', 'watchExits', 'recording'])
       expect(schema.properties).not.toHaveProperty(absent);
     for (const property of Object.values(schema.properties))
       expect(property.markdownDescription).not.toBe('');
@@ -130,6 +131,16 @@ describe('reading the files of a machine', () => {
       { name: '/ws/m 1.bin', bytes: Uint8Array.of(1, 2), commandLine: 'verbose fast' },
     ]);
     expect(config.vmm.exiting).toEqual(['cpuid']);
+  });
+
+  it('makes the program the first disk of a machine with a BIOS', async () => {
+    const files = { read: async (path: string) => new TextEncoder().encode(path) };
+    const { options } = check({ bios: 'b.bin', disks: ['d.img', { file: 'e.img' }] });
+    const config = await readMachineConfig(options, '/ws', files);
+    expect(config.image).toBeUndefined();
+    expect(config.bios?.name).toBe('/ws/b.bin');
+    expect(config.disks?.map(({ name }) => name)).toEqual(['/ws/k.elf', '/ws/d.img', '/ws/e.img']);
+    expect(check({ program: undefined, bios: 'b.bin' }).options.program).toBeUndefined();
   });
 
   it('names what cannot be read', async () => {

@@ -69,6 +69,14 @@ const fileObject = {
   repeats: false,
   fromText: (text: string) => ({ file: text }),
 };
+/** On the command line `FILE,write` will be the form `{file, write}`. */
+const diskFile: typeof path = {
+  ...path,
+  fromText(text) {
+    if (text.endsWith(',write')) throw new OptionError('cannot write to the file yet: leave ",write" out');
+    return text;
+  },
+};
 const symbolFile = object('{file, level, loadBias}', {
   file: { type: path, help: 'ELF file with the symbols.', required: true },
   level: { type: integer(0, 7), help: 'Virtualization level whose program this is.' },
@@ -82,7 +90,7 @@ export const LAUNCH_OPTIONS = {
   program: option(
     path,
     undefined,
-    'The image to boot: a Multiboot 1 ELF, a flat 64-bit ELF or a Linux bzImage.',
+    'The image to boot: a Multiboot 1 ELF, a flat 64-bit ELF or a Linux bzImage; with `bios` a raw disk image.',
     {
       cli: 'IMAGE',
     },
@@ -119,19 +127,20 @@ export const LAUNCH_OPTIONS = {
   disks: option(
     list(
       either(
-        path,
-        object('{file, write}', {
-          file: { type: path, help: 'Disk image.', required: true },
-          write: { type: boolean, help: 'Write changes to the file.' },
-        }),
+        diskFile,
+        object('{file}', { file: { type: path, help: 'Raw disk image.', required: true } }, ['write']),
         isString,
       ),
     ),
     [],
-    'Disk images.',
-    { ...NOT_YET, cli: '--disk' },
+    'Raw disk images, as IDE disks; up to four. What the guest writes is gone with the machine: the files are only read.',
+    { cli: '--disk' },
   ),
-  bios: option(path, undefined, 'BIOS image.', NOT_YET),
+  bios: option(
+    path,
+    undefined,
+    'A BIOS to start with, such as `bios-256k.bin` of SeaBIOS: it boots from the disks, and `program`, if there is one, is the first of them. Mode `bare-metal` only.',
+  ),
   vmm: option(
     object(
       '{exiting}',

@@ -44,7 +44,16 @@ export async function readMachineConfig(
   base: string,
   reader: FileReader,
 ): Promise<MachineConfig> {
-  const image = await readInput(reader, base, options.program as string, 'the program');
+  const program =
+    options.program === undefined ? undefined : await readInput(reader, base, options.program, 'the program');
+  const bios =
+    options.bios === undefined ? undefined : await readInput(reader, base, options.bios, 'the BIOS');
+  // A BIOS boots from disks, so the program is one.
+  const disks = bios && program ? [program] : [];
+  for (const disk of options.disks)
+    disks.push(
+      await readInput(reader, base, typeof disk === 'string' ? disk : (disk.file as string), 'the disk'),
+    );
   const initrd =
     options.initrd === undefined ? undefined : await readInput(reader, base, options.initrd, 'the initrd');
   const modules = [];
@@ -57,7 +66,9 @@ export async function readMachineConfig(
     virtualization: options.virtualization,
     cpu: options.cpu,
     memoryBytes: options.memory,
-    image,
+    image: bios ? undefined : program,
+    bios,
+    disks,
     append: options.append,
     initrd,
     modules,

@@ -8,7 +8,7 @@ function cell(text: string): string {
 }
 
 function defaultText(row: LaunchOption, required: boolean): string {
-  if (required) return 'required';
+  if (required) return 'required without `bios`';
   if (row.default === undefined) return '–';
   return `\`${cell(typeof row.default === 'string' ? row.default || '""' : JSON.stringify(row.default))}\``;
 }

@@ -7,7 +7,7 @@ export function launchSchema(): JsonSchema {
   const rows = Object.entries(LAUNCH_OPTIONS as Readonly<Record<string, LaunchOption>>);
   const offered = rows.filter(([, row]) => row.available && row.where !== 'cli');
   return {
-    required: ['program'],
+    anyOf: [{ required: ['program'] }, { required: ['bios'] }],
     properties: Object.fromEntries(
       offered.map(([key, row]) => [
         key,

@@ -11,7 +11,7 @@ import type { Machine } from '../machine/client.ts';
 import { Program, type SymbolInput } from '../program/program.ts';
 import { Sources } from '../program/sources.ts';
 import { SerialOutput } from '../serial/serialOutput.ts';
-import { resolvePath } from '../symbols/paths.ts';
+import { baseName, resolvePath } from '../symbols/paths.ts';
 import { ExitPlaces } from '../trace/exitPlaces.ts';
 import { FileError, readInput, readMachineConfig } from './image.ts';
 import { checkLaunchArguments, LaunchError } from './validate.ts';
@@ -34,7 +34,7 @@ export async function prepareLaunch(context: SessionContext, values: LaunchArgum
     base,
     config,
     noDebug: values.noDebug === true,
-    inputs: [{ path: config.image.name, bytes: config.image.bytes }, ...symbols],
+    inputs: [...(config.image ? [{ path: config.image.name, bytes: config.image.bytes }] : []), ...symbols],
   };
 }
 
@@ -110,6 +110,7 @@ export async function createDebuggee(
     base,
     noDebug,
     config,
+    programName: baseName((inputs[0] ?? { path: options.bios ?? '' }).path),
     program,
     sources,
     machine,

@@ -60,7 +60,7 @@ export function checkLaunchArguments(values: Readonly<Record<string, unknown>>):
 export function checkOptions(values: Readonly<Record<string, unknown>>, nameOf: NameOf): LaunchOptions {
   const options: Record<string, unknown> = {};
   for (const [key, row] of ROWS) options[key] = checkOption(key, row, values[key], nameOf);
-  if (options.program === undefined)
+  if (options.program === undefined && options.bios === undefined)
     throw new LaunchError(`${nameOf('program')} is missing: name the image to boot.`);
   return options as LaunchOptions;
 }

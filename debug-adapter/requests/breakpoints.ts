@@ -5,6 +5,7 @@ import type { SessionContext } from '../context.ts';
 import { exitsOfFilter, parseExitReasons } from '../control/exceptions.ts';
 import { namesAt } from '../inspect/programNames.ts';
 import { parseMemoryReference } from '../memoryReference.ts';
+import { baseName } from '../symbols/paths.ts';
 
 /** What the names in conditions mean: at an address, or where none is known. */
 export function conditionNames(context: SessionContext): NamesAt {
@@ -72,8 +73,7 @@ async function bindLine(
 
 /** Why a line has no address, and what to do about it. */
 function whyUnbound(context: SessionContext, path: string, line: number): string {
-  const { program, sources, config } = context.requireDebuggee();
-  const programName = baseName(config.image.name);
+  const { program, sources, programName } = context.requireDebuggee();
   if (!program.hasDebugInfo) return `${programName} has no debug information: build it with -g.`;
   const known = program.sources();
   if (sources.toProgram(path).some((candidate) => known.includes(candidate)))
@@ -82,10 +82,6 @@ function whyUnbound(context: SessionContext, path: string, line: number): string
   return elsewhere === undefined
     ? `${baseName(path)} is not part of ${programName}.`
     : `${programName} was built from ${elsewhere}: map its folder in "sourceMap".`;
-}
-
-function baseName(path: string): string {
-  return path.split(/[\\/]/).pop() ?? path;
 }
 
 /** A line of generated disassembly stands for the instruction on it. */
@@ -118,7 +114,7 @@ export function setFunctionBreakpoints(
 
 /** A function, a label, an address, or `exit:REASON`. */
 function bindFunction(context: SessionContext, name: string): Binding {
-  const { program, exitReasons, config } = context.requireDebuggee();
+  const { program, exitReasons, programName } = context.requireDebuggee();
   const exit = /^exit:(.*)$/i.exec(name);
   if (exit) {
     return bindExits(parseExitReasons(exit[1], exitReasons));
@@ -130,7 +126,7 @@ function bindFunction(context: SessionContext, name: string): Binding {
   if (addresses.length > 0) return { addresses: [...new Set(addresses)] };
   const symbol = program.symbol(name);
   if (symbol !== undefined) return { addresses: [symbol] };
-  return { problem: `${baseName(config.image.name)} has no function "${name}".` };
+  return { problem: `${programName} has no function "${name}".` };
 }
 
 export function setInstructionBreakpoints(

@@ -30,6 +30,11 @@ export function folderOf(path: string): string {
   return folder === '' || /^[A-Za-z]:$/.test(folder) ? path.slice(0, cut + 1) : folder;
 }
 
+/** The last part of a path. */
+export function baseName(path: string): string {
+  return path.split(/[\\/]/).pop() ?? path;
+}
+
 /** `path` seen from `folder`, with "." and ".." removed; an absolute `path` stands for itself. */
 export function resolvePath(folder: string, path: string): string {
   if (isAbsolutePath(path) || folder === '') return normalizePath(path);

@@ -51,7 +51,8 @@ const OTHER_FILES: readonly {
   {
     offset: 510,
     magic: [0x55, 0xaa],
-    reason: 'this is a boot sector or disk image; name the kernel file itself',
+    reason:
+      'this is a boot sector or disk image; name the kernel file itself, or a BIOS that boots the disk (bios, mode bare-metal)',
   },
 ];
 

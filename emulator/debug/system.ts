@@ -10,9 +10,11 @@ import { planBoot } from '../boot/detect.ts';
 import { loadPlan } from '../boot/loadPlan.ts';
 import { type CpuModel, createModel, parseCpu } from '../core/model.ts';
 import { stateTransfers } from '../engine/stateTransfers.ts';
+import { checkFirmware } from '../machine/checkFirmware.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { Machine, type RunResult } from '../machine/machine.ts';
 import { type Board, createBoard } from '../machine/pc.ts';
+import { ShadowRam } from '../machine/shadowRam.ts';
 import { type Components, hashMachine, restoreMachine, saveMachine } from '../snapshot/machineState.ts';
 import { Svm } from '../svm/svm.ts';
 import { hostMemoryBytes } from '../vmm/memoryMap.ts';
@@ -83,7 +85,11 @@ export class System {
       throw new UserError(
         'the built-in hypervisor uses VT-x: --virtualization amd-v needs --mode bare-metal',
       );
-    const plan = planBoot(config.image, { ...config, cpus: 1 });
+    const { bios, image } = config;
+    if (bios === undefined && image === undefined)
+      throw new UserError('there is nothing to boot: name an image or a BIOS');
+    checkFirmware(config);
+    const plan = image && bios === undefined ? planBoot(image, { ...config, cpus: 1 }) : undefined;
     const policy = parsePolicy(config.vmm.exiting);
     const { name, changes } = parseCpu(config.cpu);
     const model: CpuModel = createModel(name, {
@@ -103,6 +109,7 @@ export class System {
       forceTranslation: config.engine === 'translator',
       sampleEvery: config.engine === 'auto' ? (host.sampleEvery ?? SAMPLE_EVERY) : 0,
       legacyVgaHole: !guest,
+      ...(bios && { rom: bios.bytes }),
     });
     const { machine } = this;
     if (model.features.has('VMX')) {
@@ -132,8 +139,9 @@ export class System {
       reset: () => this.#end({ kind: 'reset' }),
     };
     const { memoryBytes, startTime } = config;
+    const disks = (config.disks ?? []).map(({ bytes }) => bytes);
     const { serial, debugConsole } = host;
-    if (guest && this.vmx !== undefined) {
+    if (guest && this.vmx !== undefined && plan !== undefined) {
       this.vmm = new Vmm({
         cpu: machine.cpu,
         vmx: this.vmx,
@@ -144,7 +152,7 @@ export class System {
       });
       machine.engine.vmmEntry = VMM_ENTRY_POINT;
       machine.root = this.vmm;
-      const vm = this.vmm.createVm({ memoryBytes, startTime, serial, debugConsole, callbacks });
+      const vm = this.vmm.createVm({ memoryBytes, startTime, disks, serial, debugConsole, callbacks });
       this.board = vm.board;
       machine.ports = vm.board.ports;
       this.vmm.start(vm, plan);
@@ -169,11 +177,15 @@ export class System {
       },
       serial,
       debugConsole,
+      disks,
+      ...(bios && { shadow: new ShadowRam(machine.physical, bios.bytes) }),
     });
     machine.ports = this.board.ports;
     machine.mmio = this.board.mmio;
     machine.acknowledgeExternal = () => this.board.acknowledgeInterrupt();
     machine.broadcastEoi = (vector) => this.board.endOfInterrupt(vector);
+    // Without a plan the processor starts at its reset vector, in the BIOS.
+    if (plan === undefined) return;
     machine.apic.initializeAsFirmware();
     loadPlan(machine, plan);
   }

@@ -24,6 +24,9 @@ const ADDRESS_BITS = 0x80ff_fffc;
 export interface PciFunction {
   readConfiguration(offset: number, size: AccessSize): number;
   writeConfiguration(offset: number, size: AccessSize, value: number): void;
+  reset(): void;
+  save(): StateRecord;
+  restore(state: StateRecord): void;
 }
 
 export interface PciHostConfig {
@@ -61,14 +64,19 @@ export class PciHost implements Device {
 
   reset(): void {
     this.#address = 0;
+    for (const pciFunction of this.#config.functions.values()) pciFunction.reset();
   }
 
   save(): StateRecord {
-    return { address: this.#address };
+    const functions = [...this.#config.functions].map(([number, each]) => [String(number), each.save()]);
+    return { address: this.#address, functions: Object.fromEntries(functions) };
   }
 
   restore(state: StateRecord): void {
-    this.#address = new SavedState(this.name, state).number('address');
+    const saved = new SavedState(this.name, state);
+    this.#address = saved.number('address');
+    const functions = saved.record('functions');
+    for (const [number, each] of this.#config.functions) each.restore(functions.rawRecord(String(number)));
   }
 
   #readData(offset: number, size: AccessSize): number {

@@ -13,7 +13,12 @@ export interface MachineConfig {
   /** A row of the CPU models, e.g. `sapphire-rapids`. */
   readonly cpu: string;
   readonly memoryBytes: number;
-  readonly image: NamedBytes;
+  /** The image to boot; a machine with a BIOS boots from its disks instead. */
+  readonly image: NamedBytes | undefined;
+  /** Firmware that starts the machine, at the end of 4 GiB. */
+  readonly bios?: NamedBytes | undefined;
+  /** Hard disks. Their bytes are only read: what is written belongs to the machine's state. */
+  readonly disks?: readonly NamedBytes[];
   readonly append: string;
   readonly initrd: NamedBytes | undefined;
   readonly modules: readonly (NamedBytes & { readonly commandLine: string })[];

@@ -33,9 +33,11 @@ export const PORTS = {
   coprocessor: { base: 0xf0, length: 2 },
   /** Debug exit: ends the run. */
   debugExit: { base: 0xf4, length: 4 },
-  /** Secondary and primary IDE channels: no disks. */
+  /** Command and control block of the secondary and the primary IDE channel. */
   ide2: { base: 0x170, length: 8 },
   ide1: { base: 0x1f0, length: 8 },
+  ide2Control: { base: 0x376, length: 1 },
+  ide1Control: { base: 0x3f6, length: 1 },
   /** Second to fourth serial ports and the parallel ports: not fitted. */
   com4: { base: 0x2e8, length: 8 },
   com2: { base: 0x2f8, length: 8 },
@@ -47,8 +49,12 @@ export const PORTS = {
   diskette: { base: 0x3f0, length: 6 },
   /** First serial port. */
   com1: { base: 0x3f8, length: 8 },
+  /** Debug console of firmware. */
+  firmwareConsole: { base: 0x402, length: 1 },
   /** Edge/level control registers of the interrupt controllers. */
   elcr: { base: 0x4d0, length: 2 },
+  /** Selector and data of fw_cfg. */
+  fwCfg: { base: 0x510, length: 2 },
   /** ACPI PM1a event and control blocks and the PM timer. */
   acpiPm: { base: 0x600, length: 12 },
   /** PCI configuration address, a double word. */
@@ -72,7 +78,15 @@ export const IRQ = {
   /** ACPI's system control interrupt, level-triggered. */
   sci: 9,
   mouse: 12,
+  ide1: 14,
+  ide2: 15,
 } as const;
+
+/** PCI functions on bus 0: device × 8 + function. */
+export const PCI_FUNCTIONS = { hostBridge: 0, isaBridge: 8, ide: 9 } as const;
+
+/** Two IDE channels of two devices. */
+export const MOST_DISKS = 4;
 
 /** I/O APIC input of ISA interrupt 0. */
 export const TIMER_IOAPIC_INPUT = 2;

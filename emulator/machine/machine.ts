@@ -40,6 +40,8 @@ export interface MachineOptions {
   readonly sampleEvery?: number;
   /** 0xA0000–0xBFFFF are the VGA's. */
   readonly legacyVgaHole: boolean;
+  /** Firmware, whose last byte is at 4 GiB - 1. */
+  readonly rom?: Uint8Array;
 }
 
 /** What owns root mode in guest mode. */
@@ -84,7 +86,7 @@ export class Machine {
     const state = new CpuState(memory);
     this.state = state;
     this.clock = new Scheduler(() => this.engine?.position() ?? 0);
-    this.physical = new PhysicalMemory(state, options.ramBytes, { legacyVgaHole: options.legacyVgaHole });
+    this.physical = new PhysicalMemory(state, options.ramBytes, options);
     this.apic = new LocalApic({
       id: 0,
       clock: this.clock,

@@ -3,7 +3,7 @@ import { ManualClock } from '../../test/support/manualClock.ts';
 import { UserError } from '../base/errors.ts';
 import type { IoApicMessage } from '../devices/ioApic.ts';
 import { MMIO, memoryMap, PORTS } from './layout.ts';
-import { type Board, createBoard } from './pc.ts';
+import { type Board, type BoardConfig, createBoard } from './pc.ts';
 
 let clock: ManualClock;
 let intr: boolean;
@@ -12,8 +12,9 @@ let happened: string[];
 let serial: string;
 let board: Board;
 
-function newBoard(): Board {
+function newBoard(more: Partial<BoardConfig> = {}): Board {
   return createBoard({
+    ...more,
     clock,
     memoryBytes: 64 * 1024 * 1024,
     startTime: 946_684_800,
@@ -53,6 +54,25 @@ const out = (port: number, value: number, size: 1 | 2 | 4 = 1) => board.ports.wr
 const inb = (port: number) => board.ports.read(port, 1);
 
 describe('the board', () => {
+  it('has an IDE controller and its PCI functions when there are disks, and none otherwise', () => {
+    const withDisk = newBoard({ disks: [new Uint8Array(512)] });
+    const identity = (of: Board, device: number) => {
+      of.ports.write(PORTS.pciAddress.base, 4, (0x8000_0000 | (device << 8)) >>> 0);
+      return of.ports.read(PORTS.pciData.base, 4);
+    };
+    expect([0, 8, 9, 10].map((device) => identity(withDisk, device))).toEqual([
+      0x1237_8086, 0x7000_8086, 0x7010_8086, 0xffff_ffff,
+    ]);
+    expect(identity(board, 8)).toBe(0xffff_ffff);
+    expect([PORTS.ide1.base + 7, PORTS.ide2.base + 7].map((port) => withDisk.ports.read(port, 1))).toEqual([
+      0x50, 0,
+    ]);
+    expect(inb(PORTS.ide1.base + 7)).toBe(0xff);
+    const again = newBoard({ disks: [new Uint8Array(512)] });
+    again.restore(withDisk.save());
+    expect(again.save()).toEqual(withDisk.save());
+  });
+
   it('has no interrupt pending when it is handed to a loader', () => {
     expect(intr).toBe(false);
   });

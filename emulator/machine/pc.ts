@@ -9,16 +9,20 @@ import type { ByteSink, IrqLine } from '../base/ports.ts';
 import { SavedState } from '../base/savedState.ts';
 import type { StateRecord } from '../base/stateValue.ts';
 import { AcpiPm } from '../devices/acpiPm.ts';
+import { AtaDisk } from '../devices/ataDisk.ts';
 import { Bus, type RangeOptions } from '../devices/bus.ts';
 import { CmosRtc } from '../devices/cmosRtc.ts';
 import { DebugConsole } from '../devices/debugConsole.ts';
 import { DebugExit } from '../devices/debugExit.ts';
 import type { Device } from '../devices/device.ts';
+import { FwCfg } from '../devices/fwCfg.ts';
 import { I8042, I8042_COMMAND_OFFSET } from '../devices/i8042.ts';
+import { IDE_CONTROL_OFFSET, IdeChannel } from '../devices/ideChannel.ts';
 import { IoApic, type IoApicMessage } from '../devices/ioApic.ts';
-import { PciHost } from '../devices/pciHost.ts';
-import { PciHostBridge } from '../devices/pciHostBridge.ts';
+import { type PciFunction, PciHost } from '../devices/pciHost.ts';
+import { PciHostBridge, type ShadowAreas } from '../devices/pciHostBridge.ts';
 import { PIC_ELCR_OFFSET, PIC_SLAVE_OFFSET, Pic8259Pair } from '../devices/pic8259.ts';
+import { piix3Ide, piix3IsaBridge } from '../devices/piix3.ts';
 import { PIT_PORT_B_OFFSET, Pit8254 } from '../devices/pit8254.ts';
 import { Port92 } from '../devices/port92.ts';
 import { PostCode } from '../devices/postCode.ts';
@@ -26,7 +30,17 @@ import { ResetControl } from '../devices/resetControl.ts';
 import { Uart16550 } from '../devices/uart16550.ts';
 import { UnimplementedDevice } from '../devices/unimplemented.ts';
 import { VGA_MEMORY_OFFSET, VgaText } from '../devices/vgaText.ts';
-import { IOAPIC_ID, IOAPIC_INPUTS, IRQ, MMIO, PORTS, SLEEP_TYPE_S5, TIMER_IOAPIC_INPUT } from './layout.ts';
+import { firmwareFiles } from './firmwareFiles.ts';
+import {
+  IOAPIC_ID,
+  IOAPIC_INPUTS,
+  IRQ,
+  MMIO,
+  PCI_FUNCTIONS,
+  PORTS,
+  SLEEP_TYPE_S5,
+  TIMER_IOAPIC_INPUT,
+} from './layout.ts';
 
 /** Where the board's interrupts go. The board drives them from its construction on. */
 export interface BoardInterrupts {
@@ -55,6 +69,13 @@ export interface BoardConfig {
   readonly callbacks: BoardCallbacks;
   readonly serial: ByteSink;
   readonly debugConsole: ByteSink;
+  /** Images of disks, in the order of the IDE devices; none: there is no IDE controller, unless there is a BIOS. */
+  readonly disks?: readonly Uint8Array[];
+  /**
+   * RAM and ROM of a board that starts with firmware of its own: it is told about the board through fw_cfg, and finds it as
+   * power-on leaves it.
+   */
+  readonly shadow?: ShadowAreas;
   /** Told of accesses that nobody answers. */
   readonly unanswered?: Logger;
 }
@@ -66,13 +87,22 @@ const UNIMPLEMENTED_PORTS = [
   ['DMA page registers', PORTS.dmaPagesHigh],
   ['8237 DMA controller 2', PORTS.dma2],
   ['coprocessor busy latch', PORTS.coprocessor],
-  ['secondary IDE channel', PORTS.ide2],
-  ['primary IDE channel', PORTS.ide1],
   ['COM2', PORTS.com2],
   ['COM3', PORTS.com3],
   ['COM4', PORTS.com4],
   ['LPT1', PORTS.lpt1],
   ['diskette controller', PORTS.diskette],
+] as const;
+
+/** The same for a board without disks. */
+const UNIMPLEMENTED_IDE = [
+  ['secondary IDE channel', PORTS.ide2],
+  ['primary IDE channel', PORTS.ide1],
+] as const;
+
+const IDE_PORTS = [
+  [PORTS.ide1, PORTS.ide1Control],
+  [PORTS.ide2, PORTS.ide2Control],
 ] as const;
 
 export class Board {
@@ -86,9 +116,13 @@ export class Board {
   readonly acpi: AcpiPm;
   /** Every device that has state, interrupt controllers last: they see no line move while a state is restored. */
   readonly devices: readonly Device[];
+  /** Loaders take the place of firmware, so the board starts as firmware would leave it. */
+  readonly #startsInitialized: boolean;
 
   constructor(config: BoardConfig) {
-    const { clock, callbacks, interrupts } = config;
+    const { clock, callbacks, interrupts, shadow, disks = [] } = config;
+    this.#startsInitialized = shadow === undefined;
+    const hasIde = shadow !== undefined || disks.length > 0;
     this.ports = Bus.ports(config.unanswered);
     this.mmio = Bus.memory(config.unanswered);
 
@@ -108,7 +142,9 @@ export class Board {
     });
     const resetControl = new ResetControl({ reset: callbacks.reset });
     const systemControlA = new Port92({ setA20: a20('port92'), reset: callbacks.reset });
-    const pci = new PciHost({ functions: new Map([[0, new PciHostBridge()]]), resetControl });
+    const functions = new Map<number, PciFunction>([[PCI_FUNCTIONS.hostBridge, new PciHostBridge(shadow)]]);
+    if (hasIde) functions.set(PCI_FUNCTIONS.isaBridge, piix3IsaBridge()).set(PCI_FUNCTIONS.ide, piix3Ide());
+    const pci = new PciHost({ functions, resetControl });
     const postCode = new PostCode();
     this.uart = new Uart16550({ name: 'com1', clock, irq: this.#isaLine(IRQ.com1), sink: config.serial });
     this.keyboard = new I8042({
@@ -123,6 +159,10 @@ export class Board {
       softOffType: SLEEP_TYPE_S5,
       powerOff: callbacks.powerOff,
     });
+    const ide = hasIde ? this.#ideChannels(clock, disks) : [];
+    const fwCfg =
+      shadow &&
+      new FwCfg({ memoryBytes: config.memoryBytes, cpus: 1, files: firmwareFiles(config.memoryBytes) });
     this.devices = [
       pit,
       rtc,
@@ -134,6 +174,8 @@ export class Board {
       systemControlA,
       pci,
       postCode,
+      ...ide,
+      ...(fwCfg ? [fwCfg] : []),
       this.pic,
       this.ioApic,
     ];
@@ -152,16 +194,25 @@ export class Board {
     this.#port(PORTS.cmos, rtc, 'CMOS and real-time clock', { widest: 1 });
     this.#port(PORTS.postCode, postCode, 'POST code');
     this.#port(PORTS.systemControlA, systemControlA, 'system control port A', { widest: 1 });
-    this.#port(PORTS.debugConsole, new DebugConsole({ sink: config.debugConsole }), 'debug console', {
-      widest: 1,
-    });
+    const debugConsole = new DebugConsole({ sink: config.debugConsole });
+    this.#port(PORTS.debugConsole, debugConsole, 'debug console', { widest: 1 });
+    if (fwCfg) {
+      this.#port(PORTS.firmwareConsole, debugConsole, "firmware's debug console", { widest: 1 });
+      this.#port(PORTS.fwCfg, fwCfg, 'fw_cfg', { widest: 2 });
+    }
+    for (const [index, channel] of ide.entries()) {
+      const [command, control] = IDE_PORTS[index];
+      this.#port(command, channel, channel.name);
+      this.#port(control, channel, `${channel.name} control`, { widest: 1, offset: IDE_CONTROL_OFFSET });
+    }
     this.#port(PORTS.debugExit, new DebugExit({ exit: callbacks.debugExit }), 'debug exit');
     this.#port(PORTS.vga, this.vga, 'VGA registers', { widest: 1 });
     this.#port(PORTS.com1, this.uart, 'COM1', { widest: 1 });
     this.#port(PORTS.acpiPm, this.acpi, 'ACPI power management');
     this.#port(PORTS.pciAddress, pci, 'PCI configuration address');
     this.#port(PORTS.pciData, pci, 'PCI configuration data', { offset: PORTS.pciAddress.length });
-    for (const [name, range] of UNIMPLEMENTED_PORTS) this.#port(range, new UnimplementedDevice(name), name);
+    for (const [name, range] of hasIde ? UNIMPLEMENTED_PORTS : [...UNIMPLEMENTED_PORTS, ...UNIMPLEMENTED_IDE])
+      this.#port(range, new UnimplementedDevice(name), name);
 
     const { vgaText, ioApic } = MMIO;
     this.mmio.register(vgaText.base, vgaText.length, this.vga, 'VGA text memory', {
@@ -169,7 +220,7 @@ export class Board {
     });
     this.mmio.register(ioApic.base, ioApic.length, this.ioApic, 'I/O APIC');
 
-    this.#initializeAsFirmware();
+    if (this.#startsInitialized) this.#initializeAsFirmware();
   }
 
   /** The interrupt-acknowledge cycles of a processor, for an interrupt through the 8259s. */
@@ -185,7 +236,7 @@ export class Board {
   /** A reset of the platform, to the state in which firmware hands over to a loader. */
   reset(): void {
     for (const device of this.devices) device.reset();
-    this.#initializeAsFirmware();
+    if (this.#startsInitialized) this.#initializeAsFirmware();
   }
 
   save(): StateRecord {
@@ -197,7 +248,22 @@ export class Board {
     for (const device of this.devices) device.restore(saved.rawRecord(device.name));
   }
 
-  /** Loaders take the place of firmware, so the board starts as firmware would leave it. */
+  /** The primary channel has the first two disks. */
+  #ideChannels(clock: Clock, disks: readonly Uint8Array[]): IdeChannel[] {
+    return [IRQ.ide1, IRQ.ide2].map((irq, channel) => {
+      const attached = [0, 1].map((device) => {
+        const index = 2 * channel + device;
+        return disks[index] && new AtaDisk(disks[index], `HVM${index}`);
+      });
+      return new IdeChannel({
+        name: `ide${channel + 1}`,
+        clock,
+        irq: this.#isaLine(irq),
+        disks: attached,
+      });
+    });
+  }
+
   #initializeAsFirmware(): void {
     // Counter 0 as a square wave with the longest period: 18.2 Hz.
     const { base } = PORTS.pit;

@@ -8,6 +8,8 @@ import type { MmioBus } from './bus.ts';
 import { PAGE_ABSENT, PAGE_ROM, type PhysicalMemory } from './physicalMemory.ts';
 
 const RAM_WORD = RAM_OFFSET >>> 2;
+/** Word offsets wrap around like byte offsets, which finds the ROM below RAM. */
+const WORD_BITS = 0x3fff_ffff;
 const A20 = 1 << 20;
 
 export class HostEntries {
@@ -25,7 +27,7 @@ export class HostEntries {
   readonly #physical: PhysicalMemory;
   readonly #bus: MmioBus;
   readonly #flags: Uint8Array;
-  readonly #ramBytes: number;
+  readonly #limit: number;
   readonly #passive: boolean;
   #addressMask = -1;
 
@@ -35,7 +37,7 @@ export class HostEntries {
     this.#physical = physical;
     this.#bus = bus;
     this.#flags = physical.pageFlags;
-    this.#ramBytes = physical.ramBytes;
+    this.#limit = physical.limit;
     this.#passive = passive;
   }
 
@@ -51,8 +53,8 @@ export class HostEntries {
   /** An 8-byte entry: gives bits 31:0, leaves the rest in {@link high}. */
   read(lo: number, hi: number): number {
     const address = (lo & this.#addressMask) >>> 0;
-    if (hi === 0 && address < this.#ramBytes && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
-      const word = RAM_WORD + (address >>> 2);
+    if (hi === 0 && address < this.#limit && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
+      const word = (RAM_WORD + (address >>> 2)) & WORD_BITS;
       this.inRam = true;
       this.onRead?.(address >>> 12);
       this.high = this.#words[word + 1];
@@ -66,9 +68,9 @@ export class HostEntries {
   /** A 4-byte entry. */
   read32(lo: number, hi: number): number {
     const address = (lo & this.#addressMask) >>> 0;
-    if (hi === 0 && address < this.#ramBytes && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
+    if (hi === 0 && address < this.#limit && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
       this.onRead?.(address >>> 12);
-      return this.#words[RAM_WORD + (address >>> 2)];
+      return this.#words[(RAM_WORD + (address >>> 2)) & WORD_BITS];
     }
     return this.#readBus(address, hi);
   }
@@ -76,12 +78,12 @@ export class HostEntries {
   /** Sets bits among 31:0 of an entry of `size` bytes, through the write gate. */
   set(lo: number, hi: number, bits: number, size: 4 | 8): void {
     const address = (lo & this.#addressMask) >>> 0;
-    if (hi === 0 && address < this.#ramBytes && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
+    if (hi === 0 && address < this.#limit && (this.#flags[address >>> 12] & PAGE_ABSENT) === 0) {
       const page = address >>> 12;
       this.setsFlags = true;
       this.#physical.notifyWrite(address, size);
       this.setsFlags = false;
-      if ((this.#flags[page] & PAGE_ROM) === 0) this.#words[RAM_WORD + (address >>> 2)] |= bits;
+      if ((this.#flags[page] & PAGE_ROM) === 0) this.#words[(RAM_WORD + (address >>> 2)) & WORD_BITS] |= bits;
       return;
     }
     const at = hi * 0x1_0000_0000 + address;

@@ -3,7 +3,6 @@
  * the bus, the VMM's window through the VMM.
  */
 import type { CpuState } from '../state/cpuState.ts';
-import { RAM_OFFSET } from '../state/layout.ts';
 import { type CycleTarget, type MmioBus, readCycles, writeCycles } from './bus.ts';
 import type { PhysicalMemory } from './physicalMemory.ts';
 import { UNTRANSLATED } from './walk.ts';
@@ -46,7 +45,7 @@ export class MemoryAccess {
   read(place: Place, size: number): void {
     const { host } = place;
     if (host >= 0 && this.#physical.isRam(host, size)) {
-      this.#readRam(RAM_OFFSET + host, size);
+      this.#readRam(this.#physical.offset(host), size);
       return;
     }
     this.touchedDevice = true;

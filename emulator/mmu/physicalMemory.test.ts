@@ -30,7 +30,8 @@ describe('physical memory', () => {
 
   it('does not let a ROM be written', () => {
     const { physical } = testMachine(RAM);
-    physical.addRom(0xf_0000, new Uint8Array(0x1_0000).fill(0x90));
+    physical.load(0xf_0000, new Uint8Array(0x1_0000).fill(0x90));
+    physical.setReadOnly(0xf_0000, 0x1_0000, true);
     physical.write(0xf_1234, 4, 0, 0);
     physical.copyIn(0xe_fffe, Uint8Array.of(1, 2, 3, 4));
     expect([physical.read32(0xf_1234), physical.read16(0xe_fffe), physical.read16(0xf_0000)]).toEqual([

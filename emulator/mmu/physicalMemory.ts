@@ -5,12 +5,12 @@
  *
  * Only this class turns a host-physical address into an offset of the machine's memory.
  *
- * RAM is one block from address 0. The legacy video range and ROM are marked per page: the first is no memory at all,
- * the second drops writes.
+ * RAM is one block from address 0; firmware's ROM ends at 4 GiB. The legacy video range and ROM are marked per page: the
+ * first is no memory at all, the second drops writes.
  */
 import { EmulatorBug } from '../base/errors.ts';
 import type { CpuState } from '../state/cpuState.ts';
-import { MAX_RAM, RAM_OFFSET } from '../state/layout.ts';
+import { MAX_RAM, MAX_ROM, RAM_OFFSET } from '../state/layout.ts';
 
 /**
  * Marks of a 4-KByte page that make each write to it visible. A marked page never has a write entry in the TLB.
@@ -41,14 +41,20 @@ export type WriteListener = (hpa: number, length: number) => void;
 /** The legacy video memory, which answers as memory-mapped registers. */
 const VGA_HOLE = { start: 0xa_0000, end: 0xc_0000 };
 
+const FOUR_GIB = 2 ** 32;
+
 export interface PhysicalMemoryOptions {
   /** Leaves 0xA0000–0xBFFFF to the bus. */
   readonly legacyVgaHole?: boolean;
+  /** Firmware, whose last byte is at 4 GiB - 1; whole pages. */
+  readonly rom?: Uint8Array;
 }
 
 export class PhysicalMemory {
   readonly ramBytes: number;
-  /** One byte for each page of RAM: see {@link PAGE_FLAG} and the constants beside it. */
+  /** No memory answers from here on. */
+  readonly limit: number;
+  /** One byte for each page below {@link limit}: see {@link PAGE_FLAG} and the constants beside it. */
   readonly pageFlags: Uint8Array;
   /** Set by the MMU: drops the TLB's write entries of a page, in one slot or in all of them (-1). */
   retireWriteEntries: (page: number, slot: number) => void = () => undefined;
@@ -70,18 +76,30 @@ export class PhysicalMemory {
         `the machine's memory of ${state.u8.length} bytes cannot hold ${ramBytes} bytes of RAM`,
       );
     }
+    const { legacyVgaHole, rom } = options;
+    if (rom && (rom.length % 4096 !== 0 || rom.length > MAX_ROM))
+      throw new EmulatorBug(
+        `a ROM of ${rom.length} bytes: whole pages and at most ${MAX_ROM} bytes can be had`,
+      );
     this.ramBytes = ramBytes;
-    this.pageFlags = new Uint8Array(ramBytes / 4096);
+    this.limit = rom ? FOUR_GIB : ramBytes;
+    this.pageFlags = new Uint8Array(this.limit / 4096);
     this.#writeSlots = new Uint16Array(this.pageFlags.length);
     this.#u8 = state.u8;
     this.#view = new DataView(state.u8.buffer);
-    if (options.legacyVgaHole) this.#mark(VGA_HOLE.start, VGA_HOLE.end - VGA_HOLE.start, PAGE_ABSENT);
+    if (legacyVgaHole) this.#mark(VGA_HOLE.start, VGA_HOLE.end - VGA_HOLE.start, PAGE_ABSENT);
+    if (rom) {
+      const start = FOUR_GIB - rom.length;
+      this.pageFlags.fill(PAGE_ABSENT, ramBytes / 4096, start / 4096);
+      this.load(start, rom);
+      this.setReadOnly(start, rom.length, true);
+    }
   }
 
   /** Whether memory (RAM or ROM) answers all of `size` bytes. */
   isRam(hpa: number, size: number): boolean {
     const end = hpa + size;
-    if (hpa < 0 || end > this.ramBytes) return false;
+    if (hpa < 0 || end > this.limit) return false;
     // One page: the hot case.
     if ((hpa & 0xfff) + size <= 4096) return (this.pageFlags[hpa >>> 12] & PAGE_ABSENT) === 0;
     for (let page = Math.floor(hpa / 4096); page * 4096 < end; page++) {
@@ -92,21 +110,21 @@ export class PhysicalMemory {
 
   /** Offset in the machine's memory of an address for which {@link isRam} holds. */
   offset(hpa: number): number {
-    return RAM_OFFSET + hpa;
+    return (RAM_OFFSET + hpa) >>> 0;
   }
 
   // Reads. Outside of memory every bit is 1.
 
   read8(hpa: number): number {
-    return this.isRam(hpa, 1) ? this.#u8[RAM_OFFSET + hpa] : 0xff;
+    return this.isRam(hpa, 1) ? this.#u8[this.offset(hpa)] : 0xff;
   }
 
   read16(hpa: number): number {
-    return this.isRam(hpa, 2) ? this.#view.getUint16(RAM_OFFSET + hpa, true) : 0xffff;
+    return this.isRam(hpa, 2) ? this.#view.getUint16(this.offset(hpa), true) : 0xffff;
   }
 
   read32(hpa: number): number {
-    return this.isRam(hpa, 4) ? this.#view.getUint32(RAM_OFFSET + hpa, true) : 0xffff_ffff;
+    return this.isRam(hpa, 4) ? this.#view.getUint32(this.offset(hpa), true) : 0xffff_ffff;
   }
 
   /** 8 bytes; for system code, the page walk reads halves. */
@@ -118,7 +136,7 @@ export class PhysicalMemory {
   copyOut(hpa: number, into: Uint8Array): void {
     this.#chunks(hpa, into.length, (at, done, length) => {
       if (!this.isRam(at, length)) into.fill(0xff, done, done + length);
-      else into.set(this.#u8.subarray(RAM_OFFSET + at, RAM_OFFSET + at + length), done);
+      else into.set(this.#u8.subarray(this.offset(at), this.offset(at) + length), done);
     });
   }
 
@@ -129,7 +147,7 @@ export class PhysicalMemory {
     if (!this.isRam(hpa, size)) return;
     this.notifyWrite(hpa, size);
     if (this.pageFlags[hpa >>> 12] & PAGE_ROM) return;
-    const offset = RAM_OFFSET + hpa;
+    const offset = this.offset(hpa);
     if (size === 8) {
       this.#view.setUint32(offset, lo, true);
       this.#view.setUint32(offset + 4, hi, true);
@@ -143,20 +161,20 @@ export class PhysicalMemory {
   }
 
   copyIn(hpa: number, bytes: Uint8Array): void {
-    this.#chunks(hpa, bytes.length, (at, done, length) => {
-      if (!this.isRam(at, length) || this.pageFlags[at >>> 12] & PAGE_ROM) return;
-      this.notifyWrite(at, length);
-      this.#u8.set(bytes.subarray(done, done + length), RAM_OFFSET + at);
-    });
+    this.#copyIn(hpa, bytes, PAGE_ROM);
   }
 
-  /** Copies a ROM image into whole pages and makes them read-only. */
-  addRom(hpa: number, bytes: Uint8Array): void {
-    if (hpa % 4096 !== 0 || bytes.length % 4096 !== 0 || !this.isRam(hpa, bytes.length)) {
-      throw new EmulatorBug(`a ROM of ${bytes.length} bytes at ${hpa} does not cover whole pages of memory`);
-    }
-    this.copyIn(hpa, bytes);
-    this.#mark(hpa, bytes.length, PAGE_ROM);
+  /** Like {@link copyIn}, and changes what cannot be written as well: a ROM is exchanged, a snapshot restored. */
+  load(hpa: number, bytes: Uint8Array): void {
+    this.#copyIn(hpa, bytes, 0);
+  }
+
+  /** Lets whole pages drop writes, or take them again. */
+  setReadOnly(hpa: number, length: number, readOnly: boolean): void {
+    if (hpa % 4096 !== 0 || length % 4096 !== 0 || hpa + length > this.limit)
+      throw new EmulatorBug(`${length} bytes at ${hpa} are not whole pages of memory`);
+    if (readOnly) this.#mark(hpa, length, PAGE_ROM);
+    else for (let page = hpa / 4096; page * 4096 < hpa + length; page++) this.pageFlags[page] &= ~PAGE_ROM;
   }
 
   // The write gate
@@ -206,6 +224,14 @@ export class PhysicalMemory {
       this.pageFlags[page] = flags | WRITE_CACHED;
       this.#writeSlots[page] = slot;
     } else if (this.#writeSlots[page] !== slot) this.pageFlags[page] = flags | WRITE_ALIASED;
+  }
+
+  #copyIn(hpa: number, bytes: Uint8Array, refused: number): void {
+    this.#chunks(hpa, bytes.length, (at, done, length) => {
+      if (!this.isRam(at, length) || this.pageFlags[at >>> 12] & refused) return;
+      this.notifyWrite(at, length);
+      this.#u8.set(bytes.subarray(done, done + length), this.offset(at));
+    });
   }
 
   #mark(hpa: number, length: number, flag: number): void {

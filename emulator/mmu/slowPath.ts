@@ -174,7 +174,7 @@ export class SlowPath {
     const host = walker.walk(lo, hi, request);
     const { audit } = this.#spaces;
     if (audit !== undefined && host >= 0) this.#spaces.auditWalk(audit, lo, hi, request, host);
-    if (host < 0 || host >= physical.ramBytes || this.#apic.has(host)) return -1;
+    if (host < 0 || host >= physical.limit || this.#apic.has(host)) return -1;
     const page = host >>> 12;
     const flags = physical.pageFlags[page];
     if ((flags & PAGE_ABSENT) !== 0) return -1;
@@ -191,7 +191,7 @@ export class SlowPath {
       }
     } else if (access === ACCESS.WRITE) return -1;
     // The walk itself wrote to a page that somebody watches.
-    return this.cut ? -1 : RAM_OFFSET + host;
+    return this.cut ? -1 : (RAM_OFFSET + host) >>> 0;
   }
 
   /** @see SDM "Interrupt 17—Alignment Check Exception (#AC)" */

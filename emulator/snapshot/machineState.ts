@@ -107,7 +107,7 @@ function restorePages({ physical }: Machine, memory: StateRecord): () => void {
     for (let address = 0; address < physical.ramBytes; address += PAGE) {
       if (!physical.isRam(address, PAGE)) continue;
       const key = address.toString(16);
-      physical.copyIn(address, key in record ? pages.bytes(key, PAGE) : zero);
+      physical.load(address, key in record ? pages.bytes(key, PAGE) : zero);
     }
   };
 }

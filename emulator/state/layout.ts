@@ -191,6 +191,7 @@ export const GPR_ZERO = 16;
  * - RECORDS: decoded instructions, {@link RECORD_SIZE} bytes each: see isa/record.ts.
  * - TRANSLATED: for each record where a translated block begins, i32 slot << TRANSLATED_SHIFT | block; elsewhere 0, or
  *   negative: how often interpretation began there.
+ * - Below {@link RAM_OFFSET}: the ROM that ends at 4 GiB. Offsets are 32 bits, so RAM_OFFSET + address finds it too.
  */
 export const TLB_ENTRIES = 4096;
 export const TLB_READ = 0x1_0000;
@@ -203,8 +204,9 @@ export const RECORDS = 0x10_0000;
 export const TRANSLATED = 0x210_0000;
 /** Bits of a block's number in its module. */
 export const TRANSLATED_SHIFT = 12;
-/** After 4 bytes for each record. */
-export const RAM_OFFSET = 0x250_0000;
+/** The ROM lies after 4 bytes for each record. */
+export const MAX_ROM = 0x40_0000;
+export const RAM_OFFSET = 0x250_0000 + MAX_ROM;
 
 /** Node 20 has no memory64: everything must fit 32-bit offsets. */
 export const MAX_RAM = 3 * 1024 ** 3;

@@ -32,6 +32,7 @@ const APIC_BASE_RESET = 0xfee0_0900n;
 export interface VmConfig {
   readonly memoryBytes: number;
   readonly startTime: number;
+  readonly disks?: readonly Uint8Array[];
   readonly serial: BoardConfig['serial'];
   readonly debugConsole: BoardConfig['debugConsole'];
   readonly unanswered?: BoardConfig['unanswered'];
@@ -109,6 +110,7 @@ export class Vm implements GuestMemory {
       startTime: config.startTime,
       serial: config.serial,
       debugConsole: config.debugConsole,
+      ...(config.disks ? { disks: config.disks } : {}),
       ...(config.unanswered ? { unanswered: config.unanswered } : {}),
       interrupts: {
         interruptRequest: { set: (level) => this.apic.setLint(0, level) },

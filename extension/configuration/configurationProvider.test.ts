@@ -89,6 +89,10 @@ describe('a launch configuration', () => {
     expect(executed).toEqual(['workbench.action.debug.configure']);
   });
 
+  it('needs no program with a BIOS', async () => {
+    expect(await resolve({ bios: '/os/bios.bin' })).toMatchObject({ bios: '/os/bios.bin' });
+  });
+
   it('whose program is no text is the adapter’s to refuse', async () => {
     expect(await resolve({ program: 7 })).toMatchObject({ program: 7 });
   });

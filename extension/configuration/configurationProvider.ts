@@ -41,7 +41,10 @@ export class ConfigurationProvider implements vscode.DebugConfigurationProvider 
       if (answer === open) await vscode.commands.executeCommand('workbench.action.debug.configure');
       return undefined;
     }
-    return { ...configuration, __workspaceFolder: folder?.uri.fsPath ?? folderOf(configuration.program) };
+    return {
+      ...configuration,
+      __workspaceFolder: folder?.uri.fsPath ?? folderOf(configuration.program ?? configuration.bios),
+    };
   }
 
   async #onlyImage(folder: vscode.WorkspaceFolder | undefined): Promise<vscode.Uri | undefined> {

@@ -9,8 +9,10 @@ export interface Problem {
 /** The adapter checks everything else, and the file's contents. */
 export async function checkProgram(
   folder: vscode.WorkspaceFolder | undefined,
-  { name, program, preLaunchTask }: vscode.DebugConfiguration,
+  { name, program, bios, preLaunchTask }: vscode.DebugConfiguration,
 ): Promise<Problem | undefined> {
+  // A BIOS boots from the disks.
+  if (program === undefined && bios !== undefined) return undefined;
   if (program === undefined || program === '')
     return {
       message: `"${name}" names no program.`,

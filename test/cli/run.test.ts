@@ -75,6 +75,59 @@ describe('hvm run --sanitize of a hypervisor', () => {
   });
 });
 
+describe('a BIOS and disks that cannot be used', () => {
+  const bad = (...args: string[]) => {
+    const { status, stdout, stderr } = hvm('run', '--mode', 'bare-metal', ...args);
+    return [status, stdout, stderr.replaceAll(folder, '')];
+  };
+  writeFileSync(file('bios.bin'), new Uint8Array(0x1_0000));
+  writeFileSync(file('odd.bin'), new Uint8Array(1000));
+  writeFileSync(file('disk.img'), new Uint8Array(1024));
+
+  it.each<[string, string[], string]>([
+    [
+      'a missing BIOS',
+      ['--bios', file('none.bin')],
+      'Cannot read the BIOS /none.bin: there is no such file.',
+    ],
+    [
+      'a BIOS of a wrong size',
+      ['--bios', file('odd.bin')],
+      '/odd.bin: a BIOS image has a multiple of 64 KiB and at most 4 MiB, and this one 1000 bytes; name the ROM itself, e.g. bios-256k.bin of SeaBIOS',
+    ],
+    [
+      'a missing disk',
+      ['--bios', file('bios.bin'), '--disk', file('none.img')],
+      'Cannot read the disk /none.img: there is no such file.',
+    ],
+    [
+      'a disk of half a sector',
+      ['--bios', file('bios.bin'), '--disk', file('odd.bin')],
+      '/odd.bin: a disk has whole sectors of 512 bytes, and this file 1000 bytes; name a raw image, filled up to a multiple of 512',
+    ],
+    [
+      'five disks',
+      ['--bios', file('bios.bin'), ...Array.from({ length: 5 }, () => ['--disk', file('disk.img')]).flat()],
+      'there is room for 4 disks, and there are 5: leave some out',
+    ],
+    [
+      'a disk to write to',
+      ['--bios', file('bios.bin'), '--disk', `${file('disk.img')},write`],
+      '--disk cannot write to the file yet: leave ",write" out.',
+    ],
+  ])('%s is one line and status 2', (_, args, message) => {
+    expect(bad(...args)).toEqual([2, '', `hvm: ${message}\n`]);
+  });
+
+  it('a BIOS is no guest', () => {
+    const { status, stderr } = hvm('run', '--bios', file('bios.bin'));
+    expect([status, stderr]).toEqual([
+      2,
+      'hvm: a BIOS owns the machine and cannot be a guest yet: use mode bare-metal with it\n',
+    ]);
+  });
+});
+
 describe.each(['guest', 'bare-metal'])('hvm run --mode %s', (mode) => {
   const run = (...args: string[]) => hvm('run', '--mode', mode, ...args);
 
@@ -212,8 +265,8 @@ describe('bad input is status 2 and one clear line', () => {
     ['no ELF', () => [textFile()], /^hvm: .*text\.txt: /],
     [
       'an option that does not exist yet',
-      () => [program('tour.elf'), '--disk', 'x'],
-      /^hvm: --disk does not exist yet\.\n$/,
+      () => [program('tour.elf'), '--share', 'x'],
+      /^hvm: --share does not exist yet\.\n$/,
     ],
     [
       'a trace that cannot be written',
