@@ -9,7 +9,7 @@ const ALL_UNITS = 100;
 /** Kernels that cause VM exits when they run as a guest. */
 const EXITING: ReadonlySet<BenchKernelName> = new Set(['ports']);
 const INTERPRETER_TARGET_MIPS = 220;
-/** What is more than computing: the interpreter's mean is that of the others. */
+/** What is more than computing: the interpreter's mean is that of the other general registers' kernels. */
 const SYSTEM: ReadonlySet<BenchKernelName> = new Set([
   'paging',
   'systemCalls',
@@ -17,6 +17,9 @@ const SYSTEM: ReadonlySet<BenchKernelName> = new Set([
   'ports',
   'loads',
 ]);
+
+/** What computes in vector and x87 registers: a target of its own. */
+const VECTOR: ReadonlySet<BenchKernelName> = new Set(['matmul', 'dot', 'x87', 'aes']);
 
 type Tier = 'interpreter' | 'auto' | 'guest';
 
@@ -63,7 +66,7 @@ function row({ name, mips, qemu }: Figures): BenchResult {
     name,
     value: round(mips.auto / qemu, 2),
     unit: 'of QEMU',
-    target: { atLeast: name === 'manyFunctions' ? 0.4 : 0.3 },
+    target: { atLeast: VECTOR.has(name) ? 0.5 : name === 'manyFunctions' ? 0.4 : 0.3 },
     note,
   };
 }
@@ -80,7 +83,7 @@ export const bench: Bench = {
       return measure(name, images[name], checksums[ALL_UNITS], noQemu === undefined);
     });
     const mean = (of: (figure: Figures) => number, from = figures) => round(geometricMean(from.map(of)), 2);
-    const computing = figures.filter(({ name }) => !SYSTEM.has(name));
+    const computing = figures.filter(({ name }) => !SYSTEM.has(name) && !VECTOR.has(name));
     const quiet = figures.filter(({ name }) => !EXITING.has(name));
     return [
       ...figures.map(row),
