@@ -16,6 +16,13 @@ import {
 import { fromNarrow, fromSigned } from '../softfloat/convert.ts';
 import { type Float80, INDEFINITE, negate } from '../softfloat/float80.ts';
 import { extract, remainder, roundToInteger, scaleBy } from '../softfloat/functions.ts';
+import {
+  addWords,
+  divideWords,
+  multiplyWords,
+  subtractWords,
+  type WordOperation,
+} from '../softfloat/words.ts';
 import { type Body, waiting } from './execute.ts';
 import { STATUS, type X87 } from './fpu.ts';
 import { operandBytes, readMemory } from './memory.ts';
@@ -30,13 +37,15 @@ export function readSource(cpu: Cpu, instruction: Instruction, isInteger: boolea
 
 interface ArithmeticForm {
   readonly operation: BinaryOperation;
+  /** The same of normal numbers in registers. */
+  readonly words: WordOperation;
   readonly reversed: boolean;
   readonly pops: boolean;
   readonly isInteger: boolean;
 }
 
 /** The first operand is the destination, ST(0) where the only operand is in memory. */
-function arithmetic({ operation, reversed, pops, isInteger }: ArithmeticForm): Body {
+function arithmetic({ operation, words, reversed, pops, isInteger }: ArithmeticForm): Body {
   return (fpu, instruction, cpu): Outcome | undefined => {
     let destination = 0;
     let source: Float80 | undefined;
@@ -46,6 +55,11 @@ function arithmetic({ operation, reversed, pops, isInteger }: ArithmeticForm): B
     } else {
       destination = instruction.register(0);
       const register = instruction.register(1);
+      const [first, second] = reversed ? [register, destination] : [destination, register];
+      if (fpu.computeNormal(words, first, second, destination)) {
+        if (pops) fpu.pop();
+        return undefined;
+      }
       if (!fpu.isEmpty(register)) source = fpu.read(register);
     }
     fpu.clearC1();
@@ -129,18 +143,42 @@ const extractParts: Body = (fpu): undefined => {
 };
 
 const OPERATIONS = [
-  { name: 'ADD', operation: add, reversed: false, title: 'FADD/FADDP/FIADD—Add' },
-  { name: 'MUL', operation: multiply, reversed: false, title: 'FMUL/FMULP/FIMUL—Multiply' },
-  { name: 'SUB', operation: subtract, reversed: false, title: 'FSUB/FSUBP/FISUB—Subtract' },
-  { name: 'SUBR', operation: subtract, reversed: true, title: 'FSUBR/FSUBRP/FISUBR—Reverse Subtract' },
-  { name: 'DIV', operation: divide, reversed: false, title: 'FDIV/FDIVP/FIDIV—Divide' },
-  { name: 'DIVR', operation: divide, reversed: true, title: 'FDIVR/FDIVRP/FIDIVR—Reverse Divide' },
+  { name: 'ADD', operation: add, words: addWords, reversed: false, title: 'FADD/FADDP/FIADD—Add' },
+  {
+    name: 'MUL',
+    operation: multiply,
+    words: multiplyWords,
+    reversed: false,
+    title: 'FMUL/FMULP/FIMUL—Multiply',
+  },
+  {
+    name: 'SUB',
+    operation: subtract,
+    words: subtractWords,
+    reversed: false,
+    title: 'FSUB/FSUBP/FISUB—Subtract',
+  },
+  {
+    name: 'SUBR',
+    operation: subtract,
+    words: subtractWords,
+    reversed: true,
+    title: 'FSUBR/FSUBRP/FISUBR—Reverse Subtract',
+  },
+  { name: 'DIV', operation: divide, words: divideWords, reversed: false, title: 'FDIV/FDIVP/FIDIV—Divide' },
+  {
+    name: 'DIVR',
+    operation: divide,
+    words: divideWords,
+    reversed: true,
+    title: 'FDIVR/FDIVRP/FIDIVR—Reverse Divide',
+  },
 ] as const;
 
-const BASIC_ROWS = OPERATIONS.flatMap(({ name, operation, reversed, title }): SystemRow[] => {
+const BASIC_ROWS = OPERATIONS.flatMap(({ name, operation, words, reversed, title }): SystemRow[] => {
   const row = (op: string, pops: boolean, isInteger: boolean): SystemRow => ({
     op,
-    call: waiting(arithmetic({ operation, reversed, pops, isInteger })),
+    call: waiting(arithmetic({ operation, words, reversed, pops, isInteger })),
     feature: 'FPU',
     ref: SDM(title),
   });

@@ -49,7 +49,13 @@ function loadRegister(fpu: X87, instruction: Instruction): void {
   if (fpu.isEmpty(source)) {
     if (fpu.stackUnderflow()) fpu.push(INDEFINITE);
   } else {
-    fpu.load(fpu.read(source));
+    const normal = fpu.isFull ? undefined : fpu.readNormal(source);
+    if (normal === undefined) {
+      fpu.load(fpu.read(source));
+    } else {
+      fpu.top--;
+      fpu.writeNormal(0, normal);
+    }
   }
 }
 

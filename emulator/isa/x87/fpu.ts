@@ -11,6 +11,7 @@ import { OFFSET } from '../../state/layout.ts';
 import { CS } from '../../state/registers.ts';
 import { classify, type Float80, INDEFINITE, MAX_EXPONENT, type Sign } from '../softfloat/float80.ts';
 import { EXCEPTION, type FloatControl, type Rounding } from '../softfloat/rounding.ts';
+import type { NormalWords, WordOperation } from '../softfloat/words.ts';
 
 /** Bits of the status word; bits 5:0 are exceptions in the order of {@link EXCEPTION}. */
 export const STATUS = {
@@ -33,6 +34,8 @@ export const CONDITION_CODES = STATUS.C0 | STATUS.C1 | STATUS.C2 | STATUS.C3;
 const CONTROL_WRITABLE = 0x1f3f;
 const CONTROL_FIXED = 0x40;
 const CONTROL_INITIAL = 0x37f;
+/** All exceptions masked, 64 bits, to nearest. */
+const CONTROL_USUAL = CONTROL_INITIAL & ~CONTROL_FIXED;
 const PRECISIONS = [24, 64, 53, 64] as const;
 
 export const TAG = { VALID: 0, ZERO: 1, SPECIAL: 2, EMPTY: 3 } as const;
@@ -92,6 +95,46 @@ export class X87 {
     const high = this.#state.u32[(OFFSET.X87_EXPONENT >> 2) + register] as number;
     const significand = this.#state.u64[(OFFSET.X87_SIGNIFICAND >> 3) + register] as bigint;
     return { sign: (high >> 15) as Sign, exponent: high & MAX_EXPONENT, significand };
+  }
+
+  /** What ST(i) holds in words, if it is a normal number. */
+  readNormal(i: number): NormalWords | undefined {
+    const register = this.#physical(i);
+    const { u32 } = this.#state;
+    const top = u32[(OFFSET.X87_EXPONENT >> 2) + register] as number;
+    const exponent = top & MAX_EXPONENT;
+    const high = u32[(OFFSET.X87_SIGNIFICAND >> 2) + 2 * register + 1] as number;
+    if (exponent === 0 || exponent === MAX_EXPONENT || high >>> 31 === 0) return undefined;
+    return {
+      sign: top >>> 15,
+      exponent,
+      high,
+      low: u32[(OFFSET.X87_SIGNIFICAND >> 2) + 2 * register] as number,
+    };
+  }
+
+  writeNormal(i: number, { sign, exponent, high, low }: NormalWords): void {
+    const register = this.#physical(i);
+    const { u32 } = this.#state;
+    u32[(OFFSET.X87_EXPONENT >> 2) + register] = (sign << 15) | exponent;
+    u32[(OFFSET.X87_SIGNIFICAND >> 2) + 2 * register] = low;
+    u32[(OFFSET.X87_SIGNIFICAND >> 2) + 2 * register + 1] = high;
+    this.setTag(i, TAG.VALID);
+  }
+
+  /** ST(to) becomes an operation's result, if control and operands are the usual ones: nothing is unmasked, nothing underflows. */
+  computeNormal(operation: WordOperation, a: number, b: number, to: number): boolean {
+    if ((this.#state.X87_CONTROL & ~CONTROL_FIXED) !== CONTROL_USUAL || this.isEmpty(a) || this.isEmpty(b))
+      return false;
+    const first = this.readNormal(a);
+    if (first === undefined) return false;
+    const second = a === b ? first : this.readNormal(b);
+    const result = second && operation(first, second);
+    if (result === undefined) return false;
+    const status = (result.inexact ? EXCEPTION.PRECISION : 0) | (result.up ? STATUS.C1 : 0);
+    this.setStatus(STATUS.C1, status);
+    this.writeNormal(to, result);
+    return true;
   }
 
   /** Writes ST(i) without its tag. */
@@ -206,7 +249,9 @@ export class X87 {
    */
   recordInstruction(): void {
     const state = this.#state;
-    state.X87_INSTRUCTION_POINTER = state.RIP;
+    const { u32 } = state;
+    u32[OFFSET.X87_INSTRUCTION_POINTER >> 2] = u32[OFFSET.RIP >> 2] as number;
+    u32[(OFFSET.X87_INSTRUCTION_POINTER >> 2) + 1] = u32[(OFFSET.RIP >> 2) + 1] as number;
     state.X87_INSTRUCTION_SELECTOR = state.segmentSelector(CS);
     if (!this.#cpu.has('FDP_EXCPTN_ONLY')) this.#recordDataPointer();
   }
