@@ -47,7 +47,7 @@ describe('a launch that cannot be', () => {
       'Cannot read the symbol file <programs>/none: there is no such file.',
     ],
     ['two processors', { cpus: 2 }, '"cpus" can only be 1: more processors do not exist yet.'],
-    ['a disk', { disks: ['disk.img'] }, '"disks" does not exist yet.'],
+    ['a disk', { disks: ['disk.img'] }, 'Cannot read the disk <programs>/disk.img: there is no such file.'],
     [
       'an entry point that is no symbol',
       { runToEntryPoint: 'nothing' },
