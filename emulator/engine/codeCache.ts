@@ -106,6 +106,8 @@ export class CodeCache {
   #spareEntries: Int32Array | undefined;
   /** Linear pages that the jump cache may know addresses of. */
   readonly #rememberedPages = new Set<number>();
+  /** Whether the jump cache may have code of a segment with a base. */
+  #remembersBased = false;
   /** Linear addresses of the debugger's breakpoints. */
   breakpoints: ReadonlySet<bigint> = new Set();
   /** Linear addresses where the run loop has something to look at: see {@link stopBefore}. */
@@ -173,8 +175,9 @@ export class CodeCache {
     return page.entries[offset] || this.#decodeBlock(page, offset);
   }
 
-  /** Enters a record into the jump cache under the state's current code context. */
-  remember(rip: bigint, record: number): void {
+  /** Enters a record into the jump cache under the state's current code context; `base` is that of the code segment. */
+  remember(rip: bigint, record: number, base: bigint): void {
+    if (base !== 0n) this.#remembersBased = true;
     this.#remember(rip, record, this.#state.CODE_CONTEXT);
   }
 
@@ -297,6 +300,11 @@ export class CodeCache {
    */
   forgetPage(low: number, high: number, shift: number): void {
     const { i32 } = this.#state;
+    // The cache has RIP, the page is linear.
+    if (this.#remembersBased) {
+      this.forgetJumps();
+      return;
+    }
     if (shift === PAGE_SHIFT && !this.#rememberedPages.delete(pageNumber(low, high))) return;
     for (let at = JUMP_CACHE >> 2; at < (JUMP_CACHE >> 2) + JUMP_CACHE_ENTRIES * 4; at += 4) {
       if ((i32[at] ^ low) >>> shift === 0 && i32[at + 1] === (high | 0)) i32[at + 3] = -1;
@@ -320,6 +328,7 @@ export class CodeCache {
   /** Empties the jump cache. */
   forgetJumps(): void {
     this.#rememberedPages.clear();
+    this.#remembersBased = false;
     new Uint8Array(this.#state.memory.buffer, JUMP_CACHE, JUMP_CACHE_ENTRIES * 16).fill(0xff);
   }
 

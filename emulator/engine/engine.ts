@@ -440,7 +440,7 @@ export class Engine {
     state.CODE_CONTEXT = this.#codeContext(bits, base);
     if (bits !== 64) this.#stopBeforeLimit(linear, base);
     const record = this.code.recordAt(host, linear, bits);
-    this.code.remember(RIP, record);
+    this.code.remember(RIP, record, base);
     state.IP_BASE = BigInt.asUintN(64, RIP - (linear & 0xfffn));
     return record;
   }

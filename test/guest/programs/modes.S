@@ -60,6 +60,18 @@ main:
         GO      CODE32, compatibility_segments
         EXPECT_RESULT(0, 0x600dcafe)
 
+        CASE "INVLPG reaches code whose segment has a base: it is about linear addresses"
+        mov     rax, 0x40409b0000001fff # code at TEST_AREA
+        mov     [spare], rax
+        mov     dword ptr [page_a], 0xc340 # INC EAX, RET
+        mov     dword ptr [page_b], 0xc348 # DEC EAX, RET
+        mov     dword ptr [page_b + 0x800], 0xcbd1ff # CALL ECX, RETF
+        mov     dword ptr [test_pt], offset page_a + P + W
+        mov     dword ptr [test_pt + 8], offset page_b + P + W
+        GO      CODE32, compatibility_based_code
+        EXPECT_RESULT(0, 101)
+        EXPECT_RESULT(1, 99)
+
         CASE "an exception in compatibility mode comes to 64-bit code, with CS of the program"
         mov     qword ptr [x_resume], offset 1f
         mov     [x_resume_rsp], rsp
@@ -154,6 +166,18 @@ compatibility_segments:
         mov     [result], eax
         xor     eax, eax
         mov     fs, eax
+        TO_LONG
+
+compatibility_based_code:
+        xor     ecx, ecx
+        mov     eax, 100
+        call    SPARE, 0x1800
+        mov     [result], eax
+        mov     dword ptr [test_pt], offset page_b + P + W
+        invlpg  [TEST_AREA]
+        mov     eax, 100
+        call    SPARE, 0x1800
+        mov     [result + 8], eax
         TO_LONG
 
 compatibility_ud:
