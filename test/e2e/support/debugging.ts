@@ -1,6 +1,6 @@
 /** A debug session as its user sees it: the toolbar's keys, call stack, variables, debug console. */
 import type { Locator } from 'playwright-core';
-import { PATIENCE, until } from './until.ts';
+import { CLICK_PATIENCE, PATIENCE, until } from './until.ts';
 import type { Workbench } from './workbench.ts';
 
 const START_PATIENCE = 15_000;
@@ -142,12 +142,12 @@ export class Debugging {
     for (const name of path) {
       const row = this.#variable(name);
       await row.waitFor();
-      if ((await row.getAttribute('aria-expanded')) === 'false')
-        await row.locator('.monaco-tl-twistie').click();
-      await until(
-        `${name} opens`,
-        async () => (await row.getAttribute('aria-expanded')) === 'true' || undefined,
-      );
+      const isOpen = async () => (await row.getAttribute('aria-expanded')) === 'true' || undefined;
+      // A tree that is filled anew for another frame forgets the click.
+      await until(`${name} opens`, async () => {
+        if (!(await isOpen())) await row.locator('.monaco-tl-twistie').click();
+        return until('', isOpen, CLICK_PATIENCE).catch(() => undefined);
+      });
     }
   }
 

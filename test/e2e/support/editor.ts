@@ -1,11 +1,10 @@
 /** The text editor: files, the gutter and its breakpoints, the line where the program stands. */
 import type { Locator } from 'playwright-core';
-import { until } from './until.ts';
+import { CLICK_PATIENCE, until } from './until.ts';
 import type { Workbench } from './workbench.ts';
 
 /** Offset of the column where breakpoints are clicked. */
 const GLYPH = 10;
-const CLICK_PATIENCE = 2000;
 
 export class Editor {
   readonly #workbench: Workbench;
@@ -47,10 +46,16 @@ export class Editor {
     return this.#active.locator('.margin .line-numbers', { hasText: new RegExp(`^${line}$`) });
   }
 
+  /** Where a line's number is; while the editor scrolls there may be none for a moment. */
+  #placeOf(line: number): Promise<{ x: number; y: number; height: number }> {
+    const box = () => this.#lineNumber(line).boundingBox({ timeout: CLICK_PATIENCE });
+    return until(`the number of line ${line}`, async () => (await box().catch(() => null)) ?? undefined);
+  }
+
   async #gutter(line: number): Promise<{ x: number; y: number }> {
-    const number = await this.#lineNumber(line).boundingBox();
+    const number = await this.#placeOf(line);
     const margin = await this.#active.locator('.margin').first().boundingBox();
-    if (number === null || margin === null) throw new Error(`line ${line} is not to be seen`);
+    if (margin === null) throw new Error('the editor has no margin');
     return { x: margin.x + GLYPH, y: number.y + number.height / 2 };
   }
 
@@ -58,9 +63,9 @@ export class Editor {
   async clickGutter(line: number): Promise<void> {
     await this.goToLine(line);
     const before = await this.glyph(line);
-    const { x, y } = await this.#gutter(line);
     // Until the extensions are known the gutter takes no breakpoints: click again.
     await until(`a breakpoint on line ${line}`, async () => {
+      const { x, y } = await this.#gutter(line);
       await this.#workbench.page.mouse.click(x, y);
       const changed = async () => ((await this.glyph(line)) !== before ? true : undefined);
       return until('', changed, CLICK_PATIENCE).catch(() => undefined);
@@ -90,8 +95,7 @@ export class Editor {
 
   /** The icon beside a line: `breakpoint`, `breakpoint-unverified`, `breakpoint-conditional`, `breakpoint-log` …. */
   async glyph(line: number): Promise<string | undefined> {
-    const top = (await this.#lineNumber(line).boundingBox())?.y;
-    if (top === undefined) throw new Error(`line ${line} is not to be seen`);
+    const { y: top } = await this.#placeOf(line);
     return this.#active.locator('.glyph-margin-widgets .cgmr').evaluateAll((icons, y) => {
       for (const icon of icons) {
         const name = /codicon-debug-(breakpoint[\w-]*)/.exec(icon.className)?.[1];

@@ -3,6 +3,8 @@ import { setTimeout } from 'node:timers/promises';
 
 /** Generous: a busy machine may take many times as long as an idle one. */
 export const PATIENCE = 60_000;
+/** Milliseconds after which a click that nothing came of is made again. */
+export const CLICK_PATIENCE = 2000;
 const INTERVAL = 50;
 
 /** Asks until the answer is a value; the error says what was waited for. */
