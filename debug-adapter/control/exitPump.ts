@@ -1,13 +1,13 @@
 /**
  * Takes VM exits out of the machine while it runs: into the trace file, and as a sign to panels that there are more.
- * Panels are told five times a second at most: every time costs VS Code's extension host a page of the list.
+ * Panels are told three times a second at most: every time costs VS Code's extension host a page of the list.
  */
 import type { ExitRecord } from '../../emulator/index.ts';
 import type { OutputFile } from '../host/adapterHost.ts';
 import type { Machine } from '../machine/client.ts';
 import { exitLine } from '../trace/exitLine.ts';
 
-const INTERVAL = 200;
+const INTERVAL = 330;
 const CHUNK = 5000;
 
 export interface ExitPumpOptions {

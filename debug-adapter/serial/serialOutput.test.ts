@@ -4,11 +4,13 @@ import { SerialOutput } from './serialOutput.ts';
 /** A terminal route, a clock that is moved by hand, and what was told. */
 function terminal() {
   const told: string[] = [];
+  const intervals: number[] = [];
   const waiting = new Set<() => void>();
   const output = new SerialOutput(
     'terminal',
     { terminal: (text) => told.push(text), console: () => undefined },
-    (_, callback) => {
+    (milliseconds, callback) => {
+      intervals.push(milliseconds);
       waiting.add(callback);
       return () => waiting.delete(callback);
     },
@@ -21,6 +23,7 @@ function terminal() {
   return {
     told,
     tick,
+    intervals,
     waiting,
     output,
     write: (text: string) => output.write(new TextEncoder().encode(text)),
@@ -46,6 +49,19 @@ describe('serial output for a person', () => {
     tick();
     tick();
     expect(told).toHaveLength(2);
+  });
+
+  it('is told less often while it comes without pause', () => {
+    const { intervals, tick, write } = terminal();
+    write('a');
+    for (let i = 0; i < 4; i++) {
+      write('a');
+      tick();
+    }
+    tick();
+    write('b');
+    expect(intervals.slice(0, 4)).toEqual([100, 200, 300, 300]);
+    expect(intervals.at(-1)).toBe(100);
   });
 
   it('is told before a stop, and to the last letter at the end', async () => {

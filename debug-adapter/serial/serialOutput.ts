@@ -10,8 +10,13 @@ export interface SerialSinks {
   console(text: string): void;
 }
 
-/** Text for a person is told this often: a guest writes in many small pieces, and each would be a message. */
-const INTERVAL_MS = 100;
+/**
+ * Text for a person is told this often: a guest writes in many small pieces, and each would be a message. While it writes
+ * without pause it is told half as often each time, to the longest interval: every message costs VS Code's extension host
+ * more than what is in it.
+ */
+const SHORTEST_MS = 100;
+const LONGEST_MS = 300;
 
 export type SerialRoute = 'terminal' | 'debugConsole' | 'none' | OutputFile;
 
@@ -22,6 +27,7 @@ export class SerialOutput {
   readonly #text = new Utf8Stream();
   readonly #after: (milliseconds: number, callback: () => void) => () => void;
   #waiting = '';
+  #interval = SHORTEST_MS;
   #cancel: (() => void) | undefined;
 
   constructor(
@@ -52,8 +58,9 @@ export class SerialOutput {
     if (this.#waiting === '') return;
     const text = this.#waiting;
     this.#waiting = '';
-    this.#cancel = this.#after(INTERVAL_MS, () => {
+    this.#cancel = this.#after(this.#interval, () => {
       this.#cancel = undefined;
+      this.#interval = this.#waiting === '' ? SHORTEST_MS : Math.min(2 * this.#interval, LONGEST_MS);
       this.flush();
     });
     if (this.#route === 'terminal') this.#sinks.terminal(text);
