@@ -28,6 +28,8 @@ export const QUIET: Settings = {
   'extensions.autoCheckUpdates': false,
   'extensions.ignoreRecommendations': true,
   'git.enabled': false,
+  // The server would look for open ports all the time, in the extension host.
+  'remote.autoForwardPorts': false,
   // Rows of text instead of a canvas.
   'terminal.integrated.gpuAcceleration': 'off',
 };
