@@ -1,5 +1,7 @@
 /** All cases of the suite: the instructions in one program, the states they start in, and what the host makes of them. */
+
 import { Random } from '../../support/random.ts';
+import { CASES } from '../caseCount.ts';
 import type { Case, Result } from './batch.ts';
 import { makeInstruction } from './instruction.ts';
 import { hostProcessor, runNatively } from './native.ts';
@@ -8,7 +10,6 @@ import { makeCases, Program } from './program.ts';
 import type { TestedRow } from './shapes.ts';
 
 /** Cases of a row, unless it has more forms than that. */
-const CASES = Number(process.env.HVM_CASES ?? 300);
 /** Instructions of a row: at least one of each form. */
 const INSTRUCTIONS = 32;
 const SEED = 1;

@@ -2,9 +2,11 @@
  * Vector instructions against the host's processor: the same seeded states in both tiers. Registers, MXCSR, the x87 state of
  * MMX instructions, flags, memory and exceptions must agree.
  */
+
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../support/random.ts';
 import { missing } from '../../support/tools.ts';
+import { CASES } from '../caseCount.ts';
 import type { Case, Result } from '../integer/batch.ts';
 import { differences } from '../integer/compare.ts';
 import { EmulatedProcessor } from '../integer/emulated.ts';
@@ -16,7 +18,6 @@ import { linearOf, makeVectorCase, VectorProgram } from './cases.ts';
 import type { VectorForm } from './forms.ts';
 import { vectorForms } from './forms.ts';
 
-const CASES = Number(process.env.HVM_CASES ?? 300);
 /** Instructions of a row: at least one of each form. */
 const INSTRUCTIONS = 12;
 /** Rows in one program: the code pages hold so many. */
