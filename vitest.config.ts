@@ -20,6 +20,8 @@ const MORE: Readonly<Record<string, object>> = {
     globalSetup: 'test/e2e/support/globalSetup.ts',
     testTimeout: 300_000,
     hookTimeout: 180_000,
+    // VS Code shows the top frame first, the others some 400 ms later: what is seen is waited for.
+    expect: { poll: { timeout: 60_000 } },
     maxWorkers: 1,
     sequence: { groupOrder: 1 },
   },

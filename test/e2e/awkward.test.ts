@@ -37,7 +37,9 @@ describe.skipIf(unavailable)('awkward moments', () => {
     });
     expect(top.name).toMatch(/^0x[0-9a-f]+$/);
     await until('a marked line', () => editor.stoppedLine());
-    expect(await page.locator('.editor-instance .view-lines').first().textContent()).toMatch(/cli|mov|lgdt/);
+    await expect
+      .poll(() => page.locator('.editor-instance .view-lines').first().textContent())
+      .toMatch(/cli|mov|lgdt/);
     await debug.stop();
   });
 
@@ -82,7 +84,7 @@ describe.skipIf(unavailable)('awkward moments', () => {
     await debug.start();
     await debug.isAt('triple.S', 6);
     await debug.stopsBecause(/^triple fault of the guest at RIP 0x[0-9a-f]+$/);
-    expect((await debug.console()).join('\n')).toContain('IDTR base 0x0, limit 0x0');
+    await expect.poll(async () => (await debug.console()).join('\n')).toContain('IDTR base 0x0, limit 0x0');
     await debug.stop();
   });
 

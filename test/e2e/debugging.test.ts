@@ -43,11 +43,13 @@ describe.skipIf(unavailable)('debugging hello-guest in a fresh VS Code', () => {
     await debug.isAt('kernel.c', KMAIN);
     await workbench.press('F5');
     await debug.isAt('kernel.c', SHOW_PROCESSOR_CALL);
-    expect(await editor.glyph(SHOW_PROCESSOR_CALL)).toMatch(/^breakpoint/);
-    expect(await debug.callStack()).toEqual([
-      { name: 'kmain', file: 'kernel.c', line: SHOW_PROCESSOR_CALL },
-      { name: 'long_mode', file: 'boot.S', line: 113 },
-    ]);
+    await expect.poll(() => editor.glyph(SHOW_PROCESSOR_CALL)).toMatch(/^breakpoint/);
+    await expect
+      .poll(() => debug.callStack())
+      .toEqual([
+        { name: 'kmain', file: 'kernel.c', line: SHOW_PROCESSOR_CALL },
+        { name: 'long_mode', file: 'boot.S', line: 113 },
+      ]);
     await debug.expand('Registers');
     await debug.showsValue('RIP', /^0x[0-9a-f]{16} <kmain\+0x[0-9a-f]+>$/);
     await debug.showsValue('RBX', /^0x000000002badb002$/);
@@ -64,7 +66,9 @@ describe.skipIf(unavailable)('debugging hello-guest in a fresh VS Code', () => {
     await debug.isAt('kernel.c', SERIAL_INIT_CALL);
     await workbench.press('F11');
     await debug.isAt('serial.c', SERIAL_INIT);
-    expect((await debug.callStack()).map(({ name }) => name)).toEqual(['serial_init', 'kmain', 'long_mode']);
+    await expect
+      .poll(async () => (await debug.callStack()).map(({ name }) => name))
+      .toEqual(['serial_init', 'kmain', 'long_mode']);
     await workbench.press('Shift+F11');
     await debug.isAt('kernel.c', HELLO);
     await workbench.press('F10');
@@ -99,7 +103,7 @@ describe.skipIf(unavailable)('debugging hello-guest in a fresh VS Code', () => {
     await debug.isAt('kernel.c', KMAIN);
     await workbench.press('F5');
     await debug.hasEnded();
-    expect(await debug.console()).toContainEqual(expect.stringMatching(/ticks (0x)?0+ here/));
+    await expect.poll(() => debug.console()).toContainEqual(expect.stringMatching(/ticks (0x)?0+ here/));
     await noneIsLeft();
   });
 

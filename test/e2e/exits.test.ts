@@ -69,7 +69,7 @@ describe.skipIf(unavailable)('the view of VM exits', () => {
   it('lists them, filters them by what is typed and counts them by reason', async () => {
     const webview = vscode.workbench.views.webview();
     const all = await rowCount((count) => count > MANY);
-    expect(await webview.getByRole('table').textContent()).toContain('CPUID');
+    await expect.poll(() => webview.getByRole('table').textContent()).toContain('CPUID');
     await webview.getByRole('searchbox').fill('cpuid');
     const some = await rowCount((count) => count > 0 && count < all);
     expect(some).toBeLessThan(MANY);

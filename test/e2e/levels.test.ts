@@ -36,8 +36,7 @@ describe.skipIf(unavailable)('debugging a hypervisor', () => {
     await workbench.press('F5');
     await debug.isAt('exits.c', HANDLE_EXIT);
     await frames.filter({ hasText: 'Level 1: VM exit, CPUID' }).waitFor();
-    const names = (await debug.callStack()).map(({ name }) => name);
-    expect(names[0]).toBe('handle_exit');
+    await expect.poll(async () => (await debug.callStack())[0]?.name).toBe('handle_exit');
     // What guest_main has inlined.
     await frames.filter({ hasText: 'cpu.h' }).click();
     await until('the source of the guest', async () => (await editor.title()) === 'cpu.h' || undefined);

@@ -66,7 +66,9 @@ describe.skipIf(unavailable)('the VMCS view', () => {
     await workbench.press('F10');
     await debug.isAt('kernel.c', CAUSE_EXCEPTIONS_CALL + 1);
     await views.row('VMCS', 'Guest register state Δ').waitFor();
-    expect((await views.rows('VMCS'))[0]).toMatch(/^Guest register state Δ \d+ changed$/);
+    await expect
+      .poll(async () => (await views.rows('VMCS'))[0])
+      .toMatch(/^Guest register state Δ \d+ changed$/);
   });
 
   it('stops when a field changes that is watched', async () => {
