@@ -50,9 +50,8 @@ describe.skipIf(unavailable)('debugging hello-guest in a fresh VS Code', () => {
         { name: 'kmain', file: 'kernel.c', line: SHOW_PROCESSOR_CALL },
         { name: 'long_mode', file: 'boot.S', line: 113 },
       ]);
-    await debug.expand('Registers');
-    await debug.showsValue('RIP', /^0x[0-9a-f]{16} <kmain\+0x[0-9a-f]+>$/);
-    await debug.showsValue('RBX', /^0x000000002badb002$/);
+    await debug.showsValue('Registers', 'RIP', /^0x[0-9a-f]{16} <kmain\+0x[0-9a-f]+>$/);
+    await debug.showsValue('Registers', 'RBX', /^0x000000002badb002$/);
     await debug.stop();
     await noneIsLeft();
   });
@@ -115,10 +114,9 @@ describe.skipIf(unavailable)('debugging hello-guest in a fresh VS Code', () => {
     await debug.isAt('kernel.c', KMAIN);
     await workbench.press('F5');
     await debug.isAt('kernel.c', MAGIC_IS_WRONG);
-    await debug.expand('Registers');
-    await debug.showsValue('RBX', /^0x000000002badb002$/);
+    await debug.showsValue('Registers', 'RBX', /^0x000000002badb002$/);
     await debug.setValue('RBX', '0x1234');
-    await debug.showsValue('RBX', /^0x0000000000001234$/);
+    await debug.showsValue('Registers', 'RBX', /^0x0000000000001234$/);
     await workbench.press('F10');
     await debug.isAt('kernel.c', MAGIC_IS_WRONG + 1);
     await debug.stop();

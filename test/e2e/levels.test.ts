@@ -40,8 +40,7 @@ describe.skipIf(unavailable)('debugging a hypervisor', () => {
     // What guest_main has inlined.
     await frames.filter({ hasText: 'cpu.h' }).click();
     await until('the source of the guest', async () => (await editor.title()) === 'cpu.h' || undefined);
-    await debug.expand('Registers');
-    await debug.showsValue('RIP', /<guest_main\+/);
+    await debug.showsValue('Registers', 'RIP', /<guest_main\+/);
     await workbench.screenshot('hypervisor', 'levels');
     await debug.stop();
   });

@@ -36,9 +36,8 @@ describe.skipIf(unavailable)('the VMCS view', () => {
 
   it('shows Live Guest RIP as RIP, and Stored as RIP of the last exit', async () => {
     const { debug, views } = vscode.workbench;
-    await debug.expand('Registers');
-    await debug.showsValue('RIP', /<kmain\+/);
-    const rip = BigInt((await debug.value('RIP')).split(' ')[0]);
+    const shown = await debug.showsValue('Registers', 'RIP', /<kmain\+/);
+    const rip = BigInt(shown.split(' ')[0]);
     await filter('Guest RIP');
     const row = views.row('VMCS', 'Guest RIP');
     await row.waitFor();

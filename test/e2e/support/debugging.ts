@@ -145,14 +145,19 @@ export class Debugging {
       const isOpen = async () => (await row.getAttribute('aria-expanded')) === 'true' || undefined;
       // A tree that is filled anew for another frame forgets the click.
       await until(`${name} opens`, async () => {
-        if (!(await isOpen())) await row.locator('.monaco-tl-twistie').click();
+        if (!(await isOpen())) {
+          const twistie = row.locator('.monaco-tl-twistie');
+          await twistie.click({ timeout: CLICK_PATIENCE }).catch(() => undefined);
+        }
         return until('', isOpen, CLICK_PATIENCE).catch(() => undefined);
       });
     }
   }
 
-  async value(name: string): Promise<string> {
-    return (await this.#variable(name).locator('.value').textContent()) ?? '';
+  /** Empty while the variable is not to be seen. */
+  async #valueOf(name: string): Promise<string> {
+    const values = await this.#variable(name).locator('.value').allTextContents();
+    return values.join('');
   }
 
   async setValue(name: string, value: string): Promise<void> {
@@ -163,12 +168,14 @@ export class Debugging {
     await input.waitFor({ state: 'hidden' });
   }
 
-  /** Waits until the variables are those of this stop and one of them has such a value. */
-  async showsValue(name: string, value: RegExp): Promise<void> {
-    let seen = '';
-    await until(`${name} is ${value}`, async () => {
-      seen = await this.value(name);
-      return value.test(seen) || undefined;
+  /** Waits until a scope of this frame has a variable with such a value. Gives the value as it is shown. */
+  async showsValue(scope: string, name: string, value: RegExp): Promise<string> {
+    let seen = 'nothing';
+    return until(`${name} is ${value}`, async () => {
+      // A tree that is filled anew for another frame closes what was open.
+      await this.expand(scope);
+      seen = await this.#valueOf(name);
+      return value.test(seen) ? seen : undefined;
     }).catch((error: Error) => {
       throw new Error(`${error.message}; last seen: ${seen}`);
     });
