@@ -5,6 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const hasTests = (folder: string): boolean =>
   readdirSync(folder, { recursive: true }).some((file) => String(file).endsWith('.test.ts'));
@@ -27,8 +28,17 @@ const MORE: Readonly<Record<string, object>> = {
   },
 };
 
+/** What takes minutes begins first, beside everything else. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ project }: TestSpecification): number => Number(project.name === 'soak');
+    return (await super.sort(files)).toSorted((a, b) => isLong(b) - isLong(a));
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     // A slow guest must not hold up everything else on two cores.
     maxWorkers: Math.max(2, availableParallelism()),
     projects: [

@@ -265,6 +265,11 @@ export class Engine {
     return this.#translations?.count ?? 0;
   }
 
+  /** Modules whose code can be entered. */
+  get liveTranslations(): number {
+    return this.#translations?.live ?? 0;
+  }
+
   /** One activation of generated code and what it left for. Gives the outcome of the last instruction. */
   #activate(budget: number): Outcome | 'breakpoint' {
     const record = this.#find();

@@ -9,11 +9,18 @@ export interface BenchResult {
   readonly note?: string;
 }
 
+export interface BenchOptions {
+  /** How long a benchmark runs whose figures depend on it. */
+  readonly minutes: number;
+}
+
 export interface Bench {
   readonly title: string;
   /** One sentence: what is measured, and how. */
   readonly about: string;
-  readonly run: () => Promise<readonly BenchResult[]> | readonly BenchResult[];
+  /** It takes so long that it runs by its name alone. */
+  readonly onRequest?: boolean;
+  readonly run: (options: BenchOptions) => Promise<readonly BenchResult[]> | readonly BenchResult[];
 }
 
 /** The value that `part` of the others are not above; `part` 0.5 is the median. */

@@ -1,0 +1,94 @@
+/** Lets the program that wears a translator out run in this process, and looks what becomes of the process. */
+import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { System } from '../../../emulator/debug/system.ts';
+
+const MIB = 2 ** 20;
+/** Instructions between two looks at the clock. */
+const BATCH = 20_000_000;
+
+export interface Footprint {
+  /** Memory in MiB, after a collection: of the process, the JavaScript heap, what V8 has made of modules. */
+  readonly resident: number;
+  readonly heap: number;
+  /** 0 where the system does not tell. */
+  readonly machineCode: number;
+  /** Translations: those that can be entered, and all made so far. */
+  readonly live: number;
+  readonly made: number;
+  readonly instructions: number;
+}
+
+/** Modules until every page that the program uses was used, and the machine has forgotten all its code once. */
+const WARM = 7000;
+
+export interface Soak {
+  /** Runs until nothing is new any more. */
+  warmUp(): void;
+  /** Runs for so many seconds; gives what the process needs then. */
+  run(seconds: number): Footprint;
+}
+
+export function startSoak(image: string, interpreter: WebAssembly.Module): Soak {
+  const system = new System(
+    {
+      mode: 'bare-metal',
+      virtualization: 'none',
+      cpu: 'sapphire-rapids',
+      memoryBytes: 64 * MIB,
+      image: { name: image, bytes: readFileSync(image) },
+      append: '',
+      initrd: undefined,
+      modules: [],
+      startTime: 0,
+      engine: 'auto',
+      vmm: { exiting: [] },
+    },
+    { serial: { write: () => undefined }, debugConsole: { write: () => undefined }, interpreter },
+  );
+  const { engine } = system.machine;
+  const runWhile = (goesOn: () => boolean): void => {
+    while (goesOn()) {
+      const result = system.run(engine.retired + BATCH);
+      if (result !== 'limit') throw new Error(`the program has ended: ${result}, ${system.stop?.kind}`);
+    }
+  };
+  return {
+    warmUp: () => runWhile(() => engine.translations < WARM),
+    run(seconds) {
+      const end = performance.now() + seconds * 1000;
+      runWhile(() => performance.now() < end);
+      collectGarbage();
+      const { rss, heapUsed } = process.memoryUsage();
+      return {
+        resident: rss / MIB,
+        heap: heapUsed / MIB,
+        machineCode: machineCode(),
+        live: engine.liveTranslations,
+        made: engine.translations,
+        instructions: engine.retired,
+      };
+    },
+  };
+}
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  // What a finalizer lets go is collected the next time.
+  for (let i = 0; i < 3; i++) gc();
+}
+
+/** Resident memory that is executable and of no file, in MiB. */
+function machineCode(): number {
+  if (process.platform !== 'linux') return 0;
+  let kilobytes = 0;
+  let executable = false;
+  for (const line of readFileSync('/proc/self/smaps', 'latin1').split('\n')) {
+    const mapping = /^[0-9a-f]+-[0-9a-f]+ (\S{4}) \S+ \S+ (\d+)/.exec(line);
+    if (mapping) executable = mapping[1][2] === 'x' && mapping[2] === '0';
+    else if (executable && line.startsWith('Rss:')) kilobytes += Number.parseInt(line.slice(4), 10);
+  }
+  return kilobytes / 1024;
+}
