@@ -30,6 +30,8 @@ export interface ApicPort {
   writeMsr(msr: number, value: bigint): boolean;
   /** IA32_APIC_BASE was changed by WRMSR (the value has passed the reserved-bit and mode-transition checks). */
   baseChanged(value: bigint): void;
+  /** INIT: registers at their reset values, but for the APIC ID. */
+  reset(): void;
   /** The TSC was written: a TSC deadline is now at another tick. */
   tscChanged(): void;
   /** Ends the interrupt in service, as a write to the EOI register does. */

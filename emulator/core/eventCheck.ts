@@ -10,6 +10,7 @@ import { ACTIVITY, BLOCKING, FLAG, VECTOR, VMX_OPERATION } from '../state/regist
 import type { Cpu } from './cpu.ts';
 import { DEBUGCTL, PENDING_DEBUG } from './debugRegisters.ts';
 import { deliverEvent } from './events.ts';
+import { initializeProcessor, startUpProcessor } from './initialization.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
 import type { GuestEvent } from './virtualization.ts';
 
@@ -35,6 +36,12 @@ export function checkEvents(cpu: Cpu): Outcome {
   const { state, virtualization } = cpu;
   const activity = state.ACTIVITY_STATE;
   const blocking = state.INTERRUPTIBILITY;
+
+  // 0. INIT and start-up IPIs.
+  if ((state.INIT_PENDING | state.STARTUP_PENDING) !== 0) {
+    const signalled = takeSignal(cpu);
+    if (signalled !== OUTCOME.NEXT) return signalled;
+  }
 
   // 1. Monitor trap flag and TPR threshold.
   let outcome = virtualization.pendingExit('above-debug-traps');
@@ -62,6 +69,25 @@ export function checkEvents(cpu: Cpu): Outcome {
   if ((blocking & SHADOW) !== 0 || !canRun(activity) || !cpu.interruptController.hasInterrupt())
     return OUTCOME.NEXT;
   return takeExternalInterrupt(cpu);
+}
+
+/** @see SDM "Prioritization of Concurrent Events", 7.9, external hardware interventions */
+function takeSignal(cpu: Cpu): Outcome {
+  const { state, virtualization } = cpu;
+  const startUp = state.STARTUP_PENDING;
+  state.STARTUP_PENDING = 0;
+  if (startUp !== 0 && state.ACTIVITY_STATE === ACTIVITY.WAIT_FOR_SIPI) {
+    const vector = startUp & 0xff;
+    const outcome = virtualization.interceptStartUp(vector);
+    if (outcome !== OUTCOME.NEXT) return outcome;
+    startUpProcessor(cpu, vector);
+    return OUTCOME.JUMPED;
+  }
+  if (state.INIT_PENDING === 0) return OUTCOME.NEXT;
+  const outcome = virtualization.interceptInit();
+  if (outcome !== OUTCOME.NEXT) return outcome ?? OUTCOME.NEXT;
+  initializeProcessor(cpu);
+  return OUTCOME.JUMPED;
 }
 
 function takeExternalInterrupt(cpu: Cpu): Outcome {

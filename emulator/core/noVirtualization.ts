@@ -10,6 +10,8 @@ export const NO_VIRTUALIZATION: Virtualization = Object.freeze<Virtualization>({
   secondLevelFault: () => {
     throw new EmulatorBug('a second-level fault without virtualization');
   },
+  interceptInit: () => OUTCOME.NEXT,
+  interceptStartUp: () => OUTCOME.NEXT,
   interceptTripleFault: () => OUTCOME.NEXT,
   pendingExit: () => OUTCOME.NEXT,
   nmiControl: () => 'normal',

@@ -140,6 +140,13 @@ export interface Virtualization {
   interceptExternalInterrupt(acknowledge: () => number): Outcome;
   /** The second-level translation failed; `duringDelivery` is the event being delivered, if any. */
   secondLevelFault(fault: SecondLevelFault): Outcome;
+  /**
+   * An INIT signal is pending. `NEXT`: the processor does what INIT does; `VM_EXIT`: it was a VM exit instead; undefined:
+   * INIT is blocked and stays pending.
+   */
+  interceptInit(): Outcome | undefined;
+  /** A start-up IPI for a processor that waits for one; `NEXT`: it begins to run. */
+  interceptStartUp(vector: number): Outcome;
   /** A third fault, where an unvirtualized processor shuts down. `NEXT` means: shut down. */
   interceptTripleFault(): Outcome;
   /**

@@ -38,6 +38,14 @@ export class EventObserver implements Virtualization {
     return this.#observed.secondLevelFault(fault);
   }
 
+  interceptInit(): Outcome | undefined {
+    return this.#observed.interceptInit();
+  }
+
+  interceptStartUp(vector: number): Outcome {
+    return this.#observed.interceptStartUp(vector);
+  }
+
   interceptTripleFault(): Outcome {
     return this.#observed.interceptTripleFault();
   }

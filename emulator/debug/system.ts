@@ -137,6 +137,7 @@ export class System {
       powerOff: () => this.#end({ kind: 'powered-off' }),
       debugExit: (value: number) => this.#end({ kind: 'debug-exit', value }),
       reset: () => this.#end({ kind: 'reset' }),
+      initialize: () => this.#end({ kind: 'reset' }),
     };
     const { memoryBytes, startTime } = config;
     const disks = (config.disks ?? []).map(({ bytes }) => bytes);
@@ -171,6 +172,7 @@ export class System {
       },
       callbacks: {
         ...callbacks,
+        initialize: () => this.#initialize(),
         setA20: (high) => {
           machine.mmu.a20 = high;
         },
@@ -188,6 +190,12 @@ export class System {
     if (plan === undefined) return;
     machine.apic.initializeAsFirmware();
     loadPlan(machine, plan);
+  }
+
+  /** INIT by the chipset: what restarts a machine outside VMX operation ends the run as a reset does. */
+  #initialize(): void {
+    if (this.vmx?.processor.inVmxOperation) this.machine.initialize();
+    else this.#end({ kind: 'reset' });
   }
 
   /** Runs until `limit` instructions are retired since power-on or something else happens. */

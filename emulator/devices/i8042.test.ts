@@ -7,7 +7,7 @@ const COMMAND = 4;
 let irqEdges: number;
 let irq: boolean;
 let a20: boolean;
-let resets: number;
+let inits: number;
 let controller: I8042;
 
 function createController(): I8042 {
@@ -21,8 +21,8 @@ function createController(): I8042 {
     setA20: (enabled) => {
       a20 = enabled;
     },
-    reset: () => {
-      resets += 1;
+    initialize: () => {
+      inits += 1;
     },
   });
 }
@@ -31,7 +31,7 @@ beforeEach(() => {
   irqEdges = 0;
   irq = false;
   a20 = true;
-  resets = 0;
+  inits = 0;
   controller = createController();
 });
 
@@ -83,7 +83,7 @@ describe('8042 keyboard controller', () => {
     expect(drain()).toEqual([]);
   });
 
-  it('the output port gates A20 and resets', () => {
+  it('the output port gates A20 and gives INIT', () => {
     command(0xd1);
     data(0xdd);
     expect(a20).toBe(false);
@@ -92,17 +92,17 @@ describe('8042 keyboard controller', () => {
     command(0xd1);
     data(0xdf);
     expect(a20).toBe(true);
-    expect(resets).toBe(0);
+    expect(inits).toBe(0);
     command(0xd1);
     data(0xde);
-    expect(resets).toBe(1);
+    expect(inits).toBe(1);
   });
 
-  it('pulsing output line 0 resets', () => {
+  it('pulsing output line 0 gives INIT', () => {
     command(0xff);
-    expect(resets).toBe(0);
+    expect(inits).toBe(0);
     command(0xfe);
-    expect(resets).toBe(1);
+    expect(inits).toBe(1);
   });
 
   it('writes a byte into its own output buffer', () => {

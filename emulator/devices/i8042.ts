@@ -53,8 +53,8 @@ const OUTPUT_KEYBOARD_LINES = 0xc0;
 export interface I8042Config {
   readonly keyboardIrq: IrqLine;
   readonly setA20: (enabled: boolean) => void;
-  /** The output port's reset line was pulled. */
-  readonly reset: () => void;
+  /** The output port's reset line was pulled: the chipset makes INIT of it. */
+  readonly initialize: () => void;
 }
 
 export class I8042 implements Device {
@@ -155,7 +155,7 @@ export class I8042 implements Device {
     }
     if (value >= PULSE_OUTPUT) {
       // Bits that are 0 pull their line; only reset is connected to one.
-      if ((value & OUTPUT_NOT_RESET) === 0) this.#config.reset();
+      if ((value & OUTPUT_NOT_RESET) === 0) this.#config.initialize();
       return;
     }
     switch (value) {
@@ -191,7 +191,7 @@ export class I8042 implements Device {
       case WRITE_OUTPUT_PORT:
         this.#registers.a20 = (value & OUTPUT_A20) !== 0;
         this.#config.setA20(this.#registers.a20);
-        if ((value & OUTPUT_NOT_RESET) === 0) this.#config.reset();
+        if ((value & OUTPUT_NOT_RESET) === 0) this.#config.initialize();
         break;
       case WRITE_OUTPUT_BUFFER:
         this.#answers.push(value);

@@ -12,7 +12,7 @@ beforeEach(() => {
   reset = vi.fn();
   host = new PciHost({
     functions: new Map([[0, new PciHostBridge()]]),
-    resetControl: new ResetControl({ reset }),
+    resetControl: new ResetControl({ reset, initialize: vi.fn() }),
   });
   ports = Bus.ports();
   ports.register(0xcf8, 8, host, 'pci');

@@ -1,5 +1,5 @@
 /**
- * System control port A (0x92): bit 1 is the fast A20 gate, a rising bit 0 resets the processor.
+ * System control port A (0x92): bit 1 is the fast A20 gate, a rising bit 0 pulls the processor's INIT pin.
  *
  * @see IBM, Personal System/2 Hardware Interface Technical Reference, "System Control Port A"
  */
@@ -13,7 +13,7 @@ const WRITABLE = FAST_RESET | FAST_A20;
 
 export interface Port92Config {
   readonly setA20: (enabled: boolean) => void;
-  readonly reset: () => void;
+  readonly initialize: () => void;
 }
 
 export class Port92 implements Device {
@@ -34,7 +34,7 @@ export class Port92 implements Device {
     const resets = (value & ~this.#value & FAST_RESET) !== 0;
     this.#value = value & WRITABLE;
     this.#config.setA20((value & FAST_A20) !== 0);
-    if (resets) this.#config.reset();
+    if (resets) this.#config.initialize();
   }
 
   peek(): number {

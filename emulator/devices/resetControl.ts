@@ -1,5 +1,6 @@
 /**
- * The reset control register (0xcf9): a rising bit 2 resets the processor, with bit 1 the whole platform.
+ * The reset control register (0xcf9): a rising bit 2 resets the platform with bit 1, and initializes the processor (INIT)
+ * without.
  *
  * @see Intel 82371FB (PIIX), "Reset Control Register"
  */
@@ -13,6 +14,7 @@ const WRITABLE = SYSTEM_RESET | RESET_CPU;
 
 export interface ResetControlConfig {
   readonly reset: () => void;
+  readonly initialize: () => void;
 }
 
 export class ResetControl implements Device {
@@ -31,7 +33,9 @@ export class ResetControl implements Device {
   write(_offset: number, _size: AccessSize, value: number): void {
     const resets = (value & ~this.#value & RESET_CPU) !== 0;
     this.#value = value & WRITABLE;
-    if (resets) this.#config.reset();
+    if (!resets) return;
+    if ((value & SYSTEM_RESET) !== 0) this.#config.reset();
+    else this.#config.initialize();
   }
 
   peek(): number {

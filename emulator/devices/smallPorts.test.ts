@@ -39,36 +39,39 @@ describe('port 0x80', () => {
 describe('system control port A', () => {
   it('bit 1 drives the A20 gate', () => {
     const setA20 = vi.fn();
-    const device = new Port92({ setA20, reset: vi.fn() });
+    const device = new Port92({ setA20, initialize: vi.fn() });
     expect(device.read()).toBe(0x02);
     device.write(0, 1, 0x00);
     expect(setA20).toHaveBeenLastCalledWith(false);
-    const restored = new Port92({ setA20, reset: vi.fn() });
+    const restored = new Port92({ setA20, initialize: vi.fn() });
     restored.restore(device.save());
     expect(restored.read()).toBe(0x00);
     device.reset();
     expect(setA20).toHaveBeenLastCalledWith(true);
   });
 
-  it('a rising bit 0 resets once', () => {
-    const reset = vi.fn();
-    const device = new Port92({ setA20: vi.fn(), reset });
+  it('a rising bit 0 gives INIT once', () => {
+    const initialize = vi.fn();
+    const device = new Port92({ setA20: vi.fn(), initialize });
     device.write(0, 1, 0x03);
     device.write(0, 1, 0x03);
-    expect(reset).toHaveBeenCalledTimes(1);
+    expect(initialize).toHaveBeenCalledTimes(1);
   });
 });
 
 describe('the reset control register', () => {
   it('a rising bit 2 resets; bit 1 alone only chooses the kind', () => {
     const reset = vi.fn();
-    const device = new ResetControl({ reset });
+    const initialize = vi.fn();
+    const device = new ResetControl({ reset, initialize });
+    device.write(0, 1, 0x04);
+    expect(initialize).toHaveBeenCalledTimes(1);
     device.write(0, 1, 0x02);
     expect(reset).not.toHaveBeenCalled();
     device.write(0, 1, 0x06);
     expect(reset).toHaveBeenCalledTimes(1);
     expect(device.read()).toBe(0x06);
-    const restored = new ResetControl({ reset });
+    const restored = new ResetControl({ reset, initialize });
     restored.restore(device.save());
     expect(restored.read()).toBe(0x06);
   });

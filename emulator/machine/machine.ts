@@ -2,9 +2,12 @@
  * One logical processor with memory, a virtual clock and a local APIC, and the loop that runs it. A board (bare-metal
  * mode) or the built-in VMM (guest mode) is attached from outside.
  */
+
+import { Unimplemented } from '../base/errors.ts';
 import { floatingBus } from '../base/ports.ts';
 import type { PortIo } from '../core/cpu.ts';
 import { Cpu } from '../core/cpu.ts';
+import { signalInit, signalStartUp } from '../core/initialization.ts';
 import type { ApicMessage } from '../core/localApic.ts';
 import { LocalApic } from '../core/localApic.ts';
 import type { CpuModel } from '../core/model.ts';
@@ -96,9 +99,11 @@ export class Machine {
         nmi: () => {
           state.NMI_PENDING = 1;
         },
-        init: () => undefined,
-        startUp: () => undefined,
-        smi: () => undefined,
+        init: () => this.initialize(),
+        startUp: (vector) => signalStartUp(this.cpu, vector),
+        smi: () => {
+          throw new Unimplemented('SMI (SDM "System Management Mode", chapter 33)');
+        },
         interruptPending: () => undefined,
       },
       send: (message) => this.#deliver(message),
@@ -117,6 +122,7 @@ export class Machine {
       apic: {
         id: 0,
         tscChanged: () => this.apic.tscChanged(),
+        reset: () => this.apic.reset(),
         readMsr: (msr) => this.apic.readMsr(msr),
         writeMsr: (msr, value) => this.apic.writeMsr(msr, value),
         baseChanged: (base) => this.apic.baseChanged(base),
@@ -147,6 +153,11 @@ export class Machine {
     this.apic.baseChanged(this.state.IA32_APIC_BASE);
     this.mmu.spaces.flushEverything();
     this.mmu.updateContext();
+  }
+
+  /** The INIT signal: by a message of the local APICs or by the processor's pin. */
+  initialize(): void {
+    signalInit(this.cpu);
   }
 
   /** Makes {@link run} come back with `stopped` at the next instruction boundary. */

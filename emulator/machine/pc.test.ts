@@ -30,6 +30,7 @@ function newBoard(more: Partial<BoardConfig> = {}): Board {
       powerOff: () => happened.push('power off'),
       debugExit: (value) => happened.push(`debug exit ${value}`),
       reset: () => happened.push('reset'),
+      initialize: () => happened.push('INIT'),
       setA20: (enabled) => happened.push(`A20 ${enabled ? 'on' : 'off'}`),
     },
     serial: {
@@ -121,7 +122,7 @@ describe('the board', () => {
     expect(inb(0xe9)).toBe(0xe9);
   });
 
-  it('reports debug exit, power off and resets', () => {
+  it('reports debug exit, power off, reset and INIT', () => {
     out(0xf4, 0x10, 4);
     out(PORTS.acpiPm.base + 4, 0x3400, 2);
     out(0xcf9, 0x06);
@@ -131,8 +132,8 @@ describe('the board', () => {
       'debug exit 16',
       'power off',
       'reset',
-      'reset',
-      'reset',
+      'INIT',
+      'INIT',
     ]);
   });
 

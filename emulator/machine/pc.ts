@@ -57,6 +57,8 @@ export interface BoardCallbacks {
   readonly debugExit: (value: number) => void;
   /** A reset of the platform was requested; the board is reset by {@link Board.reset}, not by itself. */
   readonly reset: () => void;
+  /** The processor's INIT pin was pulled. */
+  readonly initialize: () => void;
   readonly setA20: (enabled: boolean) => void;
 }
 
@@ -140,8 +142,8 @@ export class Board {
       startTime: config.startTime,
       memoryBytes: config.memoryBytes,
     });
-    const resetControl = new ResetControl({ reset: callbacks.reset });
-    const systemControlA = new Port92({ setA20: a20('port92'), reset: callbacks.reset });
+    const resetControl = new ResetControl({ reset: callbacks.reset, initialize: callbacks.initialize });
+    const systemControlA = new Port92({ setA20: a20('port92'), initialize: callbacks.initialize });
     const functions = new Map<number, PciFunction>([[PCI_FUNCTIONS.hostBridge, new PciHostBridge(shadow)]]);
     if (hasIde) functions.set(PCI_FUNCTIONS.isaBridge, piix3IsaBridge()).set(PCI_FUNCTIONS.ide, piix3Ide());
     const pci = new PciHost({ functions, resetControl });
@@ -150,7 +152,7 @@ export class Board {
     this.keyboard = new I8042({
       keyboardIrq: this.#isaLine(IRQ.keyboard),
       setA20: a20('i8042'),
-      reset: callbacks.reset,
+      initialize: callbacks.initialize,
     });
     this.vga = new VgaText({ clock });
     this.acpi = new AcpiPm({

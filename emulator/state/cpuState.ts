@@ -53,6 +53,8 @@ export class CpuState {
   declare ACTIVITY_STATE: number;
   declare INTERRUPTIBILITY: number;
   declare NMI_PENDING: number;
+  declare INIT_PENDING: number;
+  declare STARTUP_PENDING: number;
   declare PENDING_DEBUG: bigint;
   declare REPEATING: number;
   declare CPL: number;

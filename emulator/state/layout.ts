@@ -82,6 +82,9 @@ const CPU_FIELD_ROWS = [
   { key: 'INTERRUPTIBILITY', width: 4, kind: 'arch' },
   // NMI waiting for delivery (0 or 1).
   { key: 'NMI_PENDING', width: 4, kind: 'arch' },
+  // INIT waiting until it is not blocked (0 or 1); a start-up IPI that has arrived: 100H and its vector, or 0.
+  { key: 'INIT_PENDING', width: 4, kind: 'arch' },
+  { key: 'STARTUP_PENDING', width: 4, kind: 'arch' },
   { key: 'PENDING_DEBUG', width: 8, kind: 'arch' },
   // 1 when the last instruction was an iteration of a repeated string instruction and not its last.
   { key: 'REPEATING', width: 4, kind: 'arch' },

@@ -1,11 +1,11 @@
 /**
- * The processor's state after RESET.
+ * The processor's state after RESET and after INIT.
  *
  * @see SDM "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT", table 10-1 of volume 3A
  */
 import type { CpuState } from './cpuState.ts';
 import { writeRflags } from './flags.ts';
-import { CPU_FIELDS } from './layout.ts';
+import { CPU_FIELDS, type CpuFieldKey } from './layout.ts';
 import { AR, CS, LDTR, RDX, SEGMENT_NAMES, TR } from './registers.ts';
 
 const DATA_SEGMENT = AR.P | AR.S | 3;
@@ -50,4 +50,59 @@ export function resetProcessor(state: CpuState, signature = 0): void {
   state.MXCSR = MXCSR_RESET;
   state.CURRENT_VMCS = NO_VMCS;
   state.IA32_APIC_BASE = APIC_BASE_RESET;
+}
+
+/** What INIT leaves as it is, besides bits CD and NW of CR0. */
+const UNCHANGED_BY_INIT: ReadonlySet<CpuFieldKey> = new Set([
+  'YMM',
+  'X87_SIGNIFICAND',
+  'X87_EXPONENT',
+  'X87_CONTROL',
+  'X87_STATUS',
+  'X87_TAG',
+  'X87_OPCODE',
+  'X87_INSTRUCTION_POINTER',
+  'X87_DATA_POINTER',
+  'X87_INSTRUCTION_SELECTOR',
+  'X87_DATA_SELECTOR',
+  'MXCSR',
+  'XCR0',
+  'PKRU',
+  'RANDOM',
+  'IA32_STAR',
+  'IA32_LSTAR',
+  'IA32_CSTAR',
+  'IA32_FMASK',
+  'IA32_KERNEL_GS_BASE',
+  'IA32_SYSENTER_CS',
+  'IA32_SYSENTER_ESP',
+  'IA32_SYSENTER_EIP',
+  'IA32_PAT',
+  'IA32_DEBUGCTL',
+  'IA32_TSC_AUX',
+  'IA32_TSC_ADJUST',
+  'IA32_MISC_ENABLE',
+  'IA32_FEATURE_CONTROL',
+  'IA32_APIC_BASE',
+  'IA32_BIOS_SIGN_ID',
+  'IA32_SPEC_CTRL',
+  'IA32_MTRR_DEF_TYPE',
+  'IA32_MTRR_FIX',
+  'IA32_MTRR_PHYS',
+  'IA32_PKRS',
+  'IA32_XSS',
+  'IA32_UMWAIT_CONTROL',
+]);
+const CR0_UNCHANGED_BY_INIT = 0x6000_0000n;
+
+/** Does what INIT does to the registers. */
+export function resetByInit(state: CpuState): void {
+  const cr0 = state.CR0;
+  const kept = CPU_FIELDS.filter(({ key }) => UNCHANGED_BY_INIT.has(key)).map(({ offset, width, count }) => ({
+    offset,
+    bytes: state.u8.slice(offset, offset + width * count),
+  }));
+  resetProcessor(state);
+  for (const { offset, bytes } of kept) state.u8.set(bytes, offset);
+  state.CR0 = (state.CR0 & ~CR0_UNCHANGED_BY_INIT) | (cr0 & CR0_UNCHANGED_BY_INIT);
 }

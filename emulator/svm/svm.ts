@@ -227,6 +227,15 @@ export class Svm implements Virtualization {
     return OUTCOME.NEXT;
   }
 
+  interceptInit(): Outcome {
+    if (this.inGuest) throw new Unimplemented('INIT in an SVM guest (APM "INIT Intercept", 15.13.4)');
+    return OUTCOME.NEXT;
+  }
+
+  interceptStartUp(): Outcome {
+    return OUTCOME.NEXT;
+  }
+
   interceptTripleFault(): Outcome {
     if (!this.inGuest || !this.#intercepts(3, INTERCEPT_3.SHUTDOWN)) return OUTCOME.NEXT;
     return this.#exit(EXIT.SHUTDOWN);

@@ -98,6 +98,25 @@ const EXTERNAL_INTERRUPT: GuestEvent = Object.freeze({
   instructionLength: 0,
 });
 
+/**
+ * INIT is blocked in VMX root operation and in the wait-for-SIPI state; else it is a VM exit that leaves registers and
+ * pending events as they are.
+ *
+ * @see SDM "Other Causes of VM Exits", 27.2, INIT signals; "Restrictions on VMX Operation", 25.8
+ */
+export function interceptInit(processor: VmxProcessor): Outcome | undefined {
+  if (!processor.inVmxOperation) return OUTCOME.NEXT;
+  if (!processor.inGuest || processor.state.ACTIVITY_STATE === ACTIVITY.WAIT_FOR_SIPI) return undefined;
+  processor.state.INIT_PENDING = 0;
+  return vmExit(processor, EXIT_REASON_NUMBER.initSignal, { flags: flagsBetweenInstructions(processor) });
+}
+
+/** @see SDM "Other Causes of VM Exits", 27.2, start-up IPIs */
+export function interceptStartUp(processor: VmxProcessor, vector: number): Outcome {
+  if (!processor.inGuest) return OUTCOME.NEXT;
+  return vmExit(processor, EXIT_REASON_NUMBER.startUpIpi, { qualification: vector });
+}
+
 export function interceptTripleFault(processor: VmxProcessor): Outcome {
   if (!processor.inGuest) return OUTCOME.NEXT;
   return vmExit(processor, EXIT_REASON_NUMBER.tripleFault);

@@ -122,7 +122,9 @@ function vmxoff(processor: VmxProcessor): Outcome {
   processor.deselect();
   processor.state.VMX_OPERATION = VMX_OPERATION.NONE;
   processor.state.VMXON_POINTER = NO_VMCS;
-  return vmSucceed(processor);
+  vmSucceed(processor);
+  // INIT is not blocked any more.
+  return OUTCOME.NEXT_THEN_CHECK;
 }
 
 function vmclear(processor: VmxProcessor, instruction: Instruction): Outcome {

@@ -24,6 +24,8 @@ import { fixedBitsViolated } from './entryChecks/check.ts';
 import {
   interceptEvent,
   interceptExternalInterrupt,
+  interceptInit,
+  interceptStartUp,
   interceptTripleFault,
   pendingExit,
   secondLevelFault,
@@ -70,6 +72,14 @@ export class Vmx implements Virtualization {
 
   secondLevelFault(fault: SecondLevelFault): Outcome {
     return secondLevelFault(this.processor, fault);
+  }
+
+  interceptInit(): Outcome | undefined {
+    return interceptInit(this.processor);
+  }
+
+  interceptStartUp(vector: number): Outcome {
+    return interceptStartUp(this.processor, vector);
   }
 
   interceptTripleFault(): Outcome {

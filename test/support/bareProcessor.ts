@@ -63,6 +63,7 @@ export function bareProcessor(options: BareProcessorOptions = {}): BareProcessor
     apic: {
       id: 0,
       tscChanged: () => undefined,
+      reset: () => undefined,
       readMsr: () => undefined,
       writeMsr: () => false,
       baseChanged: () => undefined,

@@ -99,6 +99,7 @@ export function guestMachine(
       powerOff: () => machine.stop(),
       debugExit: () => machine.stop(),
       reset: () => machine.stop(),
+      initialize: () => machine.stop(),
     },
   });
   machine.ports = vm.board.ports;

@@ -91,6 +91,7 @@ export function processorWithVmx(): TestVmx {
       writeMsr: () => false,
       baseChanged: () => undefined,
       tscChanged: () => undefined,
+      reset: () => undefined,
       eoi: () => {
         eois.count++;
       },

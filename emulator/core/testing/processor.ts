@@ -85,6 +85,7 @@ export function testProcessor(options: Partial<ModelOptions> = {}, model = 'sapp
         apic.base = base;
       },
       tscChanged: () => undefined,
+      reset: () => undefined,
       eoi: () => undefined,
       sendFixed: () => undefined,
       readCr8: () => apic.cr8,
