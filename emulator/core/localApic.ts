@@ -153,6 +153,8 @@ export class LocalApic {
     const was = this.#mode;
     this.#mode = mode;
     if (mode === 'disabled' || was === 'disabled') this.#resetRegisters();
+    // From xAPIC to x2APIC mode all stays but the upper half of ICR.
+    else this.#registers.icrHigh = 0;
     this.#update();
   }
 

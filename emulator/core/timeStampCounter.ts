@@ -9,9 +9,9 @@ import type { Cpu } from './cpu.ts';
 /** The core crystal clock, which drives TSC and APIC timer: CPUID leaf 15H reports it, with a ratio of 1. */
 export const CORE_CRYSTAL_HERTZ = TICKS_PER_SECOND;
 
-/** The tick at which the TSC of the processor reaches a value. */
-export function tickOfTsc(cpu: Cpu, tsc: bigint): number {
-  return Number(BigInt.asIntN(64, tsc - cpu.state.IA32_TSC_ADJUST));
+/** The tick at which a TSC that is `tsc` at the tick `now` is at or above a deadline; `now` when it is already. */
+export function tickOfDeadline(now: number, tsc: bigint, deadline: bigint): number {
+  return tsc >= deadline ? now : now + Number(deadline - tsc);
 }
 
 /** The TSC of the processor, before what virtualization adds. */

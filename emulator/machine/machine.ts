@@ -12,7 +12,7 @@ import type { ApicMessage } from '../core/localApic.ts';
 import { LocalApic } from '../core/localApic.ts';
 import type { CpuModel } from '../core/model.ts';
 import { resetMsrs } from '../core/msrs.ts';
-import { CORE_CRYSTAL_HERTZ, tickOfTsc } from '../core/timeStampCounter.ts';
+import { CORE_CRYSTAL_HERTZ, tickOfDeadline, timeStampCounter } from '../core/timeStampCounter.ts';
 import { Engine } from '../engine/engine.ts';
 import type { MmioBus } from '../mmu/bus.ts';
 import { NO_MMIO } from '../mmu/bus.ts';
@@ -94,7 +94,7 @@ export class Machine {
       id: 0,
       clock: this.clock,
       timerHertz: CORE_CRYSTAL_HERTZ,
-      tsc: { tickOf: (tsc) => tickOfTsc(this.cpu, tsc) },
+      tsc: { tickOf: (tsc) => tickOfDeadline(this.clock.now(), timeStampCounter(this.cpu), tsc) },
       signals: {
         nmi: () => {
           state.NMI_PENDING = 1;
@@ -102,6 +102,7 @@ export class Machine {
         init: () => this.initialize(),
         startUp: (vector) => signalStartUp(this.cpu, vector),
         smi: () => {
+          // DEVIATION(no-smm)
           throw new Unimplemented('SMI (SDM "System Management Mode", chapter 33)');
         },
         interruptPending: () => undefined,
@@ -128,8 +129,8 @@ export class Machine {
         baseChanged: (base) => this.apic.baseChanged(base),
         eoi: () => this.apic.eoi(),
         sendFixed: (vector, destination) => this.apic.sendFixed(vector, destination),
-        readCr8: () => this.apic.peek(0x80) >>> 4,
-        writeCr8: (priority) => this.apic.write(0x80, priority << 4),
+        readCr8: () => this.apic.readCr8(),
+        writeCr8: (priority) => this.apic.writeCr8(priority),
       },
       interruptController: this.apic,
       portIo: {
@@ -201,7 +202,9 @@ export class Machine {
 
   /** Interrupt messages on the system bus: there is one processor. */
   #deliver(message: ApicMessage): void {
-    if (this.apic.isDestination(message)) this.apic.receive(message);
+    const { shorthand } = message;
+    const addressed = shorthand === 'none' ? this.apic.isDestination(message) : shorthand !== 'others';
+    if (addressed) this.apic.receive(message);
   }
 
   /** The local APIC answers itself at the address that IA32_APIC_BASE names. */

@@ -11,6 +11,7 @@ import type { StateRecord } from '../base/stateValue.ts';
 import type { BootPlan } from '../boot/bootPlan.ts';
 import { Cpu } from '../core/cpu.ts';
 import { OUTCOME } from '../core/outcome.ts';
+import { tickOfDeadline } from '../core/timeStampCounter.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import { VMX_OPERATION } from '../state/registers.ts';
 import { entryReportLines } from '../vmx/entryReport.ts';
@@ -78,7 +79,10 @@ export class Vmm {
       physical,
       pages: this.#pages,
       clock: this.#clock,
-      tickOfTsc: (tsc) => Number(BigInt.asIntN(64, tsc - (vcpu?.tscOffset ?? 0n))),
+      tickOfTsc: (deadline) => {
+        const now = this.#clock.now();
+        return tickOfDeadline(now, BigInt.asUintN(64, BigInt(now) + (vcpu?.tscOffset ?? 0n)), deadline);
+      },
       attention: () => this.#attend(vm),
     });
     const guestCpu = new Cpu({

@@ -9,6 +9,7 @@ import { PROGRAM_NAMES, programBuilder, sentencesOf } from './buildProgram.ts';
 
 /** What QEMU (7.2) does otherwise than the manual: the sentence's program, its beginning, and what QEMU does. */
 const QEMU_DIFFERS: readonly (readonly [program: string, sentence: string, instead: string])[] = [
+  ['deadline', 'CPUID.01H:ECX[24] offers', 'does not have the TSC deadline'],
   ['debug', '19.3.1.4: a repeated string instruction traps', 'saves RF as 0'],
   ['delivery', '7.12.1.2: INT n at CPL 3 needs a gate', 'the error code has twice the vector in 64-bit mode'],
   ['delivery', '7.11: a gate that is not present', 'the error code has twice the vector in 64-bit mode'],
@@ -42,13 +43,26 @@ const QEMU_DIFFERS: readonly (readonly [program: string, sentence: string, inste
   ['segments', '6.3: a stack access beyond the limit', 'checks no limits'],
   ['tasks', '9.3: a data segment that cannot be loaded', 'saves another EIP'],
   ['tasks', '9.3: the T flag raises #DB', 'does not know the T flag'],
+  ['virtual8086', '6.3: beyond 64 KiB is #GP(0)', 'checks no limits'],
+  ['virtual8086', '6.3: a push onto offset 0xffff', 'checks no limits'],
+  ['virtual8086', 'a far jump and indirect near jumps', 'checks no limits'],
+  ['virtual8086', 'IRETD to an offset beyond 0xffff', 'enters, and wraps'],
+  ['virtual8086', 'IRETD pops double words', 'checks no limits'],
+  ['virtual8086', "22.3.1: the handler's segment must have DPL 0", 'looks for a stack of DPL 1 first'],
+  ['virtual8086', '#DE, with RF in the image', 'saves RF as 0'],
+  ['virtual8086', '#AC: CPL is 3', 'does not check alignment'],
+  ['x2apic', 'CPUID.01H:ECX[21] offers', 'does not have x2APIC'],
 ];
 
 /** Sentences before which QEMU leaves the path of the program, so that what follows says nothing. */
 const QEMU_ENDS_BEFORE: ReadonlyMap<string, string> = new Map([
+  ['deadline', 'in another mode IA32_TSC_DEADLINE reads 0'],
   ['debug', '19.4.3: with BTF branches'],
   ['priorities', 'a push just above the hole'],
   ['segments', 'execution does not run over the limit of CS'],
+  // IRETD at CPL 3 enters virtual-8086 mode.
+  ['virtual8086', 'IRETD at CPL 3 ignores VM'],
+  ['x2apic', '12.12.1.2: in xAPIC mode the MSRs'],
 ]);
 
 /** Time is counted in instructions, so that a run is the same every time. */

@@ -5,7 +5,7 @@
  */
 import { SDM } from '../../base/reference.ts';
 import { OFFSET } from '../../state/layout.ts';
-import { RBP, RCX, RSP, SS, VECTOR } from '../../state/registers.ts';
+import { CS, RBP, RCX, RSP, SS, VECTOR } from '../../state/registers.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Form, SemanticRow } from '../forms.ts';
 import type { Bits, Value } from '../ir.ts';
@@ -55,9 +55,16 @@ function pop(e: Emitter): void {
   e.write(0, value);
 }
 
-/** #GP(0) for a target that is not canonical. Outside 64-bit mode the target is checked when it is fetched. */
+/**
+ * #GP(0) for a target that is not canonical or, outside 64-bit mode, beyond the limit of CS. Targets of direct branches
+ * are checked when they are fetched: DEVIATION(direct-branch-limit).
+ */
 function checkTarget(e: Emitter, target: Value): void {
-  if (e.bits < 64) return;
+  if (e.bits < 64) {
+    const limit = e.field(OFFSET.SEG_LIMIT + 4 * CS, 32);
+    e.raiseIf(e.compare('i64_gt_u', target, limit), VECTOR.GP);
+    return;
+  }
   const unused = e.field(OFFSET.UNUSED_ADDRESS_BITS, 64);
   const canonical = e.sar(e.shl(target, unused), unused);
   e.raiseIf(e.compare('i64_ne', canonical, target), VECTOR.GP);
