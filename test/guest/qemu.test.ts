@@ -17,6 +17,13 @@ const QEMU_DIFFERS: readonly (readonly [program: string, sentence: string, inste
   ['delivery', '7.13: EXT is set', 'does not know EXT'],
   ['delivery', '7.15: #UD is benign', 'does not know EXT'],
   ['delivery', 'IRETQ: a return address that is not canonical', 'faults at the target'],
+  ['gates', 'an offset beyond the limit of the segment', 'checks no limits'],
+  ['gates', 'CALL through a gate to a conforming segment', 'saves an RPL of 0'],
+  ['gates', 'parameters beyond the outer stack', 'checks no limits'],
+  ['gates', 'the new stack: not present is #SS', '#TS, and checks no limits'],
+  ['gates', 'the new stack: a TSS that does not reach so far', 'wants four bytes for a selector'],
+  ['gates', 'the new stack is looked at before', 'checks no limits'],
+  ['gates', 'RET outwards: SS null is #GP(0)', '#NP for a stack that is not present'],
   ['interrupts', '7.8.3: MOV to SS holds interrupts', 'takes the interrupt one instruction early'],
   ['interrupts', '7.8 of volume 1: REP STOS', 'ends the instruction, or saves RF as 0'],
   ['interrupts', 'REP MOVS likewise', 'ends the instruction, or saves RF as 0'],
@@ -58,6 +65,7 @@ const QEMU_DIFFERS: readonly (readonly [program: string, sentence: string, inste
 const QEMU_ENDS_BEFORE: ReadonlyMap<string, string> = new Map([
   ['deadline', 'in another mode IA32_TSC_DEADLINE reads 0'],
   ['debug', '19.4.3: with BTF branches'],
+  ['gates', 'a 16-bit gate has an offset of 16 bits'],
   ['priorities', 'a push just above the hole'],
   ['segments', 'execution does not run over the limit of CS'],
   // IRETD at CPL 3 enters virtual-8086 mode.
