@@ -1,7 +1,7 @@
 /**
  * Decoded code: records by host-physical page and code size. A page keeps the map from offset to record; records of
  * straight-line code follow each other. Invalidated records become REFETCH, so that whoever still points at them
- * leaves by himself.
+ * leaves by himself; where only some lines of a page were written, they are decoded again in their places.
  */
 import { assert } from '../base/errors.ts';
 import type { FeatureKey } from '../core/features.ts';
@@ -10,7 +10,7 @@ import { formOf } from '../isa/decode.ts';
 import type { HandlerSpec } from '../isa/forms.ts';
 import type { IcedInstruction } from '../isa/iced.ts';
 import { IcedDecoder } from '../isa/iced.ts';
-import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG } from '../isa/record.ts';
+import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG, SPOILED } from '../isa/record.ts';
 import { HANDLERS } from '../isa/rows.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
@@ -25,7 +25,7 @@ import {
   TRANSLATED,
 } from '../state/layout.ts';
 import { FS } from '../state/registers.ts';
-import { DecodedBefore } from './decodedBefore.ts';
+import { type Decoded, DecodedBefore } from './decodedBefore.ts';
 import { CROSSING, jumpCachePlace } from './jumpCache.ts';
 
 const PAGE = 4096;
@@ -36,6 +36,7 @@ const BLOCK_LIMIT = 64;
 const MOST_STOPS = 64;
 /** Code is tracked in lines of this many bytes, so that data beside it does not thrash. */
 const LINE_SHIFT = 7;
+const LONGEST_INSTRUCTION = 15;
 /** Two records for an instruction in two pages, two for the end of the block. */
 const RESERVE = (BLOCK_LIMIT + 8) * 2 * RECORD_SIZE;
 
@@ -68,7 +69,7 @@ export class CodePage {
   /** One bit for each line that holds decoded bytes. */
   lines = 0;
   /** Pages whose last instruction reaches into this one. */
-  readonly dependents = new Set<CodePage>();
+  dependents = new Set<CodePage>();
   /** Linear pages through which it was entered: breakpoints are set by linear address. */
   readonly linearPages = new Set<bigint>();
 
@@ -85,6 +86,8 @@ export interface CodeCacheEvents {
   pageHasNoCode(hostPage: number): void;
   /** The records of a page stand for nothing any more. */
   pageDropped(page: CodePage): void;
+  /** Nor do those of some of its lines, until they are decoded again. */
+  linesSpoiled(page: CodePage, lines: number): void;
   /** All records below this one are about to be used again. */
   flushed(end: number): void;
 }
@@ -102,6 +105,8 @@ export class CodeCache {
   readonly #firsts: number[] = [];
   readonly #owners: CodePage[] = [];
   readonly #decodedBefore: DecodedBefore;
+  /** Bytes of an instruction that is decoded again. */
+  readonly #renewed = new Uint8Array(16);
   /** Entries of a page that was dropped, all 0: allocating them costs more than clearing. */
   #spareEntries: Int32Array | undefined;
   /** Linear pages that the jump cache may know addresses of. */
@@ -157,22 +162,33 @@ export class CodeCache {
   recordAt(host: number, linear: bigint, bits: CodeBits): number {
     if (this.#next + RESERVE > TRANSLATED) this.flush();
     const hostPage = Math.floor(host / PAGE);
-    const key = pageKey(hostPage, bits);
-    let page = this.#pages.get(key);
     const linearPage = linear >> 12n;
+    const page = this.#pageWith(hostPage, bits, linearPage);
+    const offset = host % PAGE;
+    const entry = page.entries[offset];
+    if (entry === 0) return this.#decodeBlock(page, offset);
+    if (this.#view.getUint16(entry, true) !== PSEUDO.REFETCH || this.#renew(page, offset, entry))
+      return entry;
+    this.#drop(page);
+    return this.#decodeBlock(this.#pageWith(hostPage, bits, linearPage), offset);
+  }
+
+  #pageWith(hostPage: number, bits: CodeBits, linearPage: bigint): CodePage {
+    let page = this.#pages.get(pageKey(hostPage, bits));
     if (page !== undefined && !page.linearPages.has(linearPage) && this.#hasBreakpointIn(linearPage)) {
       this.#drop(page);
       page = undefined;
     }
-    if (page === undefined) {
-      page = new CodePage(hostPage, bits, this.#spareEntries);
-      this.#spareEntries = undefined;
-      this.#pages.set(key, page);
-      this.#events.pageHasCode(hostPage);
-    }
+    page ??= this.#newPage(hostPage, bits, this.#spareEntries);
     page.linearPages.add(linearPage);
-    const offset = host % PAGE;
-    return page.entries[offset] || this.#decodeBlock(page, offset);
+    return page;
+  }
+
+  #newPage(hostPage: number, bits: CodeBits, entries?: Int32Array): CodePage {
+    if (entries !== undefined) this.#spareEntries = undefined;
+    const page = new CodePage(hostPage, bits, entries);
+    this.#pages.set(pageKey(hostPage, bits), page);
+    return page;
   }
 
   /** Enters a record into the jump cache under the state's current code context; `base` is that of the code segment. */
@@ -244,13 +260,8 @@ export class CodeCache {
       this.forgetJumps();
     }
     this.#view.setBigInt64(cross + RECORD.IMMEDIATE, BigInt(secondPage), true);
-    let second = this.#pages.get(pageKey(secondPage, bits));
-    if (second === undefined) {
-      second = new CodePage(secondPage, bits);
-      this.#pages.set(pageKey(secondPage, bits), second);
-      this.#events.pageHasCode(secondPage);
-    }
-    second.lines |= 1;
+    const second = this.#pages.get(pageKey(secondPage, bits)) ?? this.#newPage(secondPage, bits);
+    this.#addLines(second, 1);
     second.dependents.add(page);
   }
 
@@ -258,18 +269,13 @@ export class CodeCache {
   invalidate(host: number, length: number): void {
     const hostPage = Math.floor(host / PAGE);
     const offset = host % PAGE;
-    const first = offset >> LINE_SHIFT;
-    const last = Math.min(PAGE - 1, offset + length - 1) >> LINE_SHIFT;
+    const written = lineMask(offset, offset + length);
     for (const bits of [16, 32, 64] as const) {
-      const page = this.#pages.get(pageKey(hostPage, bits));
-      if (page === undefined) continue;
-      for (let line = first; line <= last; line++) {
-        if (page.lines & (1 << line)) {
-          this.#decodedBefore.watch(pageKey(hostPage, bits));
-          this.#drop(page);
-          break;
-        }
-      }
+      const key = pageKey(hostPage, bits);
+      const page = this.#pages.get(key);
+      if (page === undefined || (page.lines & written) === 0) continue;
+      this.#decodedBefore.watch(key);
+      if (!this.#spoil(page, written)) this.#drop(page);
     }
   }
 
@@ -340,9 +346,113 @@ export class CodeCache {
     for (const record of page.records) this.#view.setUint16(record + RECORD.HANDLER, PSEUDO.REFETCH, true);
     this.#spareEntries = page.entries.fill(0);
     for (const dependent of page.dependents) this.#drop(dependent);
-    if (!([16, 32, 64] as const).some((bits) => this.#pages.has(pageKey(page.hostPage, bits)))) {
-      this.#events.pageHasNoCode(page.hostPage);
+    this.#announceNoCode(page.hostPage);
+  }
+
+  #announceNoCode(hostPage: number): void {
+    for (const bits of [16, 32, 64] as const) {
+      const lines = this.#pages.get(pageKey(hostPage, bits))?.lines ?? 0;
+      if (lines !== 0) return;
     }
+    this.#events.pageHasNoCode(hostPage);
+  }
+
+  #addLines(page: CodePage, lines: number): void {
+    if (page.lines === 0) this.#events.pageHasCode(page.hostPage);
+    page.lines |= lines;
+  }
+
+  /** Lines of a page were written. False: its code is of a kind that must go as a whole. */
+  #spoil(page: CodePage, written: number): boolean {
+    const spoiled: number[] = [];
+    for (let line = 0; line < PAGE >> LINE_SHIFT; line++) {
+      if ((page.lines & written & (1 << line)) === 0) continue;
+      const start = line << LINE_SHIFT;
+      const end = start + (1 << LINE_SHIFT);
+      for (let offset = Math.max(0, start - LONGEST_INSTRUCTION + 1); offset < end; offset++) {
+        const record = page.entries[offset];
+        if (record === 0) continue;
+        const handler = this.#view.getUint16(record, true);
+        if (handler === PSEUDO.BREAK || handler === PSEUDO.CROSS) return false;
+        if (handler === PSEUDO.REFETCH) continue;
+        if (offset + Math.max(this.#view.getUint8(record + RECORD.LENGTH), 1) > start) spoiled.push(record);
+      }
+    }
+    this.generation++;
+    if (written & 1) {
+      const { dependents } = page;
+      page.dependents = new Set();
+      for (const dependent of dependents) this.#drop(dependent);
+    }
+    // It may have reached into itself.
+    if (this.#pages.get(pageKey(page.hostPage, page.bits)) !== page) return true;
+    for (const record of spoiled) {
+      const handler = this.#view.getUint16(record, true);
+      const row = handlerOf(handler)?.row;
+      const again = row === undefined ? SPOILED.NO : row.endsBlock === true ? SPOILED.ENDS : SPOILED.GOES_ON;
+      this.#view.setUint16(record + RECORD.HANDLER, PSEUDO.REFETCH, true);
+      this.#view.setUint8(record + RECORD.SPOILED, again);
+    }
+    page.lines &= ~written;
+    this.#events.linesSpoiled(page, written);
+    this.#announceNoCode(page.hostPage);
+    return true;
+  }
+
+  /**
+   * Decodes spoiled instructions again in their places, where all that leads to them finds them. False: they are others
+   * than can stand there.
+   */
+  #renew(page: CodePage, start: number, first: number): boolean {
+    const key = pageKey(page.hostPage, page.bits);
+    const branches: { record: number; target: number; flags: number }[] = [];
+    const bytes = this.#renewed;
+    let record = first;
+    let offset = start;
+    for (let count = 0; count < BLOCK_LIMIT && offset < PAGE; count++) {
+      if (this.#view.getUint16(record, true) !== PSEUDO.REFETCH) break;
+      const spoiled = this.#view.getUint8(record + RECORD.SPOILED);
+      const length = this.#view.getUint8(record + RECORD.LENGTH);
+      if (spoiled === SPOILED.NO || offset + length > PAGE) return false;
+      bytes.fill(0);
+      this.#physical.copyOut(page.hostPage * PAGE + offset, bytes.subarray(0, Math.min(16, PAGE - offset)));
+      const result = this.#decodeAgain(page, key, record, offset, length, bytes);
+      if (result === undefined || result.ends !== (spoiled === SPOILED.ENDS)) return false;
+      if (result.branch !== undefined) branches.push({ record, target: result.branch, flags: result.flags });
+      this.#addLines(page, lineMask(offset, offset + length));
+      if (result.ends) break;
+      offset += length;
+      record += RECORD_SIZE;
+    }
+    for (const branch of branches) this.#aimBranch(page, branch.record, branch.target, branch.flags);
+    return true;
+  }
+
+  /** Writes the record of an instruction that has as many bytes as the one before; undefined if it is not such a one. */
+  #decodeAgain(
+    page: CodePage,
+    key: number,
+    record: number,
+    offset: number,
+    length: number,
+    bytes: Uint8Array,
+  ): Pick<Decoded, 'ends' | 'branch' | 'flags'> | undefined {
+    const before = this.#decodedBefore.find(key, offset, bytes, 0);
+    if (before !== undefined) {
+      if (before.bytes.length !== length) return undefined;
+      this.#decodedBefore.copy(before, record);
+      return before;
+    }
+    const decoder = new IcedDecoder(page.bits, bytes, 0);
+    decoder.ip = BigInt(offset);
+    const instruction = decoder.decode();
+    const fits = decoder.lastError === 0 && instruction.length === length;
+    const result = fits ? this.#write(page, record, instruction, offset) : undefined;
+    instruction.free();
+    decoder.free();
+    if (result === undefined || this.#view.getUint16(record, true) === PSEUDO.SYSTEM) return undefined;
+    this.#decodedBefore.remember(key, offset, bytes.subarray(0, length), record, result);
+    return result;
   }
 
   #hasBreakpointIn(linearPage: bigint): boolean {
@@ -389,7 +499,7 @@ export class CodeCache {
         if (breakpoints.has(offset)) this.#writePseudo(page, this.#allocate(page), PSEUDO.BREAK, offset);
         const record = this.#allocate(page);
         this.#decodedBefore.copy(before, record);
-        page.lines |= lineMask(offset, offset + before.bytes.length);
+        this.#addLines(page, lineMask(offset, offset + before.bytes.length));
         if (before.branch !== undefined)
           branches.push({ record, target: before.branch, flags: before.flags });
         offset += before.bytes.length;
@@ -410,7 +520,7 @@ export class CodeCache {
         this.#view.setBigInt64(cross + RECORD.IMMEDIATE, -1n, true);
         // The instruction, what follows it, and where it branches to.
         for (let i = 0; i < 3; i++) this.#allocate(page);
-        page.lines |= lineMask(offset, PAGE);
+        this.#addLines(page, lineMask(offset, PAGE));
         instruction.free();
         open = false;
         break;
@@ -422,7 +532,7 @@ export class CodeCache {
         const at = offset - start;
         this.#decodedBefore.remember(key, offset, bytes.subarray(at, at + length), record, result);
       }
-      page.lines |= lineMask(offset, offset + length);
+      this.#addLines(page, lineMask(offset, offset + length));
       instruction.free();
       if (result.branch !== undefined) branches.push({ record, target: result.branch, flags: result.flags });
       offset += length;
@@ -545,7 +655,7 @@ function pageKey(hostPage: number, bits: CodeBits): number {
 }
 
 /** Bits of the lines that [start, end) of a page touches. */
-function lineMask(start: number, end: number): number {
+export function lineMask(start: number, end: number): number {
   let mask = 0;
   const last = Math.min(end, PAGE) - 1;
   for (let line = start >> LINE_SHIFT; line <= last >> LINE_SHIFT; line++) mask |= 1 << line;

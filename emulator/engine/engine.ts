@@ -114,6 +114,7 @@ export class Engine {
       pageHasCode: (page) => physical.setPageFlag(page, PAGE_FLAG.CODE),
       pageHasNoCode: (page) => physical.clearPageFlag(page, PAGE_FLAG.CODE),
       pageDropped: (page) => this.#translations?.drop(page),
+      linesSpoiled: (page, lines) => this.#translations?.spoil(page, lines),
       flushed: (end) => this.#translations?.flush(end),
     });
     physical.onWrite(PAGE_FLAG.CODE, (host, length) => this.code.invalidate(host, length));

@@ -5,7 +5,7 @@
 import { PSEUDO } from '../isa/record.ts';
 import { RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/layout.ts';
 import { type BasicBlock, blocksOf, choose, groupsOf, RecordReader, recordOf } from './blocks.ts';
-import type { CodeCache, CodePage } from './codeCache.ts';
+import { type CodeCache, type CodePage, lineMask } from './codeCache.ts';
 import { FIRST_SLOT, TRANSLATION_SLOTS } from './interpreter.ts';
 import { regionOf } from './regions.ts';
 import { translate } from './translator.ts';
@@ -38,6 +38,8 @@ interface Translation {
   readonly page: CodePage;
   readonly entries: readonly number[];
   readonly bytes: number;
+  /** One bit for each line of the page that has code of it. */
+  readonly lines: number;
 }
 
 /** What is known about a page of code that samples hit. */
@@ -130,6 +132,23 @@ export class Translations {
     for (const translation of profile.translations) this.#remove(translation);
   }
 
+  /** The code in some lines of a page was written: what is made of other lines stays. */
+  spoil(page: CodePage, lines: number): void {
+    const profile = this.#profiles.get(page);
+    if (profile === undefined) return;
+    let removed = 0;
+    for (const translation of profile.translations) {
+      if ((translation.lines & lines) === 0) continue;
+      removed |= translation.lines;
+      this.#remove(translation);
+    }
+    if (removed !== 0) this.#drops.set(page.hostPage, (this.#drops.get(page.hostPage) ?? 0) + 1);
+    for (const record of profile.settled) {
+      const offset = this.#reader.offset(record);
+      if ((removed | lines) & lineMask(offset, offset + 1)) profile.settled.delete(record);
+    }
+  }
+
   flush(end: number): void {
     for (const translation of this.#live) this.#remove(translation);
     this.#profiles.clear();
@@ -164,7 +183,9 @@ export class Translations {
       blocks.flatMap((block) => block.instructions.map(({ record }) => [record, block] as const)),
     );
     for (const seed of seeds) {
-      if (!containing.has(seed) && this.#reader.handler(seed) !== PSEUDO.LINK) profile.settled.add(seed);
+      const handler = this.#reader.handler(seed);
+      if (!containing.has(seed) && handler !== PSEUDO.LINK && handler !== PSEUDO.REFETCH)
+        profile.settled.add(seed);
     }
     const first = seeds.flatMap((seed) => containing.get(seed) ?? []);
     if (first.length === 0) return;
@@ -193,7 +214,7 @@ export class Translations {
     for (const [i, record] of entries.entries())
       this.#translated[(record - RECORDS) / RECORD_SIZE] =
         (slot << TRANSLATED_SHIFT) | (region.entries[i] as number);
-    const translation: Translation = { slot, page, entries, bytes: bytes.length };
+    const translation: Translation = { slot, page, entries, bytes: bytes.length, lines: linesOf(blocks) };
     profile.translations.add(translation);
     this.#live.add(translation);
     this.#bytes += bytes.length;
@@ -219,6 +240,13 @@ export class Translations {
     this.#freeSlots.push(translation.slot);
     this.#bytes -= translation.bytes;
   }
+}
+
+function linesOf(blocks: readonly BasicBlock[]): number {
+  let lines = 0;
+  for (const { instructions } of blocks)
+    for (const { offset, length } of instructions) lines |= lineMask(offset, offset + length);
+  return lines;
 }
 
 const TRANSLATED_END = TRANSLATED + ((TRANSLATED - RECORDS) / RECORD_SIZE) * 4;

@@ -21,6 +21,8 @@ export const RECORD = {
   SEGMENT: 9,
   /** u8: byte offset in the GPR file of register operand 2. */
   REGISTER2: 10,
+  /** u8: with REFETCH, what a SPOILED value says about the instruction that was here. */
+  SPOILED: 11,
   /** i32: record of a direct branch target in the same page; index of a system instruction. */
   TARGET: 12,
   /** i64: immediate masked to its operand's size; offset of a direct branch target from the page base. */
@@ -59,6 +61,16 @@ export const PSEUDO = {
   REFETCH: 5,
   /** An instruction whose meaning is a TypeScript function: TARGET is its number in the code cache. */
   SYSTEM: 6,
+} as const;
+
+/** Bytes of the instruction were written: whether it can be decoded again in its place. */
+export const SPOILED = {
+  /** It cannot. */
+  NO: 0,
+  /** If the instruction goes on with the next one. */
+  GOES_ON: 1,
+  /** If the instruction ends its block. */
+  ENDS: 2,
 } as const;
 
 export const PSEUDO_COUNT = 7;
