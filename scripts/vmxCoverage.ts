@@ -7,13 +7,16 @@ import { CONTROL_WORDS, type ControlRow, controlsOf } from '../emulator/vmx/cont
 import { ENTRY_CHECKS } from '../emulator/vmx/entryChecks/evaluate.ts';
 import { VIOLATIONS } from '../emulator/vmx/entryChecks/violations.ts';
 import { SECTIONS } from '../emulator/vmx/entryReport.ts';
-import { EXIT_REASONS } from '../emulator/vmx/exitReasons.ts';
+import { EXIT_REASONS, type ExitReasonRow } from '../emulator/vmx/exitReasons.ts';
 import {
   VM_INSTRUCTION_ERRORS,
   VMX_ABORTS,
   type VmInstructionErrorRow,
   type VmxAbortRow,
 } from '../emulator/vmx/vmInstructionErrors.ts';
+
+import { CONTROL_CASES } from '../test/support/vmxControlCases.ts';
+import { EXIT_CASES } from '../test/support/vmxExitCases.ts';
 
 const root = resolve(import.meta.dirname, '..');
 /** Folders with tests about VT-x. */
@@ -52,6 +55,10 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 const ERRORS: readonly VmInstructionErrorRow[] = VM_INSTRUCTION_ERRORS;
 const ABORTS: readonly VmxAbortRow[] = VMX_ABORTS;
+const REASONS: readonly (ExitReasonRow & { readonly key: string })[] = EXIT_REASONS;
+
+const exitCases = (key: string): number => EXIT_CASES.filter(({ reason }) => reason === key).length;
+const controlCases = (key: string): number => CONTROL_CASES.filter(({ control }) => control === key).length;
 
 /** Keys of what is offered and named by no test. */
 export function withoutTest(): readonly string[] {
@@ -60,8 +67,11 @@ export function withoutTest(): readonly string[] {
   return [
     ...ENTRY_CHECKS.filter(({ id }) => (VIOLATIONS[id] ?? []).length === 0).map(({ id }) => id),
     ...controls
-      .filter((row) => (row as ControlRow).supported && testsOf(files, row.key, 'CONTROL').length === 0)
+      .filter((row) => (row as ControlRow).supported && controlCases(row.key) === 0)
       .map(({ key }) => key),
+    ...REASONS.filter(({ key, absent }) => absent === undefined && exitCases(key) === 0).map(
+      ({ key }) => key,
+    ),
     ...ERRORS.filter(
       ({ key, absent }) => !absent && testsOf(files, key, 'VM_INSTRUCTION_ERROR').length === 0,
     ).map(({ key }) => key),
@@ -76,12 +86,10 @@ export function renderVmxCoverage(): string {
   const missing = withoutTest();
   const words = CONTROL_WORDS.map(({ key, title }) => {
     const rows = controlsOf(key).map((row) => {
-      const tests = testsOf(files, row.key, 'CONTROL');
-      const named =
-        tests.length === 0 ? '' : `${tests.slice(0, 2).join(', ')}${tests.length > 2 ? ', …' : ''}`;
-      return [String(row.bit), row.name, row.supported ? 'yes' : 'no', row.supported ? named : ''];
+      const effects = CONTROL_CASES.filter(({ control }) => control === row.key).map(({ what }) => what);
+      return [String(row.bit), row.name, row.supported ? 'yes' : 'no', effects.join('; ')];
     });
-    return `### ${title}\n\n${table(['bit', 'control', 'offered', 'tests'], rows)}`;
+    return `### ${title}\n\n${table(['bit', 'control', 'offered', 'effect shown'], rows)}`;
   });
   const checks = Object.entries(SECTIONS).map(([group, title]) => {
     const rows = ENTRY_CHECKS.filter((row) => row.group === group).map((row) => [
@@ -93,11 +101,12 @@ export function renderVmxCoverage(): string {
     return `### ${title}\n\n${table(['id', 'rule', 'manual', 'cases'], rows)}`;
   });
   const ept = EPT_VPID_BITS.map((row) => [String(row.bit), row.name, row.supported ? 'yes' : 'no']);
-  const reasons = EXIT_REASONS.map(({ number, key, name, timing }) => {
-    const tests = testsOf(files, key, 'EXIT_REASON_NUMBER');
-    return [String(number), name, timing, tests.slice(0, 2).join(', ')];
-  });
-  const unnamed = EXIT_REASONS.filter(({ key }) => testsOf(files, key, 'EXIT_REASON_NUMBER').length === 0);
+  const reasons = REASONS.map(({ number, key, name, timing, absent }) => [
+    String(number),
+    name,
+    timing,
+    absent === undefined ? String(exitCases(key)) : `never: ${absent}`,
+  ]);
   const errors = ERRORS.map(({ number, key, text, absent }) => [
     String(number),
     text,
@@ -119,6 +128,8 @@ Offered or checked without a test: ${missing.length === 0 ? 'none' : missing.joi
 
 ## Controls
 
+Each that is offered is run with both settings, which differ in what is said here.
+
 ${words.join('\n\n')}
 
 ## EPT and VPID capabilities
@@ -133,9 +144,10 @@ ${checks.join('\n\n')}
 
 ## Exit reasons
 
-No test names ${unnamed.map(({ number }) => number).join(', ')}.
+Each has a case that causes it and looks at qualification, instruction information, instruction length and interruption
+information; where a control decides, another one with the other setting.
 
-${table(['number', 'reason', 'kind', 'tests'], reasons)}
+${table(['number', 'reason', 'kind', 'cases'], reasons)}
 
 ## VM-instruction errors
 

@@ -77,6 +77,7 @@ function afterDelivery(cpu: Cpu, event: GuestEvent): void {
   state.INTERRUPTIBILITY &= ~(BLOCKING.STI | BLOCKING.MOV_SS);
   if (event.kind === 'nmi') state.INTERRUPTIBILITY |= BLOCKING.NMI;
   state.ACTIVITY_STATE = ACTIVITY.ACTIVE;
+  state.MONITOR_ARMED = 0;
   cpu.mmu.updateContext();
 }
 

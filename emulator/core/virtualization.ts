@@ -20,7 +20,6 @@ export type InterceptPoint =
         | 'RDPID'
         | 'RDPMC'
         | 'RSM'
-        | 'MWAIT'
         | 'MONITOR'
         | 'PAUSE'
         | 'XSETBV'
@@ -53,6 +52,8 @@ export type InterceptPoint =
         | 'LLDT'
         | 'LTR';
     }
+  /** `armed`: address-range monitoring is. */
+  | { readonly point: 'MWAIT'; readonly armed: boolean }
   | { readonly point: 'INVLPG'; readonly address: bigint }
   /** `gpr` is the register operand's number. For writes `value` is the source, already of the right width. */
   | { readonly point: 'MOV_FROM_CR'; readonly cr: number; readonly gpr: number }

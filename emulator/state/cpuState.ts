@@ -56,6 +56,7 @@ export class CpuState {
   declare INIT_PENDING: number;
   declare STARTUP_PENDING: number;
   declare PENDING_DEBUG: bigint;
+  declare MONITOR_ARMED: number;
   declare REPEATING: number;
   declare CPL: number;
   declare CC_A: bigint;

@@ -86,6 +86,8 @@ const CPU_FIELD_ROWS = [
   { key: 'INIT_PENDING', width: 4, kind: 'arch' },
   { key: 'STARTUP_PENDING', width: 4, kind: 'arch' },
   { key: 'PENDING_DEBUG', width: 8, kind: 'arch' },
+  // 1 from MONITOR to MWAIT, a VM entry, a VM exit or the delivery of an event.
+  { key: 'MONITOR_ARMED', width: 4, kind: 'arch' },
   // 1 when the last instruction was an iteration of a repeated string instruction and not its last.
   { key: 'REPEATING', width: 4, kind: 'arch' },
   // Copies of the current VMCS' control words, refreshed on VM entry, zero outside non-root operation; generated code

@@ -324,6 +324,48 @@ describe('event injection', () => {
     expect(test.field('VM_ENTRY_INTERRUPTION_INFORMATION')).toBe(0x30n);
   });
 
+  describe('with pending debug exceptions', () => {
+    const TRAP = 0x4000n;
+    const pending = (information: bigint, blocking = 0n) =>
+      injecting(information, (vmcs) =>
+        vmcs.set({
+          GUEST_PENDING_DEBUG_EXCEPTIONS: TRAP,
+          GUEST_RFLAGS: 0x302n,
+          VM_ENTRY_INSTRUCTION_LENGTH: 2n,
+          GUEST_INTERRUPTIBILITY_STATE: blocking,
+        }),
+      ).state.PENDING_DEBUG;
+
+    it.each([
+      ['an external interrupt', 0x30n],
+      ['an NMI', 0x202n],
+      ['a hardware exception', 0xb0dn],
+      ['a software interrupt', 0x480n],
+      ['a privileged software exception', 0x501n],
+    ])('%s takes their place', (_what, information) => {
+      expect(pending(information)).toBe(0n);
+    });
+
+    it('a software event behind MOV SS does not, and a privileged one does', () => {
+      const MOV_SS = BigInt(BLOCKING.MOV_SS);
+      expect(pending(0x480n, MOV_SS)).toBe(TRAP);
+      expect(pending(0x603n, MOV_SS)).toBe(TRAP);
+      expect(pending(0x501n, MOV_SS)).toBe(0n);
+    });
+
+    it('there are none in the states shutdown and wait-for-SIPI, and there are in HLT', () => {
+      const left = [1n, 2n, 3n].map((activity) => {
+        const contents = guestVmcs().set({
+          GUEST_PENDING_DEBUG_EXCEPTIONS: TRAP,
+          GUEST_RFLAGS: 0x102n,
+          GUEST_ACTIVITY_STATE: activity,
+        });
+        return processorInGuest(contents).state.PENDING_DEBUG;
+      });
+      expect(left).toEqual([TRAP, 0n, 0n]);
+    });
+  });
+
   it('into a halted guest wakes it', () => {
     const test = injecting(0x30n, (vmcs) => vmcs.set({ GUEST_ACTIVITY_STATE: 1n }));
     expect(test.state.ACTIVITY_STATE).toBe(0);

@@ -8,10 +8,21 @@ import { OUTCOME } from '../core/outcome.ts';
 import { loadPdptes, usesPaePaging } from '../core/pdptes.ts';
 import { loadPkrs } from '../core/protectionKeys.ts';
 import { timeStampCounter } from '../core/timeStampCounter.ts';
+import type { GuestEvent } from '../core/virtualization.ts';
 import { EPT_FEATURE } from '../mmu/ept.ts';
 import { CC_FLAGS } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
-import { AR, ARITHMETIC_FLAGS, CR0, EFER, FLAG, SS, VMX_OPERATION } from '../state/registers.ts';
+import {
+  ACTIVITY,
+  AR,
+  ARITHMETIC_FLAGS,
+  BLOCKING,
+  CR0,
+  EFER,
+  FLAG,
+  SS,
+  VMX_OPERATION,
+} from '../state/registers.ts';
 import { switchAddressSpace } from './addressSpace.ts';
 import { CONTROL } from './controls.ts';
 import { ENTRY_TICKS } from './costs.ts';
@@ -85,6 +96,7 @@ export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
   processor.nestingLevel = 0;
   state.VMX_OPERATION = VMX_OPERATION.NON_ROOT;
   startTimers(processor);
+  state.MONITOR_ARMED = 0;
   processor.pauseLoop.first = -1;
   processor.pauseLoop.last = -1;
   processor.virtualApic.entered();
@@ -95,7 +107,23 @@ export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
   const information = vmcs.low(SLOT.VM_ENTRY_INTERRUPTION_INFORMATION);
   if (processor.has(CONTROL.monitorTrapFlag)) processor.monitorTrapFlag.set();
   if (isValid(information)) inject(processor, information);
+  else if (state.ACTIVITY_STATE >= ACTIVITY.SHUTDOWN) state.PENDING_DEBUG = 0n;
   return 'entered';
+}
+
+const SOFTWARE_EVENTS: ReadonlySet<GuestEvent['kind']> = new Set([
+  'software-interrupt',
+  'software-exception',
+]);
+
+/**
+ * An injected event takes the place of pending debug exceptions, but for a software event behind MOV SS.
+ *
+ * @see SDM "Delivery of Pending Debug Exceptions after VM Entry", 28.7.3
+ */
+function dropPendingDebug({ state }: VmxProcessor, { kind }: GuestEvent): void {
+  const keeps = SOFTWARE_EVENTS.has(kind) && (state.INTERRUPTIBILITY & BLOCKING.MOV_SS) !== 0;
+  if (!keeps) state.PENDING_DEBUG = 0n;
 }
 
 /**
@@ -219,6 +247,7 @@ function inject(processor: VmxProcessor, information: number): void {
     processor.monitorTrapFlag.pend();
     return;
   }
+  dropPendingDebug(processor, event);
   processor.injected = event;
   const outcome = injectEvent(cpu, event);
   processor.injected = undefined;

@@ -280,6 +280,7 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
   loadHostSegments(processor, host64);
   state.INTERRUPTIBILITY = nmiBlocking & BLOCKING.NMI;
   state.VMX_OPERATION = VMX_OPERATION.ROOT;
+  state.MONITOR_ARMED = 0;
   processor.monitorTrapFlag.clear();
   if (processor.preemptionAlarm.deadline !== Number.POSITIVE_INFINITY) processor.preemptionAlarm.disarm();
   cpu.mmu.pageModificationLog = undefined;

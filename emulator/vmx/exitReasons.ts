@@ -25,12 +25,21 @@ export interface ExitReasonRow {
   readonly timing: ExitTiming;
   readonly qualification?: QualificationKey;
   readonly information?: InstructionInformationKey;
+  /** Why this processor has no such exit. */
+  readonly absent?: string;
   readonly ref: Reference;
 }
 
 const APPENDIX = EXIT_REASONS_APPENDIX('VMX Basic Exit Reasons', '');
 const USER_MSR = ISE('User MSR Instructions');
 const IMMEDIATE_MSR = ISE('Immediate Forms of RDMSR and WRMSRNS');
+
+const NO_SMM = 'there are no SMIs and no SMM';
+const NO_SGX = 'there is no SGX';
+const NO_TDX = 'there is no TDX';
+const NO_PASID = 'there are no ENQCMD and ENQCMDS';
+const NO_MSRLIST = 'there are no RDMSRLIST and WRMSRLIST';
+const LATER_MSR = 'the instruction is of later processors';
 
 // biome-ignore format: rows are read as a table
 export const EXIT_REASONS = [
@@ -39,19 +48,19 @@ export const EXIT_REASONS = [
   { number: 2, key: 'tripleFault', name: 'Triple fault', timing: 'event', ref: APPENDIX },
   { number: 3, key: 'initSignal', name: 'INIT signal', timing: 'event', ref: APPENDIX },
   { number: 4, key: 'startUpIpi', name: 'Start-up IPI (SIPI)', timing: 'event', qualification: 'startUpIpi', ref: APPENDIX },
-  { number: 5, key: 'ioSmi', name: 'I/O system-management interrupt (SMI)', timing: 'event', ref: APPENDIX },
-  { number: 6, key: 'otherSmi', name: 'Other SMI', timing: 'event', ref: APPENDIX },
+  { number: 5, key: 'ioSmi', name: 'I/O system-management interrupt (SMI)', timing: 'event', absent: NO_SMM, ref: APPENDIX },
+  { number: 6, key: 'otherSmi', name: 'Other SMI', timing: 'event', absent: NO_SMM, ref: APPENDIX },
   { number: 7, key: 'interruptWindow', name: 'Interrupt window', timing: 'event', ref: APPENDIX },
   { number: 8, key: 'nmiWindow', name: 'NMI window', timing: 'event', ref: APPENDIX },
   { number: 9, key: 'taskSwitch', name: 'Task switch', timing: 'faultLike', qualification: 'taskSwitch', ref: APPENDIX },
   { number: 10, key: 'cpuid', name: 'CPUID', timing: 'faultLike', ref: APPENDIX },
-  { number: 11, key: 'getsec', name: 'GETSEC', timing: 'faultLike', ref: APPENDIX },
+  { number: 11, key: 'getsec', name: 'GETSEC', timing: 'faultLike', absent: 'there is no SMX', ref: APPENDIX },
   { number: 12, key: 'hlt', name: 'HLT', timing: 'faultLike', ref: APPENDIX },
   { number: 13, key: 'invd', name: 'INVD', timing: 'faultLike', ref: APPENDIX },
   { number: 14, key: 'invlpg', name: 'INVLPG', timing: 'faultLike', qualification: 'linearAddress', ref: APPENDIX },
   { number: 15, key: 'rdpmc', name: 'RDPMC', timing: 'faultLike', ref: APPENDIX },
   { number: 16, key: 'rdtsc', name: 'RDTSC', timing: 'faultLike', ref: APPENDIX },
-  { number: 17, key: 'rsm', name: 'RSM', timing: 'faultLike', ref: APPENDIX },
+  { number: 17, key: 'rsm', name: 'RSM', timing: 'faultLike', absent: NO_SMM, ref: APPENDIX },
   { number: 18, key: 'vmcall', name: 'VMCALL', timing: 'faultLike', ref: APPENDIX },
   { number: 19, key: 'vmclear', name: 'VMCLEAR', timing: 'faultLike', qualification: 'displacement', information: 'memoryOperand', ref: APPENDIX },
   { number: 20, key: 'vmlaunch', name: 'VMLAUNCH', timing: 'faultLike', ref: APPENDIX },
@@ -73,7 +82,7 @@ export const EXIT_REASONS = [
   { number: 37, key: 'monitorTrapFlag', name: 'Monitor trap flag', timing: 'event', ref: APPENDIX },
   { number: 39, key: 'monitor', name: 'MONITOR', timing: 'faultLike', ref: APPENDIX },
   { number: 40, key: 'pause', name: 'PAUSE', timing: 'faultLike', ref: APPENDIX },
-  { number: 41, key: 'entryFailureMachineCheck', name: 'VM-entry failure due to machine-check event', timing: 'entryFailure', ref: APPENDIX },
+  { number: 41, key: 'entryFailureMachineCheck', name: 'VM-entry failure due to machine-check event', timing: 'entryFailure', absent: 'there are no machine checks', ref: APPENDIX },
   { number: 43, key: 'tprBelowThreshold', name: 'TPR below threshold', timing: 'trapLike', ref: APPENDIX },
   { number: 44, key: 'apicAccess', name: 'APIC access', timing: 'faultLike', qualification: 'apicAccess', ref: APPENDIX },
   { number: 45, key: 'virtualizedEoi', name: 'Virtualized EOI', timing: 'trapLike', qualification: 'virtualizedEoi', ref: APPENDIX },
@@ -91,29 +100,29 @@ export const EXIT_REASONS = [
   { number: 57, key: 'rdrand', name: 'RDRAND', timing: 'faultLike', information: 'randomNumber', ref: APPENDIX },
   { number: 58, key: 'invpcid', name: 'INVPCID', timing: 'faultLike', qualification: 'displacement', information: 'invalidate', ref: APPENDIX },
   { number: 59, key: 'vmfunc', name: 'VMFUNC', timing: 'faultLike', ref: APPENDIX },
-  { number: 60, key: 'encls', name: 'ENCLS', timing: 'faultLike', ref: APPENDIX },
+  { number: 60, key: 'encls', name: 'ENCLS', timing: 'faultLike', absent: NO_SGX, ref: APPENDIX },
   { number: 61, key: 'rdseed', name: 'RDSEED', timing: 'faultLike', information: 'randomNumber', ref: APPENDIX },
   { number: 62, key: 'pageModificationLogFull', name: 'Page-modification log full', timing: 'faultLike', qualification: 'pageModificationLogFull', ref: APPENDIX },
   { number: 63, key: 'xsaves', name: 'XSAVES', timing: 'faultLike', qualification: 'displacement', information: 'memoryOperand', ref: APPENDIX },
   { number: 64, key: 'xrstors', name: 'XRSTORS', timing: 'faultLike', qualification: 'displacement', information: 'memoryOperand', ref: APPENDIX },
-  { number: 65, key: 'pconfig', name: 'PCONFIG', timing: 'faultLike', ref: APPENDIX },
+  { number: 65, key: 'pconfig', name: 'PCONFIG', timing: 'faultLike', absent: 'there is no PCONFIG', ref: APPENDIX },
   { number: 66, key: 'sppRelatedEvent', name: 'SPP-related event', timing: 'faultLike', qualification: 'sppRelated', ref: APPENDIX },
   { number: 67, key: 'umwait', name: 'UMWAIT', timing: 'faultLike', information: 'randomNumber', ref: APPENDIX },
   { number: 68, key: 'tpause', name: 'TPAUSE', timing: 'faultLike', information: 'randomNumber', ref: APPENDIX },
-  { number: 69, key: 'loadiwkey', name: 'LOADIWKEY', timing: 'faultLike', information: 'loadiwkey', ref: APPENDIX },
-  { number: 70, key: 'enclv', name: 'ENCLV', timing: 'faultLike', ref: APPENDIX },
-  { number: 72, key: 'enqcmdPasidTranslation', name: 'ENQCMD PASID translation failure', timing: 'faultLike', ref: APPENDIX },
-  { number: 73, key: 'enqcmdsPasidTranslation', name: 'ENQCMDS PASID translation failure', timing: 'faultLike', ref: APPENDIX },
-  { number: 74, key: 'busLock', name: 'Bus lock', timing: 'trapLike', ref: APPENDIX },
-  { number: 75, key: 'instructionTimeout', name: 'Instruction timeout', timing: 'event', qualification: 'instructionTimeout', ref: APPENDIX },
-  { number: 76, key: 'seamcall', name: 'SEAMCALL', timing: 'faultLike', ref: APPENDIX },
-  { number: 77, key: 'tdcall', name: 'TDCALL', timing: 'faultLike', ref: APPENDIX },
-  { number: 78, key: 'rdmsrlist', name: 'RDMSRLIST', timing: 'faultLike', ref: APPENDIX },
-  { number: 79, key: 'wrmsrlist', name: 'WRMSRLIST', timing: 'faultLike', ref: APPENDIX },
-  { number: 80, key: 'urdmsr', name: 'URDMSR', timing: 'faultLike', ref: USER_MSR },
-  { number: 81, key: 'uwrmsr', name: 'UWRMSR', timing: 'faultLike', ref: USER_MSR },
-  { number: 84, key: 'rdmsrImmediate', name: 'RDMSR (immediate)', timing: 'faultLike', ref: IMMEDIATE_MSR },
-  { number: 85, key: 'wrmsrnsImmediate', name: 'WRMSRNS (immediate)', timing: 'faultLike', ref: IMMEDIATE_MSR },
+  { number: 69, key: 'loadiwkey', name: 'LOADIWKEY', timing: 'faultLike', information: 'loadiwkey', absent: 'there is no Key Locker', ref: APPENDIX },
+  { number: 70, key: 'enclv', name: 'ENCLV', timing: 'faultLike', absent: NO_SGX, ref: APPENDIX },
+  { number: 72, key: 'enqcmdPasidTranslation', name: 'ENQCMD PASID translation failure', timing: 'faultLike', absent: NO_PASID, ref: APPENDIX },
+  { number: 73, key: 'enqcmdsPasidTranslation', name: 'ENQCMDS PASID translation failure', timing: 'faultLike', absent: NO_PASID, ref: APPENDIX },
+  { number: 74, key: 'busLock', name: 'Bus lock', timing: 'trapLike', absent: 'there are no bus locks to find', ref: APPENDIX },
+  { number: 75, key: 'instructionTimeout', name: 'Instruction timeout', timing: 'event', qualification: 'instructionTimeout', absent: 'no instruction takes long', ref: APPENDIX },
+  { number: 76, key: 'seamcall', name: 'SEAMCALL', timing: 'faultLike', absent: NO_TDX, ref: APPENDIX },
+  { number: 77, key: 'tdcall', name: 'TDCALL', timing: 'faultLike', absent: NO_TDX, ref: APPENDIX },
+  { number: 78, key: 'rdmsrlist', name: 'RDMSRLIST', timing: 'faultLike', absent: NO_MSRLIST, ref: APPENDIX },
+  { number: 79, key: 'wrmsrlist', name: 'WRMSRLIST', timing: 'faultLike', absent: NO_MSRLIST, ref: APPENDIX },
+  { number: 80, key: 'urdmsr', name: 'URDMSR', timing: 'faultLike', absent: LATER_MSR, ref: USER_MSR },
+  { number: 81, key: 'uwrmsr', name: 'UWRMSR', timing: 'faultLike', absent: LATER_MSR, ref: USER_MSR },
+  { number: 84, key: 'rdmsrImmediate', name: 'RDMSR (immediate)', timing: 'faultLike', absent: LATER_MSR, ref: IMMEDIATE_MSR },
+  { number: 85, key: 'wrmsrnsImmediate', name: 'WRMSRNS (immediate)', timing: 'faultLike', absent: LATER_MSR, ref: IMMEDIATE_MSR },
 ] as const satisfies readonly ExitReasonRow[];
 
 export type ExitReasonKey = (typeof EXIT_REASONS)[number]['key'];

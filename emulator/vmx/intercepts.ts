@@ -196,7 +196,7 @@ const INTERCEPT_ROWS: readonly Row[] = [
   { point: 'RDPMC', reason: 'rdpmc', exits: 'rdpmcExiting' },
   // Outside system-management mode RSM is #UD in the guest as elsewhere.
   { point: 'RSM', reason: 'rsm', exits: never },
-  { point: 'MWAIT', reason: 'mwait', exits: 'mwaitExiting' },
+  { point: 'MWAIT', reason: 'mwait', exits: 'mwaitExiting', qualification: ({ armed }) => (armed ? 1 : 0) },
   { point: 'MONITOR', reason: 'monitor', exits: 'monitorExiting' },
   { point: 'PAUSE', reason: 'pause', exits: pauseExits },
   { point: 'RDRAND', reason: 'rdrand', exits: 'rdrandExiting', information: destinationInformation },

@@ -96,6 +96,12 @@ describe('"use TPR shadow"', () => {
     expectExit(test, 'tprBelowThreshold');
   });
 
+  it('does not exit so in the wait-for-SIPI state', () => {
+    const waiting = contents('useTprShadow', 'virtualizeApicAccesses');
+    const test = processorInGuest(waiting.set({ TPR_THRESHOLD: 2n, GUEST_ACTIVITY_STATE: 3n }));
+    expect(checkEvents(test.cpu)).toBe(OUTCOME.NEXT);
+  });
+
   it('exits right after a VM entry below the threshold when APIC accesses are virtualized', () => {
     const test = guest('useTprShadow', 'virtualizeApicAccesses');
     expect(checkEvents(test.cpu)).toBe(OUTCOME.NEXT);
@@ -294,6 +300,7 @@ describe('"virtualize x2APIC mode"', () => {
   it('takes EOI and self-IPI with "virtual-interrupt delivery"', () => {
     const test = guest(...DELIVERY, 'virtualizeX2apicMode');
     expect(test.vmx.writeVirtualMsr(0x83f, 0x41n)).toBe('done');
+    expect(register(test, 0x3f0)).toBe(0x41);
     expect(test.field('GUEST_INTERRUPT_STATUS')).toBe(0x41n);
     expect(test.vmx.writeVirtualMsr(0x80b, 1n)).toBe('refused');
     expect(test.vmx.writeVirtualMsr(0x80b, 0n)).toBe('done');

@@ -25,6 +25,7 @@ const REGISTER = {
   IRR: 0x200,
   ICR_LOW: 0x300,
   ICR_HIGH: 0x310,
+  SELF_IPI: 0x3f0,
 } as const;
 
 const X2APIC_FIRST = 0x800;
@@ -236,9 +237,11 @@ export class VirtualApic implements ApicAccessPage {
     } else if (isEoi) {
       processor.physical.write64(this.#page + REGISTER.EOI, 0n);
       this.#virtualizeEoi();
-    } else if (byte < 16) {
-      this.#exitLater(EXIT_REASON_NUMBER.apicWrite, (SELF_IPI_MSR << 4) & 0xff0);
-    } else this.#requestInterrupt(byte);
+    } else {
+      processor.physical.write64(this.#page + REGISTER.SELF_IPI, value);
+      if (byte < 16) this.#exitLater(EXIT_REASON_NUMBER.apicWrite, REGISTER.SELF_IPI);
+      else this.#requestInterrupt(byte);
+    }
     return 'done';
   }
 
@@ -270,6 +273,7 @@ export class VirtualApic implements ApicAccessPage {
   #compareThreshold(): void {
     const processor = this.#processor;
     const threshold = processor.vmcs.low(SLOT.TPR_THRESHOLD) & 15;
+    if (processor.state.ACTIVITY_STATE === ACTIVITY.WAIT_FOR_SIPI) return;
     if (((this.#read(REGISTER.TPR) >> 4) & 15) < threshold)
       this.#exitLater(EXIT_REASON_NUMBER.tprBelowThreshold, 0);
   }

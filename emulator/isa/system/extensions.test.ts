@@ -52,7 +52,9 @@ describe('waiting', () => {
     const { state } = machine;
     state.setGpr(RAX, 0x5000n);
     expect(run(machine, 'MONITOR')).toBe(OUTCOME.NEXT);
+    expect(state.MONITOR_ARMED).toBe(1);
     expect(run(machine, 'MWAIT')).toBe(OUTCOME.NEXT_THEN_CHECK);
+    expect(state.MONITOR_ARMED).toBe(0);
     state.setGpr(RCX, 1n);
     expectFault(machine, run(machine, 'MONITOR'), VECTOR.GP);
     expect(run(machine, 'MWAIT')).toBe(OUTCOME.NEXT_THEN_CHECK);

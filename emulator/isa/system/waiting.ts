@@ -40,15 +40,25 @@ function monitor(cpu: Cpu, instruction: Instruction): Outcome {
     () => cpu.virtualization.intercept({ point: 'MONITOR' }, instruction),
     () => (readGpr(cpu, RCX, 32) === 0n ? OUTCOME.NEXT : cpu.raiseGp()),
     () => touch(cpu, instruction, address),
+    () => {
+      cpu.state.MONITOR_ARMED = 1;
+      return OUTCOME.NEXT;
+    },
   );
 }
 
 /** @see SDM "MWAIT—Monitor Wait" */
 function mwait(cpu: Cpu, instruction: Instruction): Outcome {
+  const { state } = cpu;
+  const armed = state.MONITOR_ARMED !== 0;
   return inOrder(
     () => (cpu.state.CPL === 0 ? OUTCOME.NEXT : cpu.raiseUd()),
-    () => cpu.virtualization.intercept({ point: 'MWAIT' }, instruction),
-    () => (readGpr(cpu, RCX, 32) & ~INTERRUPT_BREAKS ? cpu.raiseGp() : OUTCOME.NEXT_THEN_CHECK),
+    () => cpu.virtualization.intercept({ point: 'MWAIT', armed }, instruction),
+    () => (readGpr(cpu, RCX, 32) & ~INTERRUPT_BREAKS ? cpu.raiseGp() : OUTCOME.NEXT),
+    () => {
+      state.MONITOR_ARMED = 0;
+      return OUTCOME.NEXT_THEN_CHECK;
+    },
   );
 }
 
