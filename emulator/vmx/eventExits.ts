@@ -70,7 +70,9 @@ export function interceptExternalInterrupt(processor: VmxProcessor, acknowledge:
     const vector = acknowledge();
     if (vector === (processor.vmcs.low(SLOT.POSTED_INTERRUPT_NOTIFICATION_VECTOR) & 0xff)) {
       processor.virtualApic.takePosted();
-      return OUTCOME.JUMPED;
+      // At the same boundary: the next one may not know of a string instruction between its iterations.
+      const delivered = processor.virtualApic.deliver();
+      return delivered === OUTCOME.NEXT ? OUTCOME.JUMPED : delivered;
     }
     return vmExit(processor, EXIT_REASON_NUMBER.externalInterrupt, {
       interruptionInformation: externalInterruptInformation(vector),

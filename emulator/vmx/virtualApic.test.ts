@@ -331,8 +331,29 @@ describe('"process posted interrupts"', () => {
     expect(test.eois.count).toBe(1);
     expect(test.physical.read32(DESCRIPTOR + 32)).toBe(0);
     expect(test.physical.read32(DESCRIPTOR + 8)).toBe(0);
-    expect(checkEvents(test.cpu)).toBe(OUTCOME.JUMPED);
     expect(handling(test)).toBe(0x51);
+  });
+
+  it('takes them although RFLAGS.IF is 0, and lets a halted guest sleep on', () => {
+    const test = posting();
+    test.state.systemFlags &= ~FLAG.IF;
+    test.state.ACTIVITY_STATE = ACTIVITY.HLT;
+    test.physical.write(DESCRIPTOR + 8, 4, 1 << 17, 0);
+    test.interrupts.push(0xf2);
+    expect(checkEvents(test.cpu)).toBe(OUTCOME.JUMPED);
+    expect(test.field('GUEST_INTERRUPT_STATUS')).toBe(0x51n);
+    expect(checkEvents(test.cpu)).toBe(OUTCOME.NEXT);
+    expect(test.state.ACTIVITY_STATE).toBe(ACTIVITY.HLT);
+  });
+
+  it('between iterations of a string instruction pushes RF as 1 with the interrupt', () => {
+    const test = posting();
+    test.physical.write(DESCRIPTOR + 8, 4, 1 << 17, 0);
+    test.interrupts.push(0xf2);
+    test.cpu.insideRepeat = true;
+    checkEvents(test.cpu);
+    const frame = Number(test.state.gpr(4));
+    expect(test.physical.read64(frame + 16) & BigInt(FLAG.RF)).toBe(BigInt(FLAG.RF));
   });
 
   it('exits at any other vector, acknowledged', () => {
