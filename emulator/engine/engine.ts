@@ -137,19 +137,14 @@ export class Engine {
       },
     });
     this.#interpret = instance.exports.run as (record: number, budget: number) => number;
-    this.#execute = instance.exports.execute as (record: number, budget: number) => number;
     this.#forced = options.forceTranslation;
+    const execute = this.#forced ? instance.exports.executeForced : instance.exports.execute;
+    this.#execute = execute as (record: number, budget: number) => number;
     this.#sampleEvery = options.sampleEvery ?? 0;
     this.#samplePeriod = this.#sampleEvery;
     this.#nextSample = this.#sampleEvery > 0 ? this.#sampleEvery : Number.POSITIVE_INFINITY;
     if (this.#forced || this.#sampleEvery > 0) {
-      this.#translations = new Translations(cpu.state.memory, this.code, {
-        // An audit wants to know where: the interpreter keeps RIP up to date.
-        loadRam: (write) =>
-          !cpu.mmu.isAudited && cpu.mmu.readPlain(cpu.state.ACCESS_SIZE, write !== 0) ? 0 : 1,
-        storeRam: () => (!cpu.mmu.isAudited && cpu.mmu.writePlain(cpu.state.ACCESS_SIZE) ? 0 : 1),
-        interpreter: instance.exports,
-      });
+      this.#translations = new Translations(cpu.state.memory, this.code, instance.exports);
     }
   }
 

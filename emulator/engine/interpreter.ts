@@ -487,22 +487,20 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
 
 /**
  * Adds `execute(record, budget) -> LEAVE`: goes from translation to translation through the jump cache, and interprets
- * where there is none.
+ * where there is none. `executeForced` leaves where a translation cannot go on, `execute` interprets until it comes to one
+ * that can.
  */
-function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void {
+function addExecute(module: ModuleBuilder, run: number, firstSlot: number, forced: boolean): void {
   const fn = new FunctionBuilder(['i32', 'i32'], ['i32']);
   const { code } = fn;
   const translated = fn.allocate('i32');
   const reason = fn.allocate('i32');
   const entry = fn.allocate('i32');
   const rip = fn.allocate('i64');
-  const goOnAtRecord = () => {
-    code.localGet(reason).i32Const(LEAVE.TRANSLATED).op('i32_eq');
-    fn.if();
+  const isReason = (value: number) => code.localGet(reason).i32Const(value).op('i32_eq');
+  const takeRecord = () => {
     pushField32(fn, OFFSET.RECORD);
     code.localSet(RECORD_LOCAL);
-    fn.br(next);
-    fn.end();
   };
   /** Out, unless there is budget left. */
   const takeBudget = () => {
@@ -513,18 +511,13 @@ function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void
     fn.end();
   };
   const next = fn.loop();
+  const interpret = fn.block();
   code.localGet(RECORD_LOCAL);
   pushTranslated(fn);
   code.localTee(translated).i32Const(0).op('i32_le_s');
   fn.if();
   countBeginning(fn, translated);
-  code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL).call(run);
-  code.localTee(reason).i32Const(LEAVE.TRANSLATED).op('i32_ne');
-  fn.if();
-  code.localGet(reason).op('return');
-  fn.end();
-  takeBudget();
-  goOnAtRecord();
+  fn.br(interpret);
   fn.end();
   code
     .localGet(BUDGET_LOCAL)
@@ -534,13 +527,15 @@ function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void
   code.localGet(translated).i32Const(TRANSLATED_SHIFT).op('i32_shr_u');
   code.i32Const(firstSlot).op('i32_add');
   callIndirect(fn, module.type(['i32', 'i32'], ['i32']));
-  code.localTee(reason).i32Const(LEAVE.LOOKUP).op('i32_ne');
-  code.localGet(reason).i32Const(LEAVE.TRANSLATED).op('i32_ne').op('i32_and');
-  fn.if();
-  code.localGet(reason).op('return');
-  fn.end();
+  code.localSet(reason);
   takeBudget();
-  goOnAtRecord();
+  isReason(LEAVE.TRANSLATED);
+  fn.if();
+  takeRecord();
+  fn.br(next);
+  fn.end();
+  isReason(LEAVE.LOOKUP);
+  fn.if();
   pushField64(fn, OFFSET.RIP);
   code.localSet(rip);
   pushJumpCacheHit(fn, rip, entry);
@@ -552,10 +547,29 @@ function addExecute(module: ModuleBuilder, run: number, firstSlot: number): void
   storeField64(fn, OFFSET.IP_BASE, () => pushPageOf(fn, rip, RECORD_LOCAL));
   fn.br(next);
   fn.end();
-  code.i32Const(LEAVE.LOOKUP).op('return');
+  fn.end();
+  if (!forced) {
+    isReason(LEAVE.INTERPRET);
+    isReason(LEAVE.SHORT);
+    code.op('i32_or');
+    fn.if();
+    takeRecord();
+    fn.br(interpret);
+    fn.end();
+  }
+  code.localGet(reason).op('return');
+  fn.end(); // interpret
+  code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL).call(run);
+  code.localTee(reason).i32Const(LEAVE.TRANSLATED).op('i32_ne');
+  fn.if();
+  code.localGet(reason).op('return');
+  fn.end();
+  takeBudget();
+  takeRecord();
+  fn.br(next);
   fn.end();
   fn.op('unreachable');
-  module.add(fn, 'execute');
+  module.add(fn, forced ? 'executeForced' : 'execute');
 }
 
 /** Counts in TRANSLATED how often interpretation begins at the record; leaves to tell of it after every so many. */
@@ -619,6 +633,7 @@ export function generateInterpreter(memory: MemoryImport): Uint8Array<ArrayBuffe
   // Only the core module owns the table: a table that is imported costs memory and time in every module.
   module.table(cold, TRANSLATION_SLOTS);
   const run = addRun(module, core, HANDLERS.slice(0, HOT_HANDLER_COUNT));
-  addExecute(module, run, cold.length);
+  addExecute(module, run, cold.length, false);
+  addExecute(module, run, cold.length, true);
   return module.finish();
 }

@@ -102,6 +102,10 @@ export abstract class Lowering {
   protected abstract repeat(): void;
   protected abstract next(): void;
   protected abstract system(): void;
+  /** Whether nothing comes behind `slowLoad` and `slowStore`: they always leave. */
+  protected slowAccessLeaves(): boolean {
+    return false;
+  }
   /** Whether the flags set by the current instruction are dead. */
   protected flagsDead(): boolean {
     return false;
@@ -430,7 +434,7 @@ export abstract class Lowering {
     }
     fn.code.memory(LOAD[bits], 0);
     fn.else();
-    if (forWrite) fn.code.i32Const(0).localSet(forWrite.offset);
+    if (forWrite && !this.slowAccessLeaves()) fn.code.i32Const(0).localSet(forWrite.offset);
     this.slowLoad(linear, bits, forWrite !== undefined);
     fn.end();
     fn.code.localSet(into.local);
@@ -441,6 +445,12 @@ export abstract class Lowering {
     if (after) {
       // The load has found the place; offset 0 says that it took the slow way.
       const known = this.#stored(value);
+      if (this.slowAccessLeaves()) {
+        fn.code.localGet(after.offset);
+        known();
+        fn.code.memory(STORE[bits], 0);
+        return;
+      }
       fn.code.localGet(after.offset);
       fn.if();
       fn.code.localGet(after.offset);

@@ -23,6 +23,11 @@ export interface Region {
   readonly around: readonly Container[];
   /** Numbers of the blocks where execution may come from outside. */
   readonly entries: readonly number[];
+  /**
+   * By number of an entry: the most instructions that execute from there before execution comes to an entry again. Whoever
+   * has them needs to look at the budget nowhere else.
+   */
+  readonly needed: readonly (number | undefined)[];
   /** By number of a block: the blocks that it is reached from, where it is reached from nowhere else. */
   readonly before: readonly (readonly number[])[];
 }
@@ -52,7 +57,26 @@ export function regionOf(
   const before: number[][] = blocks.map(() => []);
   for (const { from, to } of edges) before[to]?.push(from);
   for (const entry of entries) before[entry] = [];
-  return { root, around, entries, before };
+  return { root, around, entries, needed: longestPaths(blocks, edges, new Set(entries)), before };
+}
+
+function longestPaths(
+  blocks: readonly BasicBlock[],
+  edges: readonly Edge[],
+  entries: ReadonlySet<number>,
+): (number | undefined)[] {
+  const behind: number[] = blocks.map(() => 0);
+  const paths: number[] = [];
+  const backwards = [...edges].sort((a, b) => b.from - a.from);
+  let edge = 0;
+  for (let block = blocks.length - 1; block >= 0; block--) {
+    for (; backwards[edge]?.from === block; edge++) {
+      const { to } = backwards[edge] as Edge;
+      if (!entries.has(to)) behind[block] = Math.max(behind[block] as number, paths[to] as number);
+    }
+    paths[block] = (behind[block] as number) + (blocks[block] as BasicBlock).instructions.length;
+  }
+  return paths.map((path, block) => (entries.has(block) ? path : undefined));
 }
 
 function edgesOf(reader: RecordReader, blocks: readonly BasicBlock[]): Edge[] {

@@ -25,14 +25,6 @@ const SAMPLES = 3;
 const DROPS_TO_DOUBLE = 2;
 const MOST_DOUBLINGS = 20;
 
-export interface TranslationImports {
-  /** The interpreter's slow accesses, but for plain RAM alone: 0 done, 1 refused with nothing changed. */
-  loadRam(write: number): number;
-  storeRam(): number;
-  /** Exports of the interpreter's module. */
-  readonly interpreter: WebAssembly.Exports;
-}
-
 interface Translation {
   readonly slot: number;
   readonly page: CodePage;
@@ -72,11 +64,11 @@ export class Translations {
   /** Modules compiled so far. */
   count = 0;
 
-  constructor(memory: WebAssembly.Memory, code: CodeCache, imports: TranslationImports) {
+  /** `interpreter`: exports of the interpreter's module. */
+  constructor(memory: WebAssembly.Memory, code: CodeCache, interpreter: WebAssembly.Exports) {
     this.#code = code;
     this.#reader = new RecordReader(memory);
-    const { loadRam, storeRam, interpreter } = imports;
-    this.#imports = { env: { ...interpreter, memory, loadRam, storeRam } };
+    this.#imports = { env: { ...interpreter, memory } };
     this.#table = interpreter.table as WebAssembly.Table;
     this.#translated = new Int32Array(memory.buffer, TRANSLATED, (TRANSLATED_END - TRANSLATED) / 4);
   }

@@ -7,8 +7,8 @@
  */
 import { assert } from '../base/errors.ts';
 import type { Emitter } from '../isa/emitter.ts';
-import type { Bits, Effect, Value, VectorState, Where } from '../isa/ir.ts';
-import { PSEUDO, RECORD_FLAG } from '../isa/record.ts';
+import type { Effect, Value, VectorState, Where } from '../isa/ir.ts';
+import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
 import { GPR_ZERO, JUMP_CACHE, OFFSET, TRANSLATED_SHIFT } from '../state/layout.ts';
 import { FLAG } from '../state/registers.ts';
@@ -26,7 +26,6 @@ import type { Label } from './wasm/functionBuilder.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
 import { ModuleBuilder } from './wasm/moduleBuilder.ts';
-import type { ValueType } from './wasm/opcodes.ts';
 
 /** Parameters of a translation's `run`. */
 const BUDGET_LOCAL = 0;
@@ -47,11 +46,8 @@ interface Locals {
   readonly record: number;
 }
 
-/** Functions that a translation imports from the interpreter's module and from TypeScript. */
+/** Functions that a translation imports from the interpreter's module. */
 export const TRANSLATION_IMPORTS = {
-  /** Like the interpreter's, but refuse (1) what is not plain RAM, with nothing changed. */
-  loadRam: { parameters: ['i32'], results: ['i32'] },
-  storeRam: { parameters: [], results: ['i32'] },
   multiplyHighUnsigned: { parameters: ['i64', 'i64'], results: ['i64'] },
   multiplyHighSigned: { parameters: ['i64', 'i64'], results: ['i64'] },
   depositBits: { parameters: ['i64', 'i64'], results: ['i64'] },
@@ -67,60 +63,10 @@ type ImportIndexes = Record<keyof typeof TRANSLATION_IMPORTS, number>;
 
 const VECTOR_FAULT = { mmx: 'mmxFault', sse: 'sseFault', avx: 'avxFault' } as const;
 
-/** Functions of a module for its accesses that the TLB does not know: what calls them stays short, and in V8's caches. */
-class SlowAccesses {
-  readonly #module: ModuleBuilder;
-  readonly #imports: ImportIndexes;
-  readonly #functions = new Map<string, number>();
-
-  constructor(module: ModuleBuilder, imports: ImportIndexes) {
-    this.#module = module;
-    this.#imports = imports;
-  }
-
-  /** Index of a function (linear address) -> (value, 1 when refused). */
-  load(bits: Bits, write: boolean): number {
-    return this.#function(`load ${bits} ${write}`, ['i64'], ['i64', 'i32'], (fn) => {
-      this.#describe(fn, bits);
-      const refused = fn.allocate('i32');
-      fn.code
-        .i32Const(write ? 1 : 0)
-        .call(this.#imports.loadRam)
-        .localSet(refused);
-      pushField64(fn, OFFSET.ACCESS_VALUE);
-      fn.code.localGet(refused);
-    });
-  }
-
-  /** Index of a function (linear address, value) -> 1 when refused. */
-  store(bits: Bits): number {
-    return this.#function(`store ${bits}`, ['i64', 'i64'], ['i32'], (fn) => {
-      this.#describe(fn, bits);
-      storeField64(fn, OFFSET.ACCESS_VALUE, () => fn.code.localGet(1));
-      fn.code.call(this.#imports.storeRam);
-    });
-  }
-
-  #describe(fn: FunctionBuilder, bits: Bits): void {
-    storeField64(fn, OFFSET.ACCESS_ADDRESS, () => fn.code.localGet(0));
-    storeField32(fn, OFFSET.ACCESS_SIZE, () => fn.code.i32Const(bits / 8));
-  }
-
-  #function(
-    name: string,
-    parameters: readonly ValueType[],
-    results: readonly ValueType[],
-    write: (fn: FunctionBuilder) => void,
-  ): number {
-    let index = this.#functions.get(name);
-    if (index === undefined) {
-      const fn = new FunctionBuilder(parameters, results);
-      write(fn);
-      index = this.#module.add(fn);
-      this.#functions.set(name, index);
-    }
-    return index;
-  }
+/** The ways out of a translated function: RIP is that of the local `record`, or in the local `rip`. */
+interface Exits {
+  readonly atRecord: Label;
+  readonly atRip: Label;
 }
 
 /** Labels of a container: its beginning, and the ends of `block`s in front of its items. */
@@ -132,13 +78,15 @@ interface ContainerLabels {
 class TranslatorLowering extends Lowering {
   readonly #locals: Locals;
   readonly #imports: ImportIndexes;
-  readonly #slow: SlowAccesses;
-  readonly #exit: Label;
+  readonly #exits: Exits;
   readonly #region: Region;
   readonly #labels = new Map<Container, ContainerLabels>();
   readonly #blocks: ReadonlyMap<number, number>;
   readonly #reader: RecordReader;
   readonly #slot: number;
+  /** Where the local `rip` is looked up: in one place, and only if some instruction jumps there. */
+  #lookUp: Label | undefined = undefined;
+  #looksUp = false;
   /** Number of the block that is being lowered. */
   #current = 0;
   #instruction!: TranslatedInstruction;
@@ -156,8 +104,7 @@ class TranslatorLowering extends Lowering {
     fn: FunctionBuilder,
     locals: Locals,
     imports: ImportIndexes,
-    slow: SlowAccesses,
-    exit: Label,
+    exits: Exits,
     code: {
       readonly reader: RecordReader;
       readonly slot: number;
@@ -169,8 +116,7 @@ class TranslatorLowering extends Lowering {
     super(fn);
     this.#locals = locals;
     this.#imports = imports;
-    this.#slow = slow;
-    this.#exit = exit;
+    this.#exits = exits;
     this.#region = code.region;
     this.#blocks = code.blocks;
     this.#reader = code.reader;
@@ -182,6 +128,8 @@ class TranslatorLowering extends Lowering {
     const { fn } = this;
     const { items, first, last } = container;
     const loop = fn.loop();
+    const isRoot = container.parent === undefined;
+    if (isRoot) this.#lookUp = fn.block();
     const labels: Label[] = new Array(items.length);
     for (let i = items.length - 1; i > 0; i--) labels[i] = fn.block();
     this.#labels.set(container, { loop, items: labels });
@@ -203,6 +151,11 @@ class TranslatorLowering extends Lowering {
       if (typeof item === 'number') block(item);
       else this.container(item, block);
     }
+    if (isRoot) {
+      fn.op('unreachable');
+      fn.end();
+      if (this.#looksUp) this.#lookUpRip();
+    }
     fn.end();
   }
 
@@ -211,10 +164,13 @@ class TranslatorLowering extends Lowering {
     const { fn } = this;
     const count = block.instructions.length;
     this.#current = number;
-    fn.code.localGet(BUDGET_LOCAL).i32Const(count).op('i32_lt_s');
-    fn.if();
-    this.#leaveAt(block.offset, 0, LEAVE.SHORT);
-    fn.end();
+    const needed = this.#region.needed[number];
+    if (needed !== undefined) {
+      fn.code.localGet(BUDGET_LOCAL).i32Const(needed).op('i32_lt_s');
+      fn.if();
+      this.#leaveAt(recordOf(block), 0, LEAVE.SHORT);
+      fn.end();
+    }
     fn.code.localGet(BUDGET_LOCAL).i32Const(count).op('i32_sub').localSet(BUDGET_LOCAL);
     this.#flagSource = this.#flagSourceBefore(number);
     this.#enabled.clear();
@@ -243,22 +199,23 @@ class TranslatorLowering extends Lowering {
     return this.#reader.resolve(target);
   }
 
-  /** Leaves with RIP at a page offset; `unexecuted` instructions of the block are given back. */
-  #leaveAt(offset: number, unexecuted: number, reason: number): void {
-    this.fn.code.localGet(this.#locals.ipBase).i64Const(BigInt(offset)).op('i64_add');
-    this.#leaveWithRip(unexecuted, reason);
+  /** Leaves with RIP at a record of this page; `unexecuted` instructions of the block are given back. */
+  #leaveAt(record: number, unexecuted: number, reason: number): void {
+    const { code } = this.fn;
+    code.i32Const(record).localSet(this.#locals.record).i32Const(reason).localSet(this.#locals.reason);
+    if (unexecuted > 0) code.localGet(BUDGET_LOCAL).i32Const(unexecuted).op('i32_add').localSet(BUDGET_LOCAL);
+    this.fn.br(this.#exits.atRecord);
   }
 
-  #leaveWithRip(unexecuted: number, reason: number): void {
-    const { code } = this.fn;
-    code.localSet(this.#locals.rip).i32Const(reason).localSet(this.#locals.reason);
-    if (unexecuted > 0) code.localGet(BUDGET_LOCAL).i32Const(unexecuted).op('i32_add').localSet(BUDGET_LOCAL);
-    this.fn.br(this.#exit);
+  /** Leaves with the RIP on the stack. */
+  #leaveForRip(): void {
+    this.fn.code.localSet(this.#locals.rip).i32Const(LEAVE.LOOKUP).localSet(this.#locals.reason);
+    this.fn.br(this.#exits.atRip);
   }
 
   /** The interpreter does the current instruction: nothing of it has happened. */
   #leaveToInterpreter(): void {
-    this.#leaveAt(this.#instruction.offset, this.#unexecuted, LEAVE.INTERPRET);
+    this.#leaveAt(this.#instruction.record, this.#unexecuted, LEAVE.INTERPRET);
   }
 
   #goTo(record: number, offset: number, falls: boolean): void {
@@ -269,13 +226,12 @@ class TranslatorLowering extends Lowering {
 
   /** To a place outside of the region: whoever executes finds its record without looking it up when it is in this page. */
   #leaveFor(record: number, offset: number): void {
-    const inPage = this.#reader.handler(record) !== PSEUDO.GOTO_PAGE;
-    if (inPage) {
-      storeField32(this.fn, OFFSET.RECORD, () => this.fn.code.i32Const(record));
-      // The page may be mapped elsewhere too.
-      storeField64(this.fn, OFFSET.IP_BASE, () => this.fn.code.localGet(this.#locals.ipBase));
+    if (this.#reader.handler(record) !== PSEUDO.GOTO_PAGE) {
+      this.#leaveAt(record, 0, LEAVE.TRANSLATED);
+      return;
     }
-    this.#leaveAt(offset, 0, inPage ? LEAVE.TRANSLATED : LEAVE.LOOKUP);
+    this.fn.code.localGet(this.#locals.ipBase).i64Const(BigInt(offset)).op('i64_add');
+    this.#leaveForRip();
   }
 
   /** `falls`: nothing of the current block comes behind. */
@@ -519,20 +475,17 @@ class TranslatorLowering extends Lowering {
     this.fn.code.localGet(this.#locals.context);
   }
 
-  protected slowLoad(linear: number, bits: Bits, write: boolean): void {
-    this.fn.code.localGet(linear).call(this.#slow.load(bits, write));
-    this.fn.if();
+  /** Whether it is a page that the TLB does not know, a device or a fault: the interpreter finds out. */
+  protected slowLoad(): void {
     this.#leaveToInterpreter();
-    this.fn.end();
   }
 
-  protected slowStore(linear: number, bits: Bits, value: () => void): void {
-    this.fn.code.localGet(linear);
-    value();
-    this.fn.code.call(this.#slow.store(bits));
-    this.fn.if();
+  protected slowStore(): void {
     this.#leaveToInterpreter();
-    this.fn.end();
+  }
+
+  protected override slowAccessLeaves(): boolean {
+    return true;
   }
 
   protected pushVectorPlace(operand: number, shift: number): void {
@@ -566,25 +519,30 @@ class TranslatorLowering extends Lowering {
     this.#goTo(record, this.#reader.offset(record), false);
   }
 
-  /** Where the jump cache knows a block of this module, that is where it goes on: most calls return this way. */
   protected jumpTo(pushRip: () => void): void {
+    pushRip();
+    this.fn.code.localSet(this.#locals.rip);
+    this.#looksUp = true;
+    this.fn.br(this.#lookUp as Label);
+  }
+
+  /** Where the jump cache knows a block of this module for the local `rip`, it goes on there: most calls return this way. */
+  #lookUpRip(): void {
     const { fn } = this;
     const { code } = fn;
-    const { rip, entry, record, ipBase } = this.#locals;
-    pushRip();
-    code.localSet(rip);
+    const { rip, entry, record, reason, ipBase } = this.#locals;
     pushJumpCacheHit(fn, rip, entry);
     fn.if();
     code
       .localGet(entry)
       .memory('i32_load', JUMP_CACHE + 8)
-      .localTee(record);
+      .localSet(record);
+    // The page may be mapped elsewhere too.
+    pushPageOf(fn, rip, record);
+    code.localSet(ipBase).localGet(record);
     pushTranslated(fn);
     code.localTee(entry).i32Const(TRANSLATED_SHIFT).op('i32_shr_u').i32Const(this.#slot).op('i32_eq');
     fn.if();
-    // The page may be mapped elsewhere too.
-    pushPageOf(fn, rip, record);
-    code.localSet(ipBase);
     code
       .localGet(entry)
       .i32Const((1 << TRANSLATED_SHIFT) - 1)
@@ -592,9 +550,11 @@ class TranslatorLowering extends Lowering {
       .localSet(BLOCK_LOCAL);
     fn.br((this.#labels.get(this.#region.root) as ContainerLabels).loop);
     fn.end();
+    code.i32Const(LEAVE.TRANSLATED).localSet(reason);
+    fn.br(this.#exits.atRecord);
     fn.end();
     code.localGet(rip);
-    this.#leaveWithRip(0, LEAVE.LOOKUP);
+    this.#leaveForRip();
   }
 
   protected repeat(): void {
@@ -671,18 +631,31 @@ export function translate(
   pushField32(fn, OFFSET.CC_OP);
   code.localSet(locals.ccOp);
 
-  const exit = fn.block();
+  const atRip = fn.block();
+  const atRecord = fn.block();
   const numbers = new Map(blocks.map((block, i) => [recordOf(block), i]));
-  const lowering = new TranslatorLowering(fn, locals, imports, new SlowAccesses(module, imports), exit, {
-    reader,
-    slot,
-    region,
-    blocks: numbers,
-  });
+  const lowering = new TranslatorLowering(
+    fn,
+    locals,
+    imports,
+    { atRecord, atRip },
+    {
+      reader,
+      slot,
+      region,
+      blocks: numbers,
+    },
+  );
   lowering.container(region.root, (number) => {
     lowering.block(number, blocks[number] as BasicBlock, emitters[number] as Emitter[]);
   });
   fn.op('unreachable');
+  fn.end();
+  storeField32(fn, OFFSET.RECORD, () => code.localGet(locals.record));
+  // The page may be mapped elsewhere too.
+  storeField64(fn, OFFSET.IP_BASE, () => code.localGet(locals.ipBase));
+  code.localGet(locals.ipBase).localGet(locals.record).memory('i64_load32_s', RECORD.OFFSET).op('i64_add');
+  code.localSet(locals.rip);
   fn.end();
   for (const r of registers.written)
     storeField64(fn, OFFSET.GPR + 8 * r, () => code.localGet(locals.registers + r));

@@ -260,32 +260,7 @@ describe('the A20 line', () => {
   });
 });
 
-describe('a plain access', () => {
-  it('is done at once; anything else is refused and changes nothing', () => {
-    const machine = longMode((tables) => {
-      tables.set(0x1000n, 0x10_0000n | PWU);
-      tables.set(0x2000n, 0xfee0_0000n | PWU);
-    });
-    const { state, mmu, physical } = machine;
-    state.ACCESS_ADDRESS = 0x1ff8n;
-    state.ACCESS_VALUE = 0x1234n;
-    expect(mmu.writePlain(8)).toBe(true);
-    expect(physical.read64(0x10_0ff8)).toBe(0x1234n);
-    state.ACCESS_ADDRESS = 0x1ff9n;
-    expect(mmu.writePlain(8)).toBe(false);
-    state.ACCESS_ADDRESS = 0x2000n;
-    expect(mmu.readPlain(4, false)).toBe(false);
-    state.ACCESS_ADDRESS = 0x3000n;
-    expect(mmu.readPlain(4, false)).toBe(false);
-    physical.setPageFlag(0x100, PAGE_FLAG.WATCHED);
-    state.ACCESS_ADDRESS = 0x1ff8n;
-    expect([mmu.readPlain(8, false), mmu.readPlain(8, true), mmu.writePlain(8)]).toEqual([
-      true,
-      false,
-      false,
-    ]);
-  });
-
+describe('an access', () => {
   it('can be probed, with both pages', () => {
     const machine = longMode((tables) => {
       tables.set(0x1000n, 0x10_0000n | PWU);

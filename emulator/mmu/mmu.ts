@@ -142,10 +142,6 @@ export class Mmu {
     return cut;
   }
 
-  get isAudited(): boolean {
-    return this.spaces.audit !== undefined;
-  }
-
   /** From now on uses of stale translations are found. */
   startAudit(parts: { readonly inRoot: () => boolean; readonly found: (use: StaleUse) => void }): void {
     const { spaces } = this;
@@ -229,16 +225,6 @@ export class Mmu {
   /** Writes `size` bytes of ACCESS_VALUE at ACCESS_ADDRESS. */
   writeSlow(size: number): Slow {
     return this.#slow.write(size);
-  }
-
-  /** {@link readSlow} of RAM that lies in one page; false, and nothing happened, when it is anything else. */
-  readPlain(size: number, writeIntent: boolean): boolean {
-    return this.#slow.readPlain(size, writeIntent);
-  }
-
-  /** {@link writeSlow} to RAM in one page that nobody watches; false, and nothing happened, for anything else. */
-  writePlain(size: number): boolean {
-    return this.#slow.writePlain(size);
   }
 
   /** Finds out whether `size` bytes (at most a page) at ACCESS_ADDRESS can be accessed, and caches the translation. */

@@ -75,7 +75,7 @@ export class SlowPath {
   }
 
   read(size: number, writeIntent: boolean): Slow {
-    if (this.readPlain(size, writeIntent)) return SLOW.OK;
+    if (this.#readPlain(size, writeIntent)) return SLOW.OK;
     if (this.#isMisaligned(size)) return SLOW.FAULT;
     const words = this.#words;
     const linear = this.#linear;
@@ -91,7 +91,7 @@ export class SlowPath {
   }
 
   write(size: number): Slow {
-    if (this.writePlain(size)) return SLOW.OK;
+    if (this.#writePlain(size)) return SLOW.OK;
     if (this.#isMisaligned(size)) return SLOW.FAULT;
     const words = this.#words;
     const wide = this.#in64BitMode();
@@ -108,7 +108,7 @@ export class SlowPath {
   }
 
   /** Reads if the access is plain. False: nothing happened, accessed and dirty flags aside. */
-  readPlain(size: number, writeIntent: boolean): boolean {
+  #readPlain(size: number, writeIntent: boolean): boolean {
     const words = this.#words;
     const lo = words[ADDRESS];
     if ((lo & 0xfff) + size > 4096) return false;
@@ -127,7 +127,7 @@ export class SlowPath {
   }
 
   /** Writes if the access is plain. False: nothing happened, accessed and dirty flags aside. */
-  writePlain(size: number): boolean {
+  #writePlain(size: number): boolean {
     const words = this.#words;
     const lo = words[ADDRESS];
     if ((lo & 0xfff) + size > 4096) return false;
