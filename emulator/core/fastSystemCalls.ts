@@ -5,10 +5,11 @@
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { readRflags, writeRflags } from '../state/flags.ts';
+import { OFFSET } from '../state/layout.ts';
 import { AR, CR0, CS, EFER, FLAG, R11, RCX, RDX, RSP, SS } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
 import type { Instruction } from './instruction.ts';
-import { inRealMode, isCanonical } from './memory.ts';
+import { inRealMode, isCanonical, isCanonicalHigh } from './memory.ts';
 import { isAmd } from './model.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
 
@@ -18,11 +19,30 @@ const FLAT_DATA = 0x3 | AR.S | AR.P | AR.G | AR.DB;
 
 const MASK32 = 0xffff_ffffn;
 
-function loadFlat(state: CpuState, segment: number, selector: number, accessRights: number): void {
-  state.setSegmentSelector(segment, selector & 0xffff);
-  state.setSegmentBase(segment, 0n);
-  state.setSegmentLimit(segment, 0xffff_ffff);
-  state.setSegmentAccessRights(segment, accessRights);
+// In words of 32 bits: kernels come here all the time, and a 64-bit number is an object on the heap.
+const RIP_LOW = OFFSET.RIP >> 2;
+const RCX_LOW = (OFFSET.GPR >> 2) + 2 * RCX;
+const R11_LOW = (OFFSET.GPR >> 2) + 2 * R11;
+const STAR_HIGH = (OFFSET.IA32_STAR >> 2) + 1;
+const LSTAR_LOW = OFFSET.IA32_LSTAR >> 2;
+const CSTAR_LOW = OFFSET.IA32_CSTAR >> 2;
+const FMASK_LOW = OFFSET.IA32_FMASK >> 2;
+const SELECTORS = OFFSET.SEG_SELECTOR >> 2;
+const BASES = OFFSET.SEG_BASE >> 2;
+const LIMITS = OFFSET.SEG_LIMIT >> 2;
+const ACCESS_RIGHTS = OFFSET.SEG_ACCESS_RIGHTS >> 2;
+
+function loadFlat({ i32 }: CpuState, segment: number, selector: number, accessRights: number): void {
+  i32[SELECTORS + segment] = selector & 0xffff;
+  i32[BASES + 2 * segment] = 0;
+  i32[BASES + 2 * segment + 1] = 0;
+  i32[LIMITS + segment] = -1;
+  i32[ACCESS_RIGHTS + segment] = accessRights;
+}
+
+function copy64({ i32 }: CpuState, to: number, from: number): void {
+  i32[to] = i32[from];
+  i32[to + 1] = i32[from + 1];
 }
 
 /** Loads CS and SS for a privilege level; `mode` is AR.L or AR.DB for 64-bit and 32-bit code. */
@@ -63,15 +83,19 @@ export function syscall(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
   if (!hasSyscall(cpu)) return cpu.raiseUd();
   if ((state.efer & EFER.LMA) === 0) return legacySyscall(cpu, instruction);
+  const { i32 } = state;
   const flags = readRflags(state) & ~FLAG.RF;
-  state.setGpr(RCX, state.RIP + BigInt(instruction.length));
-  state.setGpr(R11, BigInt(flags));
-  state.RIP = state.in64BitMode ? state.IA32_LSTAR : state.IA32_CSTAR;
-  const masked = flags & ~Number(state.IA32_FMASK & 0xffff_ffffn);
+  const next = (i32[RIP_LOW] >>> 0) + instruction.length;
+  i32[RCX_LOW] = next;
+  i32[RCX_LOW + 1] = i32[RIP_LOW + 1] + (next > 0xffff_ffff ? 1 : 0);
+  i32[R11_LOW] = flags;
+  i32[R11_LOW + 1] = 0;
+  copy64(state, RIP_LOW, state.in64BitMode ? LSTAR_LOW : CSTAR_LOW);
+  const masked = flags & ~i32[FMASK_LOW];
   writeRflags(state, masked);
   // Masking TF ends single-stepping before this instruction's trap.
   if ((masked & FLAG.TF) === 0) cpu.singleStepTrap = false;
-  const selector = Number((state.IA32_STAR >> 32n) & 0xfffcn);
+  const selector = i32[STAR_HIGH] & 0xfffc;
   enterFlat(cpu, selector, selector + 8, 0, AR.L);
   return OUTCOME.JUMPED;
 }
@@ -84,11 +108,12 @@ export function sysret(cpu: Cpu, instruction: Instruction): Outcome {
   if (!hasSyscall(cpu)) return cpu.raiseUd();
   if ((state.efer & EFER.LMA) === 0) return legacySysret(cpu);
   const long = instruction.operandSize === 64;
-  const target = state.gpr(RCX);
-  if (state.CPL !== 0 || (long && !isCanonical(state, target))) return cpu.raiseGp();
-  writeRflags(state, Number(state.gpr(R11) & BigInt(SYSRET_FLAGS)));
-  state.RIP = long ? target : target & 0xffff_ffffn;
-  const selector = Number(state.IA32_STAR >> 48n);
+  const { i32 } = state;
+  if (state.CPL !== 0 || (long && !isCanonicalHigh(state, i32[RCX_LOW + 1]))) return cpu.raiseGp();
+  writeRflags(state, i32[R11_LOW] & SYSRET_FLAGS);
+  copy64(state, RIP_LOW, RCX_LOW);
+  if (!long) i32[RIP_LOW + 1] = 0;
+  const selector = i32[STAR_HIGH] >>> 16;
   enterFlat(cpu, (long ? selector + 16 : selector) | 3, (selector + 8) | 3, 3, long ? AR.L : AR.DB);
   return OUTCOME.JUMPED;
 }

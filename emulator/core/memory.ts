@@ -33,6 +33,12 @@ export function isCanonical(state: CpuState, address: bigint): boolean {
   return BigInt.asUintN(64, BigInt.asIntN(bits, address)) === address;
 }
 
+/** The same by the high 32 bits of the address. */
+export function isCanonicalHigh(state: CpuState, high: number): boolean {
+  const sign = high >> ((state.cr4 & CR4.LA57) !== 0 ? 24 : 15);
+  return sign === 0 || sign === -1;
+}
+
 /**
  * The same by what the processor can do, whatever paging is in use: for values that registers keep.
  *

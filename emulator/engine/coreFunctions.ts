@@ -27,11 +27,15 @@ export const HOST_IMPORTS = {
   storeVector: { parameters: ['i32'], results: ['i32'] },
   /** Checks a segmented access (segment, bytes, write; offset in ACCESS_ADDRESS): 0 fine, 1 fault. */
   checkSegment: { parameters: ['i32', 'i32', 'i32'], results: ['i32'] },
+  /** Executes the system instruction at RECORD: gives the record where execution goes on, 0 to leave. */
+  system: { parameters: [], results: ['i32'] },
 } as const satisfies Record<string, { parameters: readonly ValueType[]; results: readonly ValueType[] }>;
 
 export interface CoreIndexes {
   /** (record, budget, ipBase, reason) -> reason: spills RIP and the rest. */
   readonly leave: number;
+  /** () -> the record where execution goes on after the system instruction at RECORD, 0 to leave. */
+  readonly system: number;
   /** (record, budget, ipBase, linear, bytes, write) -> 1 when it faulted; the value is in ACCESS_VALUE. */
   readonly slowLoad: number;
   /** (record, budget, ipBase, linear, value, bytes) -> 1 when it faulted. */
@@ -154,6 +158,7 @@ export function addCoreFunctions(module: ModuleBuilder): CoreIndexes {
   });
   return {
     leave,
+    system: host.system,
     slowLoad,
     slowStore,
     offset,

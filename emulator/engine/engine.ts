@@ -99,8 +99,12 @@ export class Engine {
   #handedOverGeneration = 0;
   /** An access of the running activation asked for its end; CUT alone does not tell when no budget was left. */
   #cut = false;
-  /** Instructions given to the running activation; 0 outside. */
+  /** Instructions given to the running activation, from the last of its settlements; 0 outside. */
   #given = 0;
+  /** Instructions that the running activation leaves to the next one. */
+  #spare = 0;
+  /** How the system instruction ended for which the activation left. */
+  #outcome: Outcome = OUTCOME.NEXT;
   /** Ids of the code segments outside of 64-bit mode, by base and limit. */
   readonly #codeSegments = new Map<string, number>();
   /** RIP whose breakpoint was reported and is now to be run through. */
@@ -134,6 +138,7 @@ export class Engine {
         storeVector: (bytes: number) => this.#noteCut(vectors.store(bytes)),
         checkSegment: (segment: number, bytes: number, write: number) =>
           this.#checkSegment(segment, bytes, write !== 0),
+        system: () => this.#systemInside(),
       },
     });
     this.#interpret = instance.exports.run as (record: number, budget: number) => number;
@@ -190,7 +195,7 @@ export class Engine {
       const untilAlarm = this.ticksToAlarm();
       if (untilAlarm <= 0) return 'alarm';
       if (state.ACTIVITY_STATE !== ACTIVITY.ACTIVE) return 'inactive';
-      if (state.VMX_OPERATION === VMX_OPERATION.ROOT && state.RIP === this.vmmEntry) return 'vmm';
+      if (this.#isAtVmm) return 'vmm';
       if (this.retired >= end) return 'budget';
       this.#followDebugRegisters();
       if (mustStep(state)) {
@@ -286,6 +291,7 @@ export class Engine {
       const given = interpretOne ? 1 : budget;
       const single: boolean = interpretOne;
       this.#given = given;
+      this.#spare = budget - given;
       // A translation tells nothing of where it is.
       state.RECORD = 0;
       const reason =
@@ -294,12 +300,10 @@ export class Engine {
           : this.#execute(record, given);
       interpretOne = false;
       interpretRest = false;
-      const left = state.REMAINING + state.CUT;
+      const left = this.#settle();
       const cut = this.#cut;
       this.#cut = false;
-      this.#given = 0;
-      this.retired += given - left;
-      budget -= given - left;
+      budget = left + this.#spare;
       switch (reason) {
         case LEAVE.BUDGET:
           this.#normalizeRip();
@@ -349,17 +353,8 @@ export class Engine {
           if (state.ACCESS_SIZE === VECTOR.GP) this.cpu.raiseGp();
           else this.cpu.raise(state.ACCESS_SIZE);
           return this.#fault();
-        case LEAVE.SYSTEM: {
-          const outcome = this.#system(state.RECORD);
-          // The instruction may have taken more time than its one tick.
-          budget = Math.min(budget - 1, this.ticksToAlarm());
-          if (outcome !== OUTCOME.NEXT || budget <= 0 || cut) return outcome;
-          // Nothing but registers has changed: the next record is the next instruction.
-          record = state.RECORD + RECORD_SIZE;
-          if (state.u16[(record - RECORD_SIZE) >> 1] === PSEUDO.REFETCH) record = this.#find();
-          if (record < 0) return this.#fault();
-          continue;
-        }
+        case LEAVE.SYSTEM:
+          return this.#outcome;
         default:
           throw new EmulatorBug(`generated code left for reason ${reason}`);
       }
@@ -367,6 +362,61 @@ export class Engine {
       record = this.#find();
       if (record < 0) return this.#fault();
     }
+  }
+
+  /** Counts what generated code has retired. Gives the instructions that are left of those it was given. */
+  #settle(): number {
+    const left = this.#state.REMAINING + this.#state.CUT;
+    this.retired += this.#given - left;
+    this.#given = 0;
+    return left;
+  }
+
+  /**
+   * Executes the system instruction at RECORD for generated code, which goes on with the record that this gives: to leave
+   * and come back costs more than most such instructions. 0: it has to leave, with {@link #outcome}.
+   */
+  #systemInside(): number {
+    const state = this.#state;
+    const record = state.RECORD;
+    const left = this.#settle();
+    state.CUT = 0;
+    const outcome = this.#system(record);
+    const done = outcome !== OUTCOME.FAULT && outcome !== OUTCOME.VM_EXIT;
+    // The instruction may have taken more time than its one tick.
+    const budget = Math.min(done ? left - 1 : left, this.ticksToAlarm());
+    this.#outcome = outcome;
+    this.#given = Math.max(budget, 0);
+    state.REMAINING = this.#given;
+    if (budget <= 0 || this.#spare > 0 || this.#cut) return 0;
+    // Nothing but registers has changed: the next record is the next instruction.
+    if (outcome === OUTCOME.NEXT && state.u16[record >> 1] !== PSEUDO.REFETCH) return record + RECORD_SIZE;
+    return this.#nextAfterEvents();
+  }
+
+  /** Record of the next instruction when nothing that {@link run} looks for between activations is at hand, else 0. */
+  #nextAfterEvents(): number {
+    const state = this.#state;
+    this.#breakpoints.pend();
+    if (this.#attention) return 0;
+    if (checkEvents(this.cpu) !== OUTCOME.NEXT) {
+      this.cpu.insideRepeat = false;
+      return 0;
+    }
+    if (state.ACTIVITY_STATE !== ACTIVITY.ACTIVE || this.#isAtVmm || mustStep(state)) return 0;
+    this.#followDebugRegisters();
+    const record = this.#findJump();
+    if (record === undefined) return 0;
+    if (this.#forced) this.#translations?.translateAt(record);
+    // A translation tells nothing of where it is.
+    state.RECORD = 0;
+    return record;
+  }
+
+  /** Whether the built-in VMM takes over here. */
+  get #isAtVmm(): boolean {
+    const { state } = this.cpu;
+    return state.VMX_OPERATION === VMX_OPERATION.ROOT && state.RIP === this.vmmEntry;
   }
 
   #noteCut(slow: Slow): Slow {

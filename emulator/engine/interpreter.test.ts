@@ -15,6 +15,7 @@ describe('the generated interpreter', () => {
       'loadVector',
       'storeVector',
       'checkSegment',
+      'system',
       'memory',
     ]);
   });

@@ -354,16 +354,21 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
   const rip = fn.allocate('i64');
   const entry = fn.allocate('i32');
   const record = fn.allocate('i32');
-  const leaveWith = (reason: number, unretire: boolean) => {
+  const pushPlace = (unretire: boolean) => {
     code.localGet(RECORD_LOCAL).localGet(BUDGET_LOCAL);
     if (unretire) code.i32Const(1).op('i32_add');
-    code.localGet(IP_BASE_LOCAL).i32Const(reason).call(core.leave).op('return');
+    code.localGet(IP_BASE_LOCAL);
+  };
+  const leaveWith = (reason: number, unretire: boolean) => {
+    pushPlace(unretire);
+    code.i32Const(reason).call(core.leave).op('return');
   };
   const unretire = () => code.localGet(BUDGET_LOCAL).i32Const(1).op('i32_add').localSet(BUDGET_LOCAL);
 
   pushField64(fn, OFFSET.IP_BASE);
   code.localSet(IP_BASE_LOCAL);
   const next = fn.loop();
+  const system = fn.block();
   const lookUp = fn.block();
   code.localGet(BUDGET_LOCAL).op('i32_eqz');
   fn.if();
@@ -393,7 +398,15 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
       code.localSet(rip);
       fn.br(lookUp);
     },
-    leave: (reason) => leaveWith(reason, true),
+    leave: (reason) => {
+      if (reason !== LEAVE.SYSTEM) {
+        leaveWith(reason, true);
+        return;
+      }
+      pushPlace(true);
+      code.i32Const(reason).call(core.leave).op('drop');
+      fn.br(system);
+    },
     afterAccess: () => emptyBudgetWhenCut(fn),
   };
 
@@ -431,7 +444,7 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
       leaveWith(LEAVE.CROSS, true);
     },
     [PSEUDO.REFETCH]: () => leaveWith(LEAVE.REFETCH, true),
-    [PSEUDO.SYSTEM]: () => leaveWith(LEAVE.SYSTEM, true),
+    [PSEUDO.SYSTEM]: () => continuation.leave(LEAVE.SYSTEM),
   };
   for (let i = 0; i < PSEUDO_COUNT; i++) {
     fn.end();
@@ -459,6 +472,9 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
   code.localGet(record);
   fn.if();
   pushField32(fn, OFFSET.LEAVE);
+  code.i32Const(LEAVE.SYSTEM).op('i32_eq');
+  fn.brIf(system);
+  pushField32(fn, OFFSET.LEAVE);
   fn.op('return');
   fn.end();
   continuation.afterAccess();
@@ -480,6 +496,17 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
   storeField32(fn, OFFSET.REMAINING, () => code.localGet(BUDGET_LOCAL));
   code.i32Const(0).localGet(rip).memory('i64_store', OFFSET.RIP);
   code.i32Const(LEAVE.LOOKUP).op('return');
+
+  fn.end(); // system
+  code.call(core.system).localTee(RECORD_LOCAL).op('i32_eqz');
+  fn.if();
+  code.i32Const(LEAVE.SYSTEM).op('return');
+  fn.end();
+  pushField32(fn, OFFSET.REMAINING);
+  code.localSet(BUDGET_LOCAL);
+  pushField64(fn, OFFSET.IP_BASE);
+  code.localSet(IP_BASE_LOCAL).localGet(RECORD_LOCAL);
+  continuation.branch();
   fn.end(); // next
   fn.op('unreachable');
   return module.add(fn, 'run');

@@ -10,7 +10,7 @@ export const LEAVE = {
   SEGMENT_FAULT: 3,
   /** The instruction raises the exception whose vector is in ACCESS_SIZE. */
   RAISE: 4,
-  /** The instruction is a TypeScript function's business. */
+  /** A system instruction was executed after which the run loop has to look for events or for the next record. */
   SYSTEM: 5,
   /** A direct branch whose target is not decoded yet; RIP is the target, RECORD the link. */
   LINK: 6,

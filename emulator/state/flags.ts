@@ -70,8 +70,10 @@ export function writeRflags(state: CpuState, flags: number): void {
 }
 
 /** Sets the six arithmetic flags from their RFLAGS positions. */
-export function setArithmeticFlags(state: CpuState, flags: number): void {
-  state.CC_OP = CC_FLAGS | (64 << 4);
-  state.CC_A = 0n;
-  state.CC_B = BigInt(flags & ARITHMETIC_FLAGS);
+export function setArithmeticFlags({ i32 }: CpuState, flags: number): void {
+  i32[OP] = CC_FLAGS | (64 << 4);
+  i32[A] = 0;
+  i32[A + 1] = 0;
+  i32[B] = flags & ARITHMETIC_FLAGS;
+  i32[B + 1] = 0;
 }
