@@ -45,6 +45,8 @@ export class Pic8259Pair implements Device {
     const [chip, input] = irq < 8 ? [this.#master, irq] : [this.#slave, irq - 8];
     return {
       set: (level) => {
+        // Devices tell their level after every access.
+        if (chip.isHigh(input) === level) return;
         chip.setInput(input, level);
         this.#propagate();
       },

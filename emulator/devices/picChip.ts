@@ -77,10 +77,14 @@ export class PicChip {
     this.#latchLevels();
   }
 
+  isHigh(input: number): boolean {
+    return (this.#registers.inputs & (1 << input)) !== 0;
+  }
+
   setInput(input: number, level: boolean): void {
     const registers = this.#registers;
     const bit = 1 << input;
-    const before = (registers.inputs & bit) !== 0;
+    const before = this.isHigh(input);
     registers.inputs = level ? registers.inputs | bit : registers.inputs & ~bit;
     if (this.#isLevel(bit)) this.#latchLevels();
     else if (level && !before) registers.irr |= bit;

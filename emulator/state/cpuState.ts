@@ -191,16 +191,31 @@ export class CpuState {
 for (const field of CPU_FIELDS) {
   if (field.count !== 1 || field.key === 'RFLAGS' || field.key === 'VMX_PREEMPTION_DEADLINE') continue;
   const index = field.offset / field.width;
-  const wide = field.width === 8;
-  Object.defineProperty(CpuState.prototype, field.key satisfies CpuFieldKey, {
-    get(this: CpuState) {
-      return wide ? this.u64[index] : this.u32[index];
+  const accessors = field.width === 8 ? wideAccessors(index) : narrowAccessors(index);
+  Object.defineProperty(CpuState.prototype, field.key satisfies CpuFieldKey, accessors);
+}
+
+// Two pairs, so that each knows one kind of number: all system code goes through them.
+function wideAccessors(index: number): PropertyDescriptor & ThisType<CpuState> {
+  return {
+    get() {
+      return this.u64[index];
     },
-    set(this: CpuState, value: never) {
-      if (wide) this.u64[index] = value;
-      else this.u32[index] = value;
+    set(value: bigint) {
+      this.u64[index] = value;
     },
-  });
+  };
+}
+
+function narrowAccessors(index: number): PropertyDescriptor & ThisType<CpuState> {
+  return {
+    get() {
+      return this.u32[index];
+    },
+    set(value: number) {
+      this.u32[index] = value;
+    },
+  };
 }
 
 /** The first page holds the CPU state; the TLBs follow. */

@@ -8,7 +8,7 @@ import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { ioPermitted } from '../../core/tss.ts';
 import { CR0, ES, FLAG, RAX, RCX, RDI, RDX, RSI } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
-import { readGpr, writeAccumulator, writeGpr } from './operands.ts';
+import { readGpr, readGpr32, writeGpr, writeGpr32 } from './operands.ts';
 
 type Size = 1 | 2 | 4;
 
@@ -55,11 +55,11 @@ function portAccess(cpu: Cpu, instruction: Instruction, input: boolean): Outcome
   const bits = instruction.operandBits(1 - portOperand) as 8 | 16 | 32;
   const size = (bits / 8) as Size;
   const immediate = instruction.operandKind(portOperand) === 'immediate';
-  const port = immediate ? Number(instruction.immediate & 0xffn) : Number(readGpr(cpu, RDX, 16));
+  const port = immediate ? Number(instruction.immediate & 0xffn) : readGpr32(cpu, RDX, 16);
   const outcome = checkAccess(cpu, instruction, { port, size, input, immediate, address: undefined });
   if (outcome !== OUTCOME.NEXT) return outcome;
-  if (input) writeAccumulator(cpu, bits, BigInt(cpu.portIo.read(port, size) >>> 0));
-  else cpu.portIo.write(port, size, Number(readGpr(cpu, RAX, bits)));
+  if (input) writeGpr32(cpu, RAX, bits, cpu.portIo.read(port, size));
+  else cpu.portIo.write(port, size, readGpr32(cpu, RAX, bits));
   checkIoBreakpoints(cpu.state, port, size);
   return OUTCOME.NEXT_THEN_CHECK;
 }

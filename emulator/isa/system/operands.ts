@@ -3,7 +3,8 @@ import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import { type AccessBytes, readSegmented, writeSegmented } from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
-import { CR0, RAX } from '../../state/registers.ts';
+import { OFFSET } from '../../state/layout.ts';
+import { CR0 } from '../../state/registers.ts';
 
 const MASKS = { 8: 0xffn, 16: 0xffffn, 32: 0xffff_ffffn, 64: 0xffff_ffff_ffff_ffffn } as const;
 
@@ -17,6 +18,27 @@ export function writeGpr(cpu: Cpu, register: number, bits: 8 | 16 | 32 | 64, val
   const mask = MASKS[bits];
   const kept = bits === 32 ? 0n : cpu.state.gpr(register) & ~mask;
   cpu.state.setGpr(register, BigInt.asUintN(64, kept | (value & mask)));
+}
+
+const GPRS = OFFSET.GPR >> 2;
+
+/** {@link readGpr} of at most 32 bits, without a 64-bit number. */
+export function readGpr32({ state }: Cpu, register: number, bits: 8 | 16 | 32): number {
+  const low = state.i32[GPRS + 2 * register];
+  return bits === 32 ? low >>> 0 : low & ((1 << bits) - 1);
+}
+
+/** {@link writeGpr} of at most 32 bits, without a 64-bit number. */
+export function writeGpr32({ state }: Cpu, register: number, bits: 8 | 16 | 32, value: number): void {
+  const { i32 } = state;
+  const low = GPRS + 2 * register;
+  if (bits === 32) {
+    i32[low] = value;
+    i32[low + 1] = 0;
+    return;
+  }
+  const mask = (1 << bits) - 1;
+  i32[low] = (i32[low] & ~mask) | (value & mask);
 }
 
 /** EDX:EAX. */
@@ -101,9 +123,4 @@ export function inOrder(...steps: readonly (() => Outcome)[]): Outcome {
     if (outcome !== OUTCOME.NEXT) return outcome;
   }
   return OUTCOME.NEXT;
-}
-
-/** Sets AL, AX or EAX. */
-export function writeAccumulator(cpu: Cpu, bits: Bits, value: bigint): void {
-  writeGpr(cpu, RAX, bits, value);
 }
