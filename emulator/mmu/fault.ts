@@ -28,7 +28,13 @@ export const EPT_LINEAR_VALID = 1 << 7;
 export const EPT_TRANSLATED = 1 << 8;
 
 /** Kinds of access to the APIC-access page: bits 15:12 of the exit qualification. */
-export const APIC_ACCESS = { READ: 0, WRITE: 1, FETCH: 2 } as const;
+export const APIC_ACCESS = {
+  READ: 0,
+  WRITE: 1,
+  FETCH: 2,
+  /** Of an instruction, but not to the translation of a linear address: to a paging-structure entry. */
+  GUEST_PHYSICAL: 15,
+} as const;
 
 /** A second-level translation that failed; core/virtualization.ts expects this shape. */
 export interface SecondLevelFaultDetails {

@@ -123,6 +123,7 @@ export class Mmu {
   /** The host-physical page whose accesses VT-x virtualizes; none without an address. Set by VM entry and VM exit. */
   setApicAccess(address: number | undefined, page: ApicAccessPage): void {
     this.#apicAccess.set(address, page);
+    this.#walker.apicPage = address === undefined ? -1 : Math.floor(address / 4096) | 0;
   }
 
   /** Set by VM entry and VM exit, see {@link AddressSpaces.switchTo}. */

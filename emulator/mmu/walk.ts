@@ -9,7 +9,14 @@ import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CR0, CR4, EFER } from '../state/registers.ts';
 import { FETCH_USER, NEED_WRITE, type SecondLevelWalker } from './ept.ts';
-import { EPT_ACCESS, EPT_LINEAR_VALID, EPT_TRANSLATED, type MemoryFault, PAGE_FAULT } from './fault.ts';
+import {
+  APIC_ACCESS,
+  EPT_ACCESS,
+  EPT_LINEAR_VALID,
+  EPT_TRANSLATED,
+  type MemoryFault,
+  PAGE_FAULT,
+} from './fault.ts';
 import type { HostEntries } from './hostEntries.ts';
 import { PAGING, type PagingControls, type PagingMode, pagingMode } from './pagingMode.ts';
 import { ACCESS, PERMITTED, REQUEST_USER, rightsIndex } from './rights.ts';
@@ -65,6 +72,9 @@ export class PageWalker {
   mode: PagingMode = PAGING.NONE;
   /** Window of {@link UNTRANSLATED.WINDOW}. */
   window: GuestPhysicalRange | undefined;
+
+  /** Number of the host-physical page whose accesses VT-x virtualizes; -1: none. */
+  apicPage = -1;
 
   readonly structures = new StructureCache();
 
@@ -232,6 +242,7 @@ export class PageWalker {
     const second = this.#second;
     if (!second.enabled) return address(lo & this.#entries.addressMask, hi);
     if (!second.translate(lo, hi, EPT_ACCESS.READ)) return this.#secondLevelFault(0, 0, lo, hi, 0);
+    if (((second.hostLo >>> 12) | (second.hostHi << 20)) === this.apicPage) return this.#apicAccess(0, 0);
     return address((second.hostLo | (lo & 0xfff)) & this.#entries.addressMask, second.hostHi);
   }
 
@@ -281,6 +292,7 @@ export class PageWalker {
           hostLo = second.hostLo | (guestLo & 0xfff);
           hostHi = second.hostHi;
         }
+        if (((hostLo >>> 12) | (hostHi << 20)) === this.apicPage) return this.#apicAccess(top, level);
       }
       const entryLo = entries.read(hostLo, hostHi);
       const entryHi = entries.high;
@@ -375,6 +387,7 @@ export class PageWalker {
         if (!second.pagingWriteAccess) this.#verified = false;
         hostLo = second.hostLo | (guestLo & 0xfff);
         hostHi = second.hostHi;
+        if (((hostLo >>> 12) | (hostHi << 20)) === this.apicPage) return this.#apicAccess(2, level);
       }
       const entry = this.#entries.read32(hostLo, hostHi);
       if ((request & RECORD) !== 0) this.#record(2, level, guestLo, 0, hostLo, hostHi, entry, 0);
@@ -554,6 +567,17 @@ export class PageWalker {
     this.top = top;
     this.level = level + 1;
     return this.#secondLevelFault(lo, hi, guestLo, guestHi, EPT_LINEAR_VALID);
+  }
+
+  /**
+   * A paging-structure entry that lies on the APIC-access page is not read.
+   *
+   * @see SDM "APIC Accesses Not Directly Resulting From Linear Addresses", 31.4.6
+   */
+  #apicAccess(top: number, level: number): number {
+    this.top = top;
+    this.level = level + 1;
+    return this.fault.apicAccess(0, APIC_ACCESS.GUEST_PHYSICAL);
   }
 
   #nonCanonical(lo: number, hi: number): number {

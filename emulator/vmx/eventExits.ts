@@ -7,6 +7,7 @@
 import { pushedFlags } from '../core/events.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { EventPriority, GuestEvent, SecondLevelFault } from '../core/virtualization.ts';
+import { APIC_ACCESS } from '../mmu/fault.ts';
 import { OFFSET } from '../state/layout.ts';
 import { ACTIVITY, BLOCKING, CR0, FLAG, VECTOR } from '../state/registers.ts';
 import { CONTROL } from './controls.ts';
@@ -137,7 +138,9 @@ export function secondLevelFault(processor: VmxProcessor, fault: SecondLevelFaul
   }
   if (fault.kind === 'apic-access') {
     const { cpu } = processor;
-    const duringDelivery = (fault.qualification & 0xfff) | (APIC_ACCESS_DURING_DELIVERY << 12);
+    const isGuestPhysical = fault.qualification >> 12 === APIC_ACCESS.GUEST_PHYSICAL;
+    const kind = isGuestPhysical ? GUEST_PHYSICAL_DURING_DELIVERY : APIC_ACCESS_DURING_DELIVERY;
+    const duringDelivery = (fault.qualification & 0xfff) | (kind << 12);
     return vmExit(processor, EXIT_REASON_NUMBER.apicAccess, {
       qualification: cpu.deliveringEvent === undefined ? fault.qualification : duringDelivery,
       flags,
@@ -175,8 +178,9 @@ function reportedQualification({ capabilities }: VmxProcessor, { qualification }
     : qualification & ~ADVANCED_INFORMATION;
 }
 
-/** Bits 15:12 of the qualification: a linear access while an event is delivered. */
+/** Bits 15:12 of the qualification: a linear, and a guest-physical access while an event is delivered. */
 const APIC_ACCESS_DURING_DELIVERY = 3;
+const GUEST_PHYSICAL_DURING_DELIVERY = 10;
 
 /** The virtualization-exception information area. */
 const VE_AREA = {

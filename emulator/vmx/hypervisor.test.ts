@@ -138,6 +138,21 @@ describe('a hypervisor on the bare metal', () => {
     expect(text(write)).toBe('EPT violation: data write at 0x900000 (linear 0x900000)');
   });
 
+  it('sees an INIT that the guest sends to itself by the local APIC, and goes on after it', () => {
+    const icr = 'mov $0xfee00000, %edi; movl $0, 0x310(%rdi); movl $0x4500, 0x300(%rdi)';
+    const mapsApic = contents().control('enableEpt', false).control('unrestrictedGuest', false);
+    expect(run(`${icr}; cpuid; mov $0x44, %bl`, mapsApic).codes).toEqual([3, 10, 12]);
+  });
+
+  it('gets the INIT that it has sent to itself when its guest runs', () => {
+    const { codes } = run(
+      'cpuid',
+      contents(),
+      'cmp $3, %al; je 1f; mov $0xfee00000, %edi; movl $0, 0x310(%rdi); movl $0x4500, 0x300(%rdi); 1:',
+    );
+    expect(codes).toEqual([10, 3, 12]);
+  });
+
   it('is charged for exits and entries in virtual time', () => {
     const { machine, vmx } = run('cpuid');
     const { cost } = vmx.processor.log.record(0);

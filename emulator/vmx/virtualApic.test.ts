@@ -8,6 +8,7 @@ import {
 } from '../../test/support/vmxProcessor.ts';
 import { writeCr8 } from '../core/controlRegisters.ts';
 import { checkEvents } from '../core/eventCheck.ts';
+import { deliverEvent } from '../core/events.ts';
 import { readExplicit, writeExplicit } from '../core/memory.ts';
 import { OUTCOME } from '../core/outcome.ts';
 import { PAGE_FLAG } from '../mmu/physicalMemory.ts';
@@ -126,6 +127,38 @@ describe('"virtualize APIC accesses"', () => {
     expect(fetches.cpu.mmu.fetchTranslate(BigInt(ACCESS_PAGE))).toBe(-2);
     fetches.cpu.raiseMemoryFault();
     expectExit(fetches, 'apicAccess', 0x2000n);
+  });
+
+  describe('whose page has paging structures of the guest', () => {
+    const paging = (ept: boolean): TestVmx => {
+      const vmcs = contents('virtualizeApicAccesses').set({ GUEST_CR3: BigInt(ACCESS_PAGE) });
+      const test = processorInGuest(vmcs.control('enableEpt', ept).control('unrestrictedGuest', ept));
+      test.physical.write64(ACCESS_PAGE, BigInt(AT.TABLES + 0x1000) | 7n);
+      return test;
+    };
+
+    it('exits for an access to them by guest-physical address', () => {
+      const test = paging(true);
+      expect(readExplicit(test.cpu, 0x5000n, 4)).toBeUndefined();
+      expectExit(test, 'apicAccess', 0xf000n);
+    });
+
+    it('tells the delivery of an event', () => {
+      const test = paging(true);
+      deliverEvent(test.cpu, {
+        kind: 'external',
+        vector: 0x41,
+        errorCode: undefined,
+        qualification: 0n,
+        instructionLength: 0,
+      });
+      expectExit(test, 'apicAccess', 0xa000n);
+      expect(test.field('IDT_VECTORING_INFORMATION')).toBe(0x8000_0041n);
+    });
+
+    it('reads them without EPT', () => {
+      expect(readExplicit(paging(false).cpu, 0x5000n, 4)).toBe(0n);
+    });
   });
 
   it('reads and writes VTPR with a TPR shadow', () => {
