@@ -72,7 +72,8 @@ async function work({ count, seed, vmcs, current }) {
   for (let i = 0; i < count; i++) {
     const number = (seed + i) >>> 0;
     Atomics.store(current, 0, number);
-    Atomics.store(current, 1, i);
+    // 0 until the first begins.
+    Atomics.store(current, 1, i + 1);
     try {
       if (vmcs) add(vmcss, fuzzVmcss(number, 1));
       else if (isProgram(number)) add(programs, fuzzSymbols(number, 1));
@@ -121,7 +122,7 @@ function watch({ count, seed, vmcs }) {
   setInterval(() => {
     const now = performance.now();
     const done = Atomics.load(current, 1);
-    if (done !== seen) {
+    if (done !== seen || done === 0) {
       seen = done;
       seenAt = now;
     } else if (now - seenAt > HANG_SECONDS * 1000) {
@@ -130,7 +131,9 @@ function watch({ count, seed, vmcs }) {
     }
     if (now - shownAt < PROGRESS_SECONDS * 1000) return;
     shownAt = now;
-    console.error(`${done} of ${count}, ${failures} failures, ${Math.round((now - began) / 1000)} s`);
+    console.error(
+      `${Math.max(0, done - 1)} of ${count}, ${failures} failures, ${Math.round((now - began) / 1000)} s`,
+    );
   }, 1000);
 }
 

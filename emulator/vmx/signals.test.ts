@@ -88,6 +88,18 @@ describe('INIT in VMX root operation', () => {
     expect(test.field('GUEST_RIP')).toBe(BigInt(AT.GUEST_CODE));
   });
 
+  it('does not wake a processor that a VMX abort has shut down', () => {
+    const test = processorInGuest(
+      guestVmcs().set({ VM_EXIT_MSR_LOAD_COUNT: 1n, VM_EXIT_MSR_LOAD_ADDRESS: 0x5000n }),
+    );
+    test.physical.write64(0x5000, 0x1234_5678n);
+    test.vmx.interceptTripleFault();
+    expect(test.vmx.processor.aborted).toBe('loadingHostMsrs');
+    signalInit(test.cpu);
+    expect(checkEvents(test.cpu)).toBe(OUTCOME.NEXT);
+    expect(test.state.ACTIVITY_STATE).toBe(ACTIVITY.SHUTDOWN);
+  });
+
   it('is not blocked any more after VMXOFF: the processor goes to the reset vector', () => {
     const test = processorInRoot();
     test.state.IA32_APIC_BASE = 0xfee0_0900n;
