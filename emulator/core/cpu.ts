@@ -7,6 +7,7 @@ import { EmulatorBug } from '../base/errors.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { DS, SS, VECTOR } from '../state/registers.ts';
+import { type CoprocessorErrorPins, UNCONNECTED } from './coprocessorError.ts';
 import type { FeatureKey } from './features.ts';
 import type { CpuModel } from './model.ts';
 import { NO_VIRTUALIZATION } from './noVirtualization.ts';
@@ -77,6 +78,8 @@ export class Cpu {
   readonly model: CpuModel;
   /** Set by the composition root when the processor offers VT-x or AMD-V. */
   virtualization: Virtualization = NO_VIRTUALIZATION;
+  /** Set by the composition root when the board has connected them. */
+  coprocessorError: CoprocessorErrorPins = UNCONNECTED;
 
   /** Valid after an outcome of `FAULT`. */
   readonly fault: PendingFault = { vector: 0, errorCode: undefined, qualification: 0n };

@@ -5,6 +5,7 @@
  */
 import { readRflags } from '../state/flags.ts';
 import { ACTIVITY, FLAG, VECTOR } from '../state/registers.ts';
+import { isReportedByFerr, reportByFerr } from './coprocessorError.ts';
 import type { Cpu } from './cpu.ts';
 import { recordDebugException } from './debugRegisters.ts';
 import { deliverThroughIdt } from './idt.ts';
@@ -83,8 +84,12 @@ export function faultEvent(cpu: Cpu): GuestEvent {
   return { kind: 'hardware-exception', vector, errorCode, qualification, instructionLength: 0 };
 }
 
-/** Delivers the exception that the last instruction or fetch raised. */
+/** Delivers the exception that the last instruction or fetch raised, or reports it by FERR#. */
 export function deliverFault(cpu: Cpu): Outcome {
+  if (isReportedByFerr(cpu)) {
+    reportByFerr(cpu);
+    return OUTCOME.JUMPED;
+  }
   return deliverEvent(cpu, faultEvent(cpu));
 }
 

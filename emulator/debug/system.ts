@@ -184,6 +184,7 @@ export class System {
     });
     machine.ports = this.board.ports;
     machine.mmio = this.board.mmio;
+    machine.cpu.coprocessorError = this.board.coprocessorError;
     machine.acknowledgeExternal = () => this.board.acknowledgeInterrupt();
     machine.broadcastEoi = (vector) => this.board.endOfInterrupt(vector);
     // Without a plan the processor starts at its reset vector, in the BIOS.

@@ -29,7 +29,7 @@ export const PORTS = {
   dma2: { base: 0xc0, length: 0x20 },
   /** Debug console of Bochs and QEMU. */
   debugConsole: { base: 0xe9, length: 1 },
-  /** Coprocessor busy latch and reset, of the days before CR0.NE. */
+  /** Coprocessor error and reset, of the days before CR0.NE. */
   coprocessor: { base: 0xf0, length: 2 },
   /** Debug exit: ends the run. */
   debugExit: { base: 0xf4, length: 4 },
@@ -78,6 +78,7 @@ export const IRQ = {
   /** ACPI's system control interrupt, level-triggered. */
   sci: 9,
   mouse: 12,
+  coprocessor: 13,
   ide1: 14,
   ide2: 15,
 } as const;

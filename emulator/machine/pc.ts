@@ -12,6 +12,7 @@ import { AcpiPm } from '../devices/acpiPm.ts';
 import { AtaDisk } from '../devices/ataDisk.ts';
 import { Bus, type RangeOptions } from '../devices/bus.ts';
 import { CmosRtc } from '../devices/cmosRtc.ts';
+import { CoprocessorError } from '../devices/coprocessorError.ts';
 import { DebugConsole } from '../devices/debugConsole.ts';
 import { DebugExit } from '../devices/debugExit.ts';
 import type { Device } from '../devices/device.ts';
@@ -88,7 +89,6 @@ const UNIMPLEMENTED_PORTS = [
   ['DMA page registers', PORTS.dmaPagesLow],
   ['DMA page registers', PORTS.dmaPagesHigh],
   ['8237 DMA controller 2', PORTS.dma2],
-  ['coprocessor busy latch', PORTS.coprocessor],
   ['COM2', PORTS.com2],
   ['COM3', PORTS.com3],
   ['COM4', PORTS.com4],
@@ -116,6 +116,7 @@ export class Board {
   readonly keyboard: I8042;
   readonly vga: VgaText;
   readonly acpi: AcpiPm;
+  readonly coprocessorError: CoprocessorError;
   /** Every device that has state, interrupt controllers last: they see no line move while a state is restored. */
   readonly devices: readonly Device[];
   /** Loaders take the place of firmware, so the board starts as firmware would leave it. */
@@ -148,6 +149,7 @@ export class Board {
     if (hasIde) functions.set(PCI_FUNCTIONS.isaBridge, piix3IsaBridge()).set(PCI_FUNCTIONS.ide, piix3Ide());
     const pci = new PciHost({ functions, resetControl });
     const postCode = new PostCode();
+    this.coprocessorError = new CoprocessorError({ irq: this.#isaLine(IRQ.coprocessor) });
     this.uart = new Uart16550({ name: 'com1', clock, irq: this.#isaLine(IRQ.com1), sink: config.serial });
     this.keyboard = new I8042({
       keyboardIrq: this.#isaLine(IRQ.keyboard),
@@ -176,6 +178,7 @@ export class Board {
       systemControlA,
       pci,
       postCode,
+      this.coprocessorError,
       ...ide,
       ...(fwCfg ? [fwCfg] : []),
       this.pic,
@@ -195,6 +198,7 @@ export class Board {
     });
     this.#port(PORTS.cmos, rtc, 'CMOS and real-time clock', { widest: 1 });
     this.#port(PORTS.postCode, postCode, 'POST code');
+    this.#port(PORTS.coprocessor, this.coprocessorError, 'coprocessor error', { widest: 1 });
     this.#port(PORTS.systemControlA, systemControlA, 'system control port A', { widest: 1 });
     const debugConsole = new DebugConsole({ sink: config.debugConsole });
     this.#port(PORTS.debugConsole, debugConsole, 'debug console', { widest: 1 });

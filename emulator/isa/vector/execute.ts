@@ -4,7 +4,7 @@
  *
  * Intel SDM Vol. 2A, "Exceptions Type", 2.4; Vol. 1, "SIMD Floating-Point Exceptions", 11.5.
  */
-import { Unimplemented } from '../../base/errors.ts';
+import { stopsAtError } from '../../core/coprocessorError.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import { type FeatureKey, isFeatureKey } from '../../core/features.ts';
 import type { Instruction } from '../../core/instruction.ts';
@@ -57,12 +57,7 @@ export function checkEnabled(cpu: Cpu, kind: State): Outcome {
   }
   if ((cr0 & CR0.TS) !== 0) return cpu.raise(VECTOR.NM);
   if (kind !== 'mmx' || (state.X87_STATUS & SUMMARY) === 0) return OUTCOME.NEXT;
-  return pendingX87(cpu);
-}
-
-function pendingX87(cpu: Cpu): Outcome {
-  if ((cpu.state.cr0 & CR0.NE) !== 0) return cpu.raise(VECTOR.MF);
-  throw new Unimplemented('FERR# with CR0.NE = 0 (SDM "MS-DOS* Compatibility Sub-mode", 8.7.2 of volume 1)');
+  return stopsAtError(cpu) ? cpu.raise(VECTOR.MF) : OUTCOME.NEXT;
 }
 
 /** One execution of a vector instruction. */

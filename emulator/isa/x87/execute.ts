@@ -4,7 +4,7 @@
  *
  * Intel SDM Vol. 1, "x87 FPU Control Instructions", 8.3.11, and "Handling x87 FPU Exceptions in Software", 8.7.
  */
-import { Unimplemented } from '../../base/errors.ts';
+import { stopsAtError } from '../../core/coprocessorError.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
@@ -23,8 +23,7 @@ function run(body: Body, cpu: Cpu, instruction: Instruction): Outcome {
 /** @see SDM "Interrupt 16—x87 FPU Floating-Point Error (#MF)" */
 function pendingException(cpu: Cpu): Outcome {
   if ((cpu.state.X87_STATUS & STATUS.SUMMARY) === 0) return OUTCOME.NEXT;
-  if ((cpu.state.cr0 & CR0.NE) !== 0) return cpu.raise(VECTOR.MF);
-  throw new Unimplemented('FERR# with CR0.NE = 0 (SDM "MS-DOS* Compatibility Sub-mode", 8.7.2 of volume 1)');
+  return stopsAtError(cpu) ? cpu.raise(VECTOR.MF) : OUTCOME.NEXT;
 }
 
 function isUnavailable(cpu: Cpu): boolean {

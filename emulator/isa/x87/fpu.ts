@@ -168,6 +168,7 @@ export class X87 {
 
   setStatus(mask: number, bits: number): void {
     this.#state.X87_STATUS = (this.#state.X87_STATUS & ~mask) | bits;
+    if ((mask & ~bits & STATUS.SUMMARY) !== 0) this.#cpu.coprocessorError.setFerr(false);
   }
 
   clearC1(): void {
@@ -233,7 +234,7 @@ export class X87 {
   initialize(): void {
     const state = this.#state;
     state.X87_CONTROL = CONTROL_INITIAL;
-    state.X87_STATUS = 0;
+    this.setStatus(0xffff, 0);
     state.X87_TAG = 0xffff;
     state.X87_OPCODE = 0;
     state.X87_INSTRUCTION_POINTER = 0n;
