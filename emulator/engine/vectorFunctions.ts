@@ -39,7 +39,12 @@ export function writeVectorFault(fn: FunctionBuilder, state: VectorState): void 
   code.i32Const(0);
 }
 
-/** Accesses of 16 and 32 bytes through ACCESS_VECTOR, by the slow path's eight. */
+/**
+ * Accesses of 16 and 32 bytes through ACCESS_VECTOR, by the slow path's eight. Alignment checking is about operands of up to
+ * 8 bytes.
+ *
+ * @see SDM "Exceptions Type 4", 2.4.4 of volume 2
+ */
 export class VectorAccess {
   readonly #cpu: Cpu;
 
@@ -50,7 +55,7 @@ export class VectorAccess {
   load(bytes: number): Slow {
     const { state, mmu } = this.#cpu;
     return this.#each(bytes, (at) => {
-      const outcome = mmu.readSlow(8, false);
+      const outcome = mmu.readSlow(8, false, 1);
       state.u64[(OFFSET.ACCESS_VECTOR + at) >> 3] = state.ACCESS_VALUE;
       return outcome;
     });
@@ -69,7 +74,7 @@ export class VectorAccess {
     }
     return this.#each(bytes, (at) => {
       state.ACCESS_VALUE = state.u64[(OFFSET.ACCESS_VECTOR + at) >> 3] as bigint;
-      return mmu.writeSlow(8);
+      return mmu.writeSlow(8, 1);
     });
   }
 

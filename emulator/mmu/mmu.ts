@@ -218,14 +218,17 @@ export class Mmu {
 
   // Slow paths of generated code
 
-  /** Reads `size` bytes at ACCESS_ADDRESS into ACCESS_VALUE. `writeIntent`: the place must be writable as well. */
-  readSlow(size: number, writeIntent: boolean): Slow {
-    return this.#slow.read(size, writeIntent);
+  /**
+   * Reads `size` bytes at ACCESS_ADDRESS into ACCESS_VALUE. `writeIntent`: the place must be writable as well. Where
+   * alignment is checked, the address must be a multiple of `alignment`.
+   */
+  readSlow(size: number, writeIntent: boolean, alignment = size): Slow {
+    return this.#slow.read(size, writeIntent, alignment);
   }
 
   /** Writes `size` bytes of ACCESS_VALUE at ACCESS_ADDRESS. */
-  writeSlow(size: number): Slow {
-    return this.#slow.write(size);
+  writeSlow(size: number, alignment = size): Slow {
+    return this.#slow.write(size, alignment);
   }
 
   /** Finds out whether `size` bytes (at most a page) at ACCESS_ADDRESS can be accessed, and caches the translation. */

@@ -74,9 +74,10 @@ export class SlowPath {
     this.#apic = parts.apic;
   }
 
-  read(size: number, writeIntent: boolean): Slow {
+  /** `alignment`: what the address must be a multiple of where alignment is checked. */
+  read(size: number, writeIntent: boolean, alignment: number): Slow {
     if (this.#readPlain(size, writeIntent)) return SLOW.OK;
-    if (this.#isMisaligned(size)) return SLOW.FAULT;
+    if (this.#isMisaligned(alignment)) return SLOW.FAULT;
     const words = this.#words;
     const linear = this.#linear;
     const access = writeIntent ? ACCESS.WRITE : ACCESS.READ;
@@ -90,9 +91,9 @@ export class SlowPath {
     return this.#done();
   }
 
-  write(size: number): Slow {
+  write(size: number, alignment: number): Slow {
     if (this.#writePlain(size)) return SLOW.OK;
-    if (this.#isMisaligned(size)) return SLOW.FAULT;
+    if (this.#isMisaligned(alignment)) return SLOW.FAULT;
     const words = this.#words;
     const wide = this.#in64BitMode();
     const done = this.#linear.write(
@@ -194,10 +195,11 @@ export class SlowPath {
     return this.cut ? -1 : (RAM_OFFSET + host) >>> 0;
   }
 
-  /** @see SDM "Interrupt 17—Alignment Check Exception (#AC)" */
-  #isMisaligned(size: number): boolean {
-    if (!this.#spaces.alignmentChecked || (this.#words[ADDRESS] & (size - 1)) === 0) return false;
-    this.#fault.kind = 'alignment';
+  /** An address that is not canonical is that fault first. @see SDM "Interrupt 17—Alignment Check Exception (#AC)" */
+  #isMisaligned(alignment: number): boolean {
+    const words = this.#words;
+    if (!this.#spaces.alignmentChecked || (words[ADDRESS] & (alignment - 1)) === 0) return false;
+    if (this.#walker.requireCanonical(words[ADDRESS], words[ADDRESS + 1])) this.#fault.kind = 'alignment';
     return true;
   }
 

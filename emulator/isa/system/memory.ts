@@ -7,6 +7,7 @@ import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import {
+  isMisaligned,
   linearAddress,
   privilegeOf,
   probeSegmented,
@@ -45,7 +46,8 @@ function compareExchangePair(cpu: Cpu, instruction: Instruction): Outcome {
   const bits = wide ? 64 : 32;
   const offset = instruction.effectiveAddress();
   if (wide && (offset + cpuSegmentBase(cpu, instruction)) & 15n) return cpu.raise(VECTOR.GP, 0);
-  if (linearAddress(cpu, instruction.segment, offset, half * 2, true) === undefined) return cpu.failed;
+  const linear = linearAddress(cpu, instruction.segment, offset, half * 2, true);
+  if (linear === undefined || (!wide && isMisaligned(cpu, linear, 8))) return cpu.failed;
   const upper = offset + BigInt(half);
   if (!probeSegmented(cpu, instruction.segment, offset, half)) return cpu.failed;
   if (!probeSegmented(cpu, instruction.segment, upper, half)) return cpu.failed;

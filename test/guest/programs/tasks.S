@@ -67,7 +67,9 @@ gdt_task:
         .quad   0
 gdt_task16:
         .quad   0
+gdt_gate:
         .quad   0x0000850000200000
+gdt_code16:
         .quad   0x00009b000000ffff
 gdt_dead:
         .quad   0
@@ -248,6 +250,14 @@ entry_failed:
         mov     es, eax
         FAR_JUMP MAIN_TSS
 
+/* The same through a task gate, which needs nothing of the task that could not be entered. */
+entry_failed_task:
+        pop     dword ptr [x_error]
+        movzx   eax, word ptr [task_tss + TSS_LINK]
+        mov     [seen], eax
+        and     byte ptr [gdt_dead + 5], ~2
+        FAR_JUMP MAIN_TSS
+
 /* #DB of the T flag. */
 debug_trap:
         mov     eax, dr6
@@ -396,6 +406,160 @@ main:
         or      dword ptr [task_pages], 4
         FAR_JUMP DEAD
         EXPECT([seen], VM + 0x3000)
+
+        /* What is wrong with the task DEAD raises `vector`, in its context. */
+        .macro ENTRY_FAILS vector
+        mov     dword ptr [dead_tss + TSS_FLAGS], 2
+        mov     dword ptr [dead_tss + TSS_EIP], offset jumped_to
+        mov     dword ptr [dead_tss + TSS_ESP], offset fault_stack_end
+        GATE_IS \vector, TASK, 0, 0x85
+        TASK_STARTS entry_failed_task
+        mov     dword ptr [x_error], -1
+        FAR_JUMP DEAD
+        GATE_IS \vector, TASK, 0, 5
+        EXPECT([seen], DEAD)
+        .endm
+
+        CASE "table 9-1: the LDT of the new task: not in the GDT, not an LDT, not present: #TS with its selector"
+        mov     word ptr [dead_tss + TSS_CS], CODE
+        mov     word ptr [dead_tss + TSS_SS], DATA
+        .irp    selector, LDT+4, DATA, 0x1000
+        mov     word ptr [dead_tss + TSS_LDT], \selector
+        ENTRY_FAILS 10
+        EXPECT([x_error], \selector)
+        .endr
+        and     byte ptr [gdt_end - 3], 0x7f
+        mov     word ptr [dead_tss + TSS_LDT], LDT
+        ENTRY_FAILS 10
+        or      byte ptr [gdt_end - 3], 0x80
+        EXPECT([x_error], LDT)
+        mov     word ptr [dead_tss + TSS_LDT], 0
+
+        CASE "table 9-1: CS: null, data, another DPL than RPL: #TS; not present: #NP"
+        mov     word ptr [dead_tss + TSS_CS], 0
+        ENTRY_FAILS 10
+        EXPECT([x_error], 0)
+        mov     word ptr [dead_tss + TSS_CS], DATA
+        ENTRY_FAILS 10
+        EXPECT([x_error], DATA)
+        mov     word ptr [dead_tss + TSS_CS], CODE + 3
+        ENTRY_FAILS 10
+        EXPECT([x_error], CODE)
+        and     byte ptr [gdt_code16 + 5], 0x7f
+        mov     word ptr [dead_tss + TSS_CS], CODE16
+        ENTRY_FAILS 11
+        or      byte ptr [gdt_code16 + 5], 0x80
+        EXPECT([x_error], CODE16)
+        mov     word ptr [dead_tss + TSS_CS], CODE
+
+        CASE "table 9-1: SS: null, code, another RPL than CPL: #TS; not present: #SS"
+        mov     word ptr [dead_tss + TSS_SS], 0
+        ENTRY_FAILS 10
+        EXPECT([x_error], 0)
+        mov     word ptr [dead_tss + TSS_SS], CODE
+        ENTRY_FAILS 10
+        EXPECT([x_error], CODE)
+        mov     word ptr [dead_tss + TSS_SS], DATA + 3
+        ENTRY_FAILS 10
+        EXPECT([x_error], DATA)
+        mov     byte ptr [gdt_code16 + 5], 0x13
+        mov     word ptr [dead_tss + TSS_SS], CODE16
+        ENTRY_FAILS 12
+        mov     byte ptr [gdt_code16 + 5], 0x9b
+        EXPECT([x_error], CODE16)
+        mov     word ptr [dead_tss + TSS_SS], DATA
+
+        CASE "table 9-1: DS: a system segment, an execute-only one: #TS; not present: #NP"
+        mov     word ptr [dead_tss + TSS_DS], LDT
+        ENTRY_FAILS 10
+        EXPECT([x_error], LDT)
+        mov     byte ptr [gdt_code16 + 5], 0x99
+        mov     word ptr [dead_tss + TSS_DS], CODE16
+        ENTRY_FAILS 10
+        EXPECT([x_error], CODE16)
+        mov     byte ptr [gdt_code16 + 5], 0x13
+        ENTRY_FAILS 11
+        mov     byte ptr [gdt_code16 + 5], 0x9b
+        EXPECT([x_error], CODE16)
+        mov     word ptr [dead_tss + TSS_DS], DATA
+
+        CASE "9.3: EIP of the new task beyond its code segment is #GP(0) in the new task"
+        mov     dword ptr [dead_tss + TSS_FLAGS], 2
+        mov     dword ptr [dead_tss + TSS_EIP], 0x12345
+        mov     dword ptr [dead_tss + TSS_ESP], offset fault_stack_end
+        mov     word ptr [dead_tss + TSS_CS], CODE16
+        GATE_IS 13, TASK, 0, 0x85
+        TASK_STARTS entry_failed_task
+        mov     dword ptr [x_error], -1
+        FAR_JUMP DEAD
+        EXPECT([seen], DEAD)
+        EXPECT([x_error], 0)
+        mov     word ptr [dead_tss + TSS_CS], CODE
+
+        CASE "the task that runs is busy: a jump to it is #GP with its selector"
+        FAULTS  FAR_JUMP MAIN_TSS
+        EXPECT_FAULT(MAIN_TSS)
+
+        CASE "9.2.5: a task gate: its DPL, its P, and a TSS of the GDT"
+        FAULTS  FAR_JUMP GATE+3
+        EXPECT_FAULT(GATE)
+        mov     word ptr [gdt_gate + 2], TASK + 4
+        FAULTS  FAR_JUMP GATE
+        EXPECT_FAULT(TASK + 4)
+        mov     word ptr [gdt_gate + 2], 0
+        FAULTS  FAR_JUMP GATE
+        EXPECT_FAULT(0)
+        mov     word ptr [gdt_gate + 2], TASK
+        GATE_IS 13, TASK, 0, 5
+        GATE_IS 11, TASK, 0, 0x85
+        and     byte ptr [gdt_gate + 5], 0x7f
+        FAULTS  FAR_JUMP GATE
+        or      byte ptr [gdt_gate + 5], 0x80
+        EXPECT_FAULT(GATE)
+        GATE_IS 11, TASK, 0, 5
+
+        CASE "9.4: IRET with NT to a TSS that is not busy, not in the GDT or not a TSS is #TS with the link"
+        GATE_IS 10, TASK, 0, 0x85
+        .irp    selector, 0, DEAD, DEAD+4, DATA
+        mov     word ptr [main_tss + TSS_LINK], \selector
+        pushfd
+        or      dword ptr [esp], NT
+        popfd
+        FAULTS  iretd
+        EXPECT_FAULT(\selector)
+        .endr
+        pushfd
+        and     dword ptr [esp], ~NT
+        popfd
+        GATE_IS 10, TASK, 0, 5
+
+        CASE "9.3: a switch clears the local breakpoints of DR7 and leaves the global ones"
+        mov     eax, 0x700
+        mov     dr6, eax
+        mov     eax, 0x755 + 0xaa
+        mov     dr7, eax
+        TASK_STARTS called_quietly
+        FAR_CALL TASK
+        mov     eax, dr7
+        and     eax, 0xff
+        EXPECT_REG(eax, 0xaa)
+        xor     eax, eax
+        mov     dr7, eax
+
+        CASE "9.3: a new TSS on a page that is not there is #PF in the old task, and nothing has changed"
+        GATE_IS 14, TASK, 0, 0x85
+        TSS_IS  gdt_dead, 0xc00ff0, 103, 0x89
+        and     dword ptr [main_pages + 12], ~1
+        mov     eax, cr3
+        mov     cr3, eax
+        FAULTS  FAR_JUMP DEAD
+        or      dword ptr [main_pages + 12], 1
+        mov     eax, cr3
+        mov     cr3, eax
+        EXPECT_FAULT(0)
+        movzx   eax, byte ptr [gdt_dead + 5]
+        EXPECT_REG(eax, 0x89)
+        GATE_IS 14, TASK, 0, 5
         ret
 
 called_quietly:
