@@ -45,6 +45,12 @@ describe('ACPI tables', () => {
     expect(u32(fadt + 36) % 64).toBe(0);
   });
 
+  it('the FADT names no SMI command port: ACPI is on, and there is no system-management mode', () => {
+    const fadt = table('FACP');
+    expect(u32(fadt + 48)).toBe(0);
+    expect([52, 53, 54, 55].map((offset) => bytes[at(fadt + offset)])).toEqual([0, 0, 0, 0]);
+  });
+
   it('the MADT has every processor, the I/O APIC and the overrides of IRQ 0 and 9', () => {
     const madt = table('APIC');
     const found: string[] = [];

@@ -162,6 +162,11 @@ describe('the board', () => {
     expect([inb(0x2f8), inb(0x1f7), inb(0x1234)]).toEqual([0xff, 0xff, 0xff]);
   });
 
+  it('a write to the SMI port of PCs, 0xb2, goes nowhere: there is no system-management mode', () => {
+    out(0xb2, 0xf0);
+    expect([inb(0xb2), inb(0xb3)]).toEqual([0xff, 0xff]);
+  });
+
   it('goes back to what firmware leaves on a reset', () => {
     out(0x21, 0x00);
     out(0x3fb, 0x03);

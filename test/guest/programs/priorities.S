@@ -49,6 +49,12 @@ main:
         CATCH   .byte 0x0f, 0x22, 0xc8                  /* mov cr1, rax */
         EXPECT_FAULT(UD, 0)
 
+        CASE "RSM outside of system-management mode is #UD, whatever the CPL"
+        CATCH   rsm
+        EXPECT_FAULT(UD, 0)
+        CATCH_USER rsm
+        EXPECT_FAULT(UD, 0)
+
         CASE "#UD of a control register that there is not comes before #GP of CPL 3"
         CATCH_USER .byte 0x0f, 0x22, 0xc8
         EXPECT_FAULT(UD, 0)
