@@ -47,6 +47,7 @@ const QEMU_DIFFERS: readonly (readonly [program: string, sentence: string, inste
   ['keys', 'IA32_PKRS has 32 bits', 'keeps translations when PKS changes'],
   ['levels', 'an entry of the PML5 table that has PS', 'the error code lacks P'],
   ['levels', 'MSRs take 57-bit addresses', 'checks no addresses in MSRs'],
+  ['longgates', 'an offset that is not canonical', 'faults at the target'],
   ['modes', '10.8.5: back in IA-32e mode, LME cannot change', 'lets LME change'],
   ['modes', 'real mode: a word at offset 0xffff', 'checks no limits'],
   ['paging', '5.7: XD is a reserved bit', 'the error code lacks P'],
