@@ -73,6 +73,9 @@ const QEMU_DIFFERS: readonly (readonly [program: string, sentence: string, inste
   ['virtual8086', '#DE, with RF in the image', 'saves RF as 0'],
   ['virtual8086', '#AC: CPL is 3', 'does not check alignment'],
   ['x2apic', 'CPUID.01H:ECX[21] offers', 'does not have x2APIC'],
+  ['xapic', '12.4.7.1: after reset', 'keeps what its firmware has set'],
+  ['xapic', '12.5.1: while SVR has disabled the APIC', 'clears the mask bit'],
+  ['xapic', '12.5.3: a vector below 16', 'shows errors otherwise'],
 ];
 
 /** Sentences before which QEMU leaves the path of the program, so that what follows says nothing. */
