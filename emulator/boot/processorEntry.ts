@@ -86,7 +86,8 @@ function identityPageTables(plan: MemoryPlan): number {
     const offset = (2 + directory) * TABLE_SIZE;
     tables.u64(TABLE_SIZE + directory * 8, (pml4 + offset) | PTE_PRESENT_WRITABLE);
     for (let entry = 0; entry < ENTRIES; entry += 1) {
-      tables.u64(offset + entry * 8, (directory * ENTRIES + entry) * LARGE_PAGE + PDE_2_MIB);
+      // All are below 4 GiB: the upper half stays 0.
+      tables.u32(offset + entry * 8, (directory * ENTRIES + entry) * LARGE_PAGE + PDE_2_MIB);
     }
   }
   plan.fill(pml4, tables.bytes);
