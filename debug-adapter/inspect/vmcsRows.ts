@@ -65,6 +65,7 @@ function meaningOf({ key, meaning, live, stored, fields }: VmcsFieldValue, { sym
   const words: string[] = [];
   for (const part of fields) {
     const { width, value: bits, meaning: word } = part;
+    if (!part.inUse) continue;
     if (width > 1) {
       if (word !== bits.toString() && word !== hex(bits)) words.push(word);
     } else if (bits !== 0n) words.push(isShortName(part.key) ? part.key : part.name);

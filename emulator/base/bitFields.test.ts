@@ -28,10 +28,19 @@ describe('bit-field rows', () => {
 
   it('decode a value to name, value and meaning', () => {
     expect(decodeBitFields(0xabc_d021n, ROWS)).toEqual([
-      { key: 'PE', name: 'Protection enable', value: 1n, meaning: '1' },
-      { key: 'TYPE', name: 'Access type', value: 2n, meaning: 'CLTS' },
-      { key: 'ADDRESS', name: 'Address', value: 0xabcdn, meaning: '0xabcd' },
+      { key: 'PE', name: 'Protection enable', value: 1n, meaning: '1', inUse: true },
+      { key: 'TYPE', name: 'Access type', value: 2n, meaning: 'CLTS', inUse: true },
+      { key: 'ADDRESS', name: 'Address', value: 0xabcdn, meaning: '0xabcd', inUse: true },
     ]);
     expect(decodeBitFields(0x10n, ROWS)[1].meaning).toBe('1');
+  });
+
+  it('say that a field is not in use while no bit enables it', () => {
+    const rows = [{ bit: 4, width: 2, key: 'LENGTH', name: 'Length', enabledBy: 3n }];
+    expect([0x10n, 0x11n, 0x12n].map((value) => decodeBitFields(value, rows)[0].inUse)).toEqual([
+      false,
+      true,
+      true,
+    ]);
   });
 });

@@ -13,6 +13,8 @@ export interface BitFieldRow {
   readonly name: string;
   /** What the values mean, where the manual gives them names. */
   readonly values?: Readonly<Record<number, string>>;
+  /** The field says something only while one of these bits of the value is set. */
+  readonly enabledBy?: bigint;
 }
 
 export interface DecodedBitField {
@@ -21,6 +23,8 @@ export interface DecodedBitField {
   readonly value: bigint;
   /** The manual's word for the value, or the value itself as text. */
   readonly meaning: string;
+  /** False where the value's other bits say that the field is not in use. */
+  readonly inUse: boolean;
 }
 
 /** The keys of a row list, for types derived from rows. */
@@ -57,6 +61,7 @@ function meaningOf(value: bigint, row: BitFieldRow): string {
 export function decodeBitFields(value: bigint, rows: readonly BitFieldRow[]): DecodedBitField[] {
   return rows.map((row) => {
     const field = extractBitField(value, row);
-    return { key: row.key, name: row.name, value: field, meaning: meaningOf(field, row) };
+    const inUse = row.enabledBy === undefined || (value & row.enabledBy) !== 0n;
+    return { key: row.key, name: row.name, value: field, meaning: meaningOf(field, row), inUse };
   });
 }

@@ -97,6 +97,8 @@ export interface DecodedField {
   readonly width: number;
   readonly value: bigint;
   readonly meaning: string;
+  /** False where other bits say that the field is not in use: a breakpoint that is not enabled has no length. */
+  readonly inUse: boolean;
 }
 
 /** One named value of a register view; `value` is unsigned. */

@@ -26,6 +26,9 @@ describe('the rows of the VMCS view', () => {
     expect(rip.meaning).toMatch(/^_start/);
     expect(await row(talk, 'VM_EXIT_REASON')).toMatchObject({ meaning: expect.stringMatching(/^[A-Z]/) });
     expect((await row(talk, 'GUEST_CR0')).meaning).toContain('PE');
+    // The conditions and lengths of breakpoints that are not enabled are no news.
+    expect(await row(talk, 'GUEST_DR7')).toMatchObject({ stored: '0x400' });
+    expect((await row(talk, 'GUEST_DR7')).meaning ?? '').toBe('');
   });
 
   it('have not changed at the first stop', async () => {
