@@ -8,6 +8,9 @@ const MIB = 2 ** 20;
 /** Instructions between two looks at the clock. */
 const BATCH = 20_000_000;
 
+/** What part of the most modules that were ever live is about as many. */
+const MANY = 0.9;
+
 export interface Footprint {
   /** Memory in MiB, after a collection: of the process, the JavaScript heap, what V8 has made of modules. */
   readonly resident: number;
@@ -26,9 +29,21 @@ const WARM = 7000;
 export interface Soak {
   /** Runs until nothing is new any more. */
   warmUp(): void;
-  /** Runs for so many seconds; gives what the process needs then. */
+  /**
+   * Runs for so many seconds, and until about as many modules are live as ever were, so that looks can be compared: all go
+   * whenever the machine forgets its code. Gives what the process needs then.
+   */
   run(seconds: number): Footprint;
 }
+
+/** How much more the last of the looks tell than the first ones, in the middle: V8 lets memory go when it likes. */
+export function growthOf(looks: readonly Footprint[], of: (footprint: Footprint) => number): number {
+  const part = Math.ceil(looks.length / 4);
+  return middle(looks.slice(-part).map(of)) - middle(looks.slice(0, part).map(of));
+}
+
+const middle = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 export function startSoak(image: string, interpreter: WebAssembly.Module): Soak {
   const system = new System(
@@ -48,9 +63,11 @@ export function startSoak(image: string, interpreter: WebAssembly.Module): Soak 
     { serial: { write: () => undefined }, debugConsole: { write: () => undefined }, interpreter },
   );
   const { engine } = system.machine;
+  let most = 0;
   const runWhile = (goesOn: () => boolean): void => {
     while (goesOn()) {
       const result = system.run(engine.retired + BATCH);
+      most = Math.max(most, engine.liveTranslations);
       if (result !== 'limit') throw new Error(`the program has ended: ${result}, ${system.stop?.kind}`);
     }
   };
@@ -58,7 +75,7 @@ export function startSoak(image: string, interpreter: WebAssembly.Module): Soak 
     warmUp: () => runWhile(() => engine.translations < WARM),
     run(seconds) {
       const end = performance.now() + seconds * 1000;
-      runWhile(() => performance.now() < end);
+      runWhile(() => performance.now() < end || engine.liveTranslations < MANY * most);
       collectGarbage();
       const { rss, heapUsed } = process.memoryUsage();
       return {
