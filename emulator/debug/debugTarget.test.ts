@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DebugBench } from '../../test/support/debugBench.ts';
 import type { MachineConfig } from '../machine/config.ts';
+import { VMCS_REVISION_IDENTIFIER } from '../vmx/capabilities.ts';
 
 const MODES = [{ mode: 'bare-metal' }, { mode: 'guest' }] as const;
 
@@ -320,5 +321,26 @@ table: .fill 64, 16, 0
       expect(bench.rip).toBe(bench.at('loop') + (i % 2 === 0 ? 3n : 0n));
     }
     expect(bench.register('RBX')).toBeGreaterThan(2n);
+  });
+});
+
+describe('INIT by the chipset', () => {
+  const FAST_RESET = 'mov $3, %al; out %al, $0x92';
+  const IN_ROOT = `
+    mov %cr4, %rax; or $0x2000, %rax; mov %rax, %cr4
+    mov %cr0, %rax; or $0x20, %rax; mov %rax, %cr0
+    movl $${VMCS_REVISION_IDENTIFIER}, 0x200000
+    movq $0x200000, 0x201000
+    vmxon 0x201000`;
+  const bareMetal = (code: string) => new DebugBench(`${code}; mov $7, %ebx; jmp .`, { mode: 'bare-metal' });
+
+  it('ends the run as a reset does', async () => {
+    expect(await bareMetal(FAST_RESET).run({ limit: 1000 })).toMatchObject({ reason: 'powered-off' });
+  });
+
+  it('is blocked in VMX root operation', async () => {
+    const bench = bareMetal(`${IN_ROOT}; ${FAST_RESET}`);
+    expect(await bench.run({ limit: 1000 })).toMatchObject({ reason: 'limit' });
+    expect(bench.register('RBX')).toBe(7n);
   });
 });
