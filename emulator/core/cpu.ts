@@ -12,6 +12,7 @@ import type { FeatureKey } from './features.ts';
 import type { CpuModel } from './model.ts';
 import { NO_VIRTUALIZATION } from './noVirtualization.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
+import { PerformanceMonitoring } from './performanceMonitoring.ts';
 import type { GuestEvent, Virtualization } from './virtualization.ts';
 
 /** Where maskable external interrupts come from: the local APIC, and through it the 8259s. */
@@ -76,6 +77,7 @@ export class Cpu {
   readonly portIo: PortIo;
   readonly clock: Clock;
   readonly model: CpuModel;
+  readonly performance: PerformanceMonitoring;
   /** Set by the composition root when the processor offers VT-x or AMD-V. */
   virtualization: Virtualization = NO_VIRTUALIZATION;
   /** Set by the composition root when the board has connected them. */
@@ -102,6 +104,7 @@ export class Cpu {
     this.portIo = parts.portIo;
     this.clock = parts.clock;
     this.model = parts.model;
+    this.performance = new PerformanceMonitoring(this);
   }
 
   /** Execution stopped between two iterations of a string instruction: an event pushes RF as 1. Set by the engine. */

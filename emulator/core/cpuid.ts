@@ -8,6 +8,7 @@ import { APIC_BASE } from './apicBase.ts';
 import type { Cpu } from './cpu.ts';
 import { FEATURES, type FeatureRow } from './features.ts';
 import { isAmd as isAmdModel } from './model.ts';
+import { COUNTER_BITS, FIXED_COUNTERS } from './performanceMonitoring.ts';
 import { CORE_CRYSTAL_HERTZ } from './timeStampCounter.ts';
 
 /** EAX, EBX, ECX, EDX. */
@@ -173,6 +174,22 @@ function structuredFeaturesLeaf(cpu: Cpu, subleaf: number): CpuidResult {
   return [0, flags(cpu, 7, 'EBX'), flags(cpu, 7, 'ECX') | enabled, flags(cpu, 7, 'EDX')];
 }
 
+/** LLC references and misses, branches, mispredicted branches, and top-down slots. */
+const UNAVAILABLE_EVENTS = 0b1111_1000;
+const ARCHITECTURAL_EVENTS = { 4: 7, 5: 8 } as const;
+const ANY_THREAD_DEPRECATED = 1 << 15;
+
+/** @see SDM "Architectural Performance Monitoring", 21.2 */
+function performanceMonitoringLeaf(cpu: Cpu): CpuidResult {
+  if (!cpu.has('PERFMON')) return NOTHING;
+  const { version, counters } = cpu.model.performanceMonitoring;
+  const events = ARCHITECTURAL_EVENTS[version as keyof typeof ARCHITECTURAL_EVENTS];
+  const eax = version | (counters << 8) | (COUNTER_BITS << 16) | (events << 24);
+  const fixed = FIXED_COUNTERS | (COUNTER_BITS << 5);
+  if (version < 5) return [eax, UNAVAILABLE_EVENTS & ((1 << events) - 1), 0, fixed];
+  return [eax, UNAVAILABLE_EVENTS, (1 << FIXED_COUNTERS) - 1, fixed | ANY_THREAD_DEPRECATED];
+}
+
 // biome-ignore format: rows are read as a table
 export const CPUID_LEAVES = [
   { leaf: 0x0, title: 'Basic CPUID Information', values: vendorLeaf },
@@ -186,7 +203,7 @@ export const CPUID_LEAVES = [
   { leaf: 0x6, title: 'Thermal and Power Management', values: (cpu) => [flags(cpu, 6, 'EAX'), 0, 0, 0] },
   { leaf: 0x7, title: 'Structured Extended Feature Flags', values: structuredFeaturesLeaf },
   { leaf: 0x9, title: 'Direct Cache Access Information', values: () => NOTHING },
-  { leaf: 0xa, title: 'Architectural Performance Monitoring', values: () => NOTHING },
+  { leaf: 0xa, title: 'Architectural Performance Monitoring', values: performanceMonitoringLeaf },
   { leaf: 0xb, title: 'Extended Topology Enumeration', values: topologyLeaf },
   { leaf: 0xd, title: 'Processor Extended State Enumeration', values: extendedStateLeaf },
   { leaf: 0xf, title: 'Resource Director Technology Monitoring', values: () => NOTHING },

@@ -31,7 +31,7 @@ export const FEATURES = [
   { key: 'SSSE3', leaf: 1, register: 'ECX', bit: 9, implemented: YES },
   { key: 'FMA', leaf: 1, register: 'ECX', bit: 12, implemented: YES },
   { key: 'CMPXCHG16B', leaf: 1, register: 'ECX', bit: 13, implemented: YES },
-  { key: 'PDCM', leaf: 1, register: 'ECX', bit: 15, implemented: NOT_YET },
+  { key: 'PDCM', leaf: 1, register: 'ECX', bit: 15, implemented: YES },
   { key: 'PCID', leaf: 1, register: 'ECX', bit: 17, implemented: YES },
   { key: 'SSE4_1', leaf: 1, register: 'ECX', bit: 19, implemented: YES },
   { key: 'SSE4_2', leaf: 1, register: 'ECX', bit: 20, implemented: YES },
@@ -116,6 +116,9 @@ export const FEATURES = [
   { key: 'L1D_FLUSH', leaf: 7, register: 'EDX', bit: 28, implemented: YES },
   { key: 'ARCH_CAPABILITIES', leaf: 7, register: 'EDX', bit: 29, implemented: YES },
   { key: 'SSBD', leaf: 7, register: 'EDX', bit: 31, implemented: YES },
+
+  // Version 4 or 5 of architectural performance monitoring: this bit of the version is 1 in both.
+  { key: 'PERFMON', leaf: 0xa, register: 'EAX', bit: 2, implemented: YES },
 
   { key: 'XSAVEOPT', leaf: 0xd, subleaf: 1, register: 'EAX', bit: 0, implemented: YES },
   { key: 'XSAVEC', leaf: 0xd, subleaf: 1, register: 'EAX', bit: 1, implemented: YES },

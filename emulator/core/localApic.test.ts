@@ -14,6 +14,7 @@ const ESR = 0x280;
 const ICR_LOW = 0x300;
 const ICR_HIGH = 0x310;
 const LVT_TIMER = 0x320;
+const LVT_PERFORMANCE = 0x340;
 const LVT_LINT0 = 0x350;
 const LVT_LINT1 = 0x360;
 const LVT_ERROR = 0x370;
@@ -393,6 +394,27 @@ describe('APIC timer', () => {
     apic.write(INITIAL_COUNT, 100);
     expect(apic.read(INITIAL_COUNT)).toBe(0);
     expect(apic.read(CURRENT_COUNT)).toBe(0);
+  });
+});
+
+describe('the performance-counter entry', () => {
+  it('interrupts once and is masked from then on', () => {
+    enable();
+    apic.write(LVT_PERFORMANCE, 0x62);
+    apic.performanceInterrupt();
+    expect(apic.pendingVector()).toBe(0x62);
+    expect(apic.read(LVT_PERFORMANCE)).toBe(0x1_0062);
+    apic.acknowledge();
+    apic.eoi();
+    apic.performanceInterrupt();
+    expect(apic.hasInterrupt()).toBe(false);
+  });
+
+  it('can be an NMI', () => {
+    enable();
+    apic.write(LVT_PERFORMANCE, 0x400);
+    apic.performanceInterrupt();
+    expect(events).toEqual(['NMI']);
   });
 });
 

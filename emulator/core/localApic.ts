@@ -233,6 +233,19 @@ export class LocalApic {
     this.#update();
   }
 
+  /**
+   * A performance-monitoring counter has overflowed. Its entry is masked from then on.
+   *
+   * @see SDM "Local Vector Table", 12.5.1
+   */
+  performanceInterrupt(): void {
+    const offset = REGISTER.LVT_PERFORMANCE;
+    const lvt = this.#lvtValue(offset);
+    if (this.#mode === 'disabled' || (lvt & LVT.MASKED) !== 0) return;
+    this.#triggerLvt(offset);
+    this.#lvt.set(offset, lvt | LVT.MASKED);
+  }
+
   /** Drives a local interrupt pin: 0 is the 8259s' INTR, 1 is NMI. */
   setLint(pin: 0 | 1, level: boolean): void {
     const rises = level && !this.#lint[pin];

@@ -23,6 +23,7 @@ export interface CpuModel {
   /** Logical processors in the package. */
   readonly processors: number;
   readonly features: FeatureSet;
+  readonly performanceMonitoring: PerformanceMonitoringModel;
   /** Names of VT-x controls that the processor is made without, as `vmx-vpid`; vmx knows them. */
   readonly withdrawnVmx: ReadonlySet<string>;
   /** The microcode revision that IA32_BIOS_SIGN_ID shows. */
@@ -31,6 +32,14 @@ export interface CpuModel {
   readonly hypervisor?: HypervisorLeaves;
   /** An MSR of the VMX capability facility (480H–493H), or undefined when the processor does not have it. */
   readonly vmxCapability: (msr: number) => bigint | undefined;
+}
+
+/** What CPUID.0AH says, with the feature PERFMON. */
+export interface PerformanceMonitoringModel {
+  /** 4 or 5. */
+  readonly version: number;
+  /** Counters besides the fixed ones. */
+  readonly counters: number;
 }
 
 export interface HypervisorLeaves {
@@ -58,6 +67,7 @@ interface ModelRow {
   readonly brand: string;
   readonly physicalAddressBits: number;
   readonly microcodeRevision: number;
+  readonly performanceMonitoring: PerformanceMonitoringModel;
   /**
    * Features that are implemented and that this processor does not have, or that come with model-specific registers: idle
    * drivers that find MONITOR on a model they know program its C-states.
@@ -79,6 +89,7 @@ export const CPU_MODELS = [
     brand: 'Intel(R) Xeon(R) Processor (Sapphire Rapids)',
     physicalAddressBits: 46,
     microcodeRevision: 0x2b00_0603,
+    performanceMonitoring: { version: 5, counters: 8 },
     lacks: ['SSE4A', 'SVM', 'MONITOR'],
   },
   {
@@ -89,6 +100,7 @@ export const CPU_MODELS = [
     brand: 'Intel(R) Xeon(R) Processor (Skylake)',
     physicalAddressBits: 46,
     microcodeRevision: 0x0200_6e05,
+    performanceMonitoring: { version: 4, counters: 4 },
     // biome-ignore format: names
     lacks: [
       'SSE4A', 'SVM', 'MONITOR', 'SHA', 'UMIP', 'RDPID', 'WAITPKG', 'MOVDIRI', 'MOVDIR64B', 'SERIALIZE', 'FSRM', 'LA57', 'PKS',
@@ -109,11 +121,12 @@ export const CPU_MODELS = [
     brand: 'AMD EPYC Processor (Milan)',
     physicalAddressBits: 48,
     microcodeRevision: 0x0a00_11d5,
+    performanceMonitoring: { version: 0, counters: 0 },
     // biome-ignore format: names
     lacks: [
       'VMX', 'MONITOR', 'TSC_DEADLINE', 'SS', 'DTS', 'TSC_ADJUST', 'FDP_EXCPTN_ONLY', 'FPU_CS_DS_DEPRECATED', 'WAITPKG', 'LA57',
       'MOVDIRI', 'MOVDIR64B', 'PKS', 'MD_CLEAR', 'SERIALIZE', 'SPEC_CTRL', 'STIBP', 'L1D_FLUSH', 'ARCH_CAPABILITIES',
-      'SSBD',
+      'SSBD', 'PERFMON', 'PDCM',
     ],
   },
   {
@@ -124,6 +137,7 @@ export const CPU_MODELS = [
     brand: 'HVM Debugger max',
     physicalAddressBits: 46,
     microcodeRevision: 0x2b00_0603,
+    performanceMonitoring: { version: 5, counters: 8 },
     lacks: [],
   },
 ] as const satisfies readonly ModelRow[];

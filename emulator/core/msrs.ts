@@ -17,6 +17,7 @@ import type { Cpu } from './cpu.ts';
 import type { FeatureKey } from './features.ts';
 import { isCanonicalForRegister } from './memory.ts';
 import { isMemoryType, MTRR_FIXED_ADDRESSES, MTRR_VARIABLE_COUNT } from './mtrr.ts';
+import { PERFORMANCE_MSRS, resetPerformanceMonitoring } from './performanceMsrs.ts';
 import { writePkrs } from './protectionKeys.ts';
 import { timeStampCounter, writeTimeStampCounter, writeTscAdjust } from './timeStampCounter.ts';
 
@@ -33,7 +34,6 @@ type MsrField =
   | 'IA32_PAT'
   | 'IA32_DEBUGCTL'
   | 'IA32_TSC_AUX'
-  | 'IA32_MISC_ENABLE'
   | 'IA32_FEATURE_CONTROL'
   | 'IA32_BIOS_SIGN_ID'
   | 'IA32_SPEC_CTRL'
@@ -46,6 +46,8 @@ interface MsrRowBase {
   /** The manual's name. */
   readonly name: string;
   readonly feature?: FeatureKey;
+  /** Not every processor with the feature has it. */
+  readonly exists?: (cpu: Cpu) => boolean;
 }
 
 interface FieldMsrRow extends MsrRowBase {
@@ -84,6 +86,8 @@ const VMX_OUTSIDE_SMX = 1n << 2n;
 
 /** DEVIATION(no-branch-records): LBR can be set; there are no MSRs that would show branches. */
 const DEBUGCTL_LBR_AND_BTF = 3n;
+/** Version 2 of performance monitoring and later. */
+const DEBUGCTL_FREEZES = 0x1800n;
 
 /** A processor that needs none of the mitigations of its predecessors. @see SDM "Speculative execution", Vol. 4 10AH */
 const ARCH_CAPABILITIES =
@@ -98,6 +102,21 @@ const ARCH_CAPABILITIES =
   (1n << 15n) | // PSDP_NO
   (1n << 26n) | // GDS_NO
   (1n << 27n); // RFDS_NO
+
+/** Fast strings; branch-trace store and PEBS unavailable (read-only). @see SDM "IA32_MISC_ENABLE", Vol. 4 1A0H */
+const MISC_ENABLE = 0x1801n;
+const MISC_ENABLE_READ_ONLY = 0x1800n;
+const PERFMON_AVAILABLE = 1n << 7n;
+
+const perfmonAvailable = (cpu: Cpu): bigint => (cpu.has('PERFMON') ? PERFMON_AVAILABLE : 0n);
+
+/** "Performance monitoring available" is read-only, whatever is written. */
+function writeMiscEnable(cpu: Cpu, value: bigint): boolean {
+  const written = value & ~PERFMON_AVAILABLE;
+  if (written & ~MISC_ENABLE || (written & MISC_ENABLE_READ_ONLY) !== MISC_ENABLE_READ_ONLY) return false;
+  cpu.state.IA32_MISC_ENABLE = written;
+  return true;
+}
 
 /** The nominal frequency in units of 100 MHz: the TSC's 1 GHz. */
 const FREQUENCY_RATIO = 10n;
@@ -132,10 +151,10 @@ const SINGLE_MSRS: readonly MsrRow[] = [
   { address: 0x198, name: 'IA32_PERF_STATUS', read: () => FREQUENCY_RATIO << 8n },
   // Writes clear log flags, none of which is ever set.
   { address: 0x19c, name: 'IA32_THERM_STATUS', feature: 'DTS', read: () => READING_VALID | (DEGREES_BELOW_LIMIT << 16n), write: () => true },
-  // Fast strings; branch-trace store and PEBS unavailable (read-only).
-  { address: 0x1a0, name: 'IA32_MISC_ENABLE', field: 'IA32_MISC_ENABLE', reset: 0x1801n, allowed: 0x1801n, check: (_cpu, value) => (value & 0x1800n) === 0x1800n },
+  { address: 0x1a0, name: 'IA32_MISC_ENABLE', read: (cpu) => cpu.state.IA32_MISC_ENABLE | perfmonAvailable(cpu), write: writeMiscEnable },
   { address: 0x1a2, name: 'MSR_TEMPERATURE_TARGET', read: () => TEMPERATURE_LIMIT << 16n },
-  { address: 0x1d9, name: 'IA32_DEBUGCTL', field: 'IA32_DEBUGCTL', reset: 0n, allowed: DEBUGCTL_LBR_AND_BTF },
+  { address: 0x1d9, name: 'IA32_DEBUGCTL', field: 'IA32_DEBUGCTL', reset: 0n, allowed: DEBUGCTL_LBR_AND_BTF | DEBUGCTL_FREEZES,
+    check: (cpu, value) => (value & DEBUGCTL_FREEZES) === 0n || cpu.has('PDCM') },
   { address: 0x277, name: 'IA32_PAT', feature: 'PAT', field: 'IA32_PAT', reset: 0x0007_0406_0007_0406n, allowed: ALL, check: (_cpu, value) => everyByte(value, isPatType) },
   { address: 0x2ff, name: 'IA32_MTRR_DEF_TYPE', feature: 'MTRR', field: 'IA32_MTRR_DEF_TYPE', reset: 0n, allowed: 0xcffn, check: (_cpu, value) => isMemoryType(Number(value & 0xffn)) },
   { address: 0x6e0, name: 'IA32_TSC_DEADLINE', feature: 'TSC_DEADLINE', read: (cpu) => apicRead(cpu, 0x6e0), write: (cpu, value) => cpu.apic.writeMsr(0x6e0, value) },
@@ -223,6 +242,7 @@ export const MSRS: readonly (MsrRow & { readonly ref: Reference })[] = [
   ...SINGLE_MSRS,
   ...VARIABLE_MTRRS,
   ...FIXED_MTRRS,
+  ...PERFORMANCE_MSRS,
 ].map((row) => ({ ...row, ref: ARCHITECTURAL_MSRS }));
 
 const byAddress: ReadonlyMap<number, MsrRow> = new Map(MSRS.map((row) => [row.address, row]));
@@ -237,7 +257,8 @@ function isX2apic(cpu: Cpu, msr: number): boolean {
 
 function offeredRow(cpu: Cpu, msr: number): MsrRow | undefined {
   const row = byAddress.get(msr);
-  return row && (row.feature === undefined || cpu.has(row.feature)) ? row : undefined;
+  if (row === undefined || (row.feature !== undefined && !cpu.has(row.feature))) return undefined;
+  return row.exists === undefined || row.exists(cpu) ? row : undefined;
 }
 
 /** What RDMSR gives; undefined is #GP(0). Privilege and intercepts are the caller's. */
@@ -281,8 +302,10 @@ export function msrName(cpu: Cpu, msr: number): string | undefined {
 export function resetMsrs(cpu: Cpu): void {
   for (const row of MSRS) if ('field' in row) cpu.state[row.field] = row.reset;
   cpu.state.IA32_EFER = 0n;
+  cpu.state.IA32_MISC_ENABLE = MISC_ENABLE;
   cpu.state.IA32_TSC_ADJUST = 0n;
   cpu.state.IA32_PKRS = 0n;
   cpu.state.u64.fill(0n, OFFSET.IA32_MTRR_FIX / 8, OFFSET.IA32_MTRR_FIX / 8 + MTRR_FIXED_ADDRESSES.length);
   cpu.state.u64.fill(0n, OFFSET.IA32_MTRR_PHYS / 8, OFFSET.IA32_MTRR_PHYS / 8 + 2 * MTRR_VARIABLE_COUNT);
+  resetPerformanceMonitoring(cpu);
 }

@@ -33,6 +33,7 @@ import { VectorAccess } from './vectorFunctions.ts';
 const ACTIVATION = 100_000;
 
 const RIP_LOW = OFFSET.RIP >> 2;
+const REPETITIONS_LOW = OFFSET.REPETITIONS >> 2;
 const EFER_LOW = OFFSET.IA32_EFER >> 2;
 const CONTEXT_LOW = OFFSET.CONTEXT >> 2;
 const CODE_CONTEXT = OFFSET.CODE_CONTEXT >> 2;
@@ -183,6 +184,7 @@ export class Engine {
     const end = this.retired + instructions;
     for (;;) {
       this.#breakpoints.pend();
+      if (this.cpu.performance.counting) this.cpu.performance.follow();
       if (this.#attention) {
         this.#attention = false;
         return 'attention';
@@ -398,6 +400,7 @@ export class Engine {
   #nextAfterEvents(): number {
     const state = this.#state;
     this.#breakpoints.pend();
+    if (this.cpu.performance.counting && this.cpu.performance.follow()) return 0;
     if (this.#attention) return 0;
     if (checkEvents(this.cpu) !== OUTCOME.NEXT) {
       this.cpu.insideRepeat = false;
@@ -618,8 +621,11 @@ export class Engine {
         this.retired++;
         advanceRip(state, instruction.length);
         return this.cpu.mmu.takeCut() ? OUTCOME.NEXT_THEN_CHECK : outcome;
-      case OUTCOME.JUMPED:
       case OUTCOME.REPEAT:
+        countRepetition(state);
+        this.retired++;
+        return outcome;
+      case OUTCOME.JUMPED:
         this.retired++;
         return outcome;
       case OUTCOME.FAULT:
@@ -667,6 +673,11 @@ export class Engine {
     this.#handedOver.set(record, instruction);
     return instruction;
   }
+}
+
+function countRepetition({ u32 }: CpuState): void {
+  u32[REPETITIONS_LOW]++;
+  if (u32[REPETITIONS_LOW] === 0) u32[REPETITIONS_LOW + 1]++;
 }
 
 /** RIP behind an instruction. In 64-bit mode without a 64-bit number: hypervisors come here all the time. */

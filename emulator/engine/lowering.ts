@@ -390,6 +390,10 @@ export abstract class Lowering {
         storeField32(fn, OFFSET.REPEATING, () => fn.code.localGet(again));
         fn.code.localGet(again);
         fn.if();
+        storeField64(fn, OFFSET.REPETITIONS, () => {
+          pushField64(fn, OFFSET.REPETITIONS);
+          fn.code.i64Const(1n).op('i64_add');
+        });
         this.repeat();
         fn.end();
         return;

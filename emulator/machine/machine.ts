@@ -141,6 +141,12 @@ export class Machine {
       model: options.model,
     });
     this.engine = new Engine(this.cpu, this.physical, options);
+    const { performance } = this.cpu;
+    performance.connect({
+      alarm: this.clock.createAlarm('performance-monitoring counters', () => performance.ring()),
+      position: () => this.engine.position(),
+      interrupt: () => this.apic.performanceInterrupt(),
+    });
     this.engine.charge = (ticks) => this.clock.charge(ticks);
     this.engine.ticksToAlarm = () => this.clock.nextDeadline - this.clock.now();
     this.reset();

@@ -67,6 +67,7 @@ export function restoreMachine(machine: Machine, components: Components, snapsho
   engine.code.flush();
   machine.apic.baseChanged(state.IA32_APIC_BASE);
   machine.apic.restore(saved.rawRecord('localApic'));
+  machine.cpu.performance.restored();
   const all = new SavedState('the components', saved.rawRecord('components'));
   for (const [name, component] of Object.entries(components)) component.restore(all.rawRecord(name));
   machine.mmu.spaces.flushEverything();

@@ -76,6 +76,10 @@ export class CpuState {
   declare X87_DATA_POINTER: bigint;
   declare X87_INSTRUCTION_SELECTOR: number;
   declare X87_DATA_SELECTOR: number;
+  declare IA32_FIXED_CTR_CTRL: bigint;
+  declare IA32_PERF_GLOBAL_CTRL: bigint;
+  declare IA32_PERF_GLOBAL_STATUS: bigint;
+  declare PERFMON_CLASS: number;
   declare REMAINING: number;
   declare CUT: number;
   declare CONTEXT: bigint;

@@ -121,6 +121,20 @@ const CPU_FIELD_ROWS = [
   { key: 'IA32_XSS', width: 8, kind: 'arch' },
   { key: 'IA32_UMWAIT_CONTROL', width: 8, kind: 'arch' },
 
+  // Performance monitoring; counters as they were when they were settled last: core/performanceMonitoring.ts.
+  { key: 'IA32_PMC', width: 8, count: 8, kind: 'arch' },
+  { key: 'IA32_PERFEVTSEL', width: 8, count: 8, kind: 'arch' },
+  { key: 'IA32_FIXED_CTR', width: 8, count: 3, kind: 'arch' },
+  { key: 'IA32_FIXED_CTR_CTRL', width: 8, kind: 'arch' },
+  { key: 'IA32_PERF_GLOBAL_CTRL', width: 8, kind: 'arch' },
+  { key: 'IA32_PERF_GLOBAL_STATUS', width: 8, kind: 'arch' },
+  // Iterations of repeated string instructions that were not the last, since power-on: no instruction retired with them.
+  { key: 'REPETITIONS', width: 8, kind: 'arch' },
+  // Instructions retired and the tick when the counters were settled last, and what they have counted since then.
+  { key: 'PERFMON_INSTRUCTIONS', width: 8, kind: 'arch' },
+  { key: 'PERFMON_TICK', width: 8, kind: 'arch' },
+  { key: 'PERFMON_CLASS', width: 4, kind: 'arch' },
+
   // Instructions of the current activation still allowed, as generated code spilled them last.
   { key: 'REMAINING', width: 4, kind: 'engine' },
   // Instructions taken back from the budget by a helper, so that the activation ends after the current instruction.

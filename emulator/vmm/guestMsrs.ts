@@ -28,8 +28,8 @@ export const PASSED_THROUGH_WRITES: readonly number[] = [...SHARED, ...WRITABLE]
 export const GUEST_MSR = {
   timeStampCounter: 0x10,
   apicBase: 0x1b,
-  featureControl: 0x3a,
   tscAdjust: 0x3b,
+  miscEnable: 0x1a0,
   tscDeadline: 0x6e0,
   firstX2apic: 0x800,
   lastX2apic: 0x8ff,

@@ -34,6 +34,8 @@ const NEEDED: readonly ControlKey[] = [
   'enableEpt',
   'enableVpid',
   'unrestrictedGuest',
+  // The guest has no performance-monitoring counters.
+  'rdpmcExiting',
   // Instructions that the guest's processor has.
   'enableRdtscp',
   'enableInvpcid',

@@ -122,6 +122,20 @@ describe('the built-in VMM', () => {
 });
 
 describe('CPUID of a guest', () => {
+  it('hides performance monitoring', () => {
+    const guest = run(`
+      mov $0xa, %eax; cpuid
+      call print
+      mov $1, %eax; cpuid
+      mov %ecx, %eax
+      and $0x8000, %eax
+      call print
+      mov $0x1a0, %ecx; rdmsr
+      and $0x80, %eax`);
+    expect(lines(guest)).toEqual([hex(0), hex(0), hex(0)]);
+    expect(lines(run('xor %ecx, %ecx; rdpmc'))).toEqual([hex(13), hex(0)]);
+  });
+
   it('shows a hypervisor and hides VMX', () => {
     const guest = run(`
       mov $1, %eax; cpuid
@@ -290,6 +304,8 @@ describe('MSRs of a guest', () => {
   it.each([
     ['a VMX capability', 0x480],
     ['IA32_FEATURE_CONTROL', 0x3a],
+    ['a performance-monitoring counter', 0xc1],
+    ['IA32_PERF_GLOBAL_CTRL', 0x38f],
     ['one that does not exist', 0x1234],
   ])('%s is #GP(0)', (_what, msr) => {
     expect(lines(run(`mov $${msr}, %ecx; rdmsr`))).toEqual([hex(13), hex(0)]);

@@ -37,6 +37,8 @@ export interface BareProcessor {
   readonly clock: Scheduler;
   /** Bytes written to I/O ports, as [port, value]. */
   readonly ports: [number, number][];
+  /** Positions of performance-monitoring interrupts. */
+  readonly counterInterrupts: number[];
 }
 
 export interface BareProcessorOptions {
@@ -87,7 +89,13 @@ export function bareProcessor(options: BareProcessorOptions = {}): BareProcessor
     forceTranslation: options.forceTranslation ?? false,
     sampleEvery: options.sampleEvery ?? 0,
   });
-  return { state, physical, cpu, engine, clock, ports };
+  const counterInterrupts: number[] = [];
+  cpu.performance.connect({
+    alarm: clock.createAlarm('performance-monitoring counters', () => cpu.performance.ring()),
+    position: () => engine?.position() ?? 0,
+    interrupt: () => void counterInterrupts.push(clock.now()),
+  });
+  return { state, physical, cpu, engine, clock, ports, counterInterrupts };
 }
 
 function enterLongMode(cpu: Cpu, physical: PhysicalMemory): void {

@@ -6,6 +6,7 @@ import { cpuid } from '../../core/cpuid.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import { readMsr, writeMsr } from '../../core/msrs.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
+import { readPerformanceCounter } from '../../core/performanceMsrs.ts';
 import { writePkru } from '../../core/protectionKeys.ts';
 import { timeStampCounter } from '../../core/timeStampCounter.ts';
 import { ACTIVITY, CR4, FLAG, RAX, RBX, RCX, RDX } from '../../state/registers.ts';
@@ -78,13 +79,18 @@ function rdtsc(cpu: Cpu, instruction: Instruction, withAux: boolean): Outcome {
   );
 }
 
-/** There are no performance counters: every counter number is #GP(0). @see SDM "RDPMC" */
+/** @see SDM "RDPMC—Read Performance-Monitoring Counters" */
 function rdpmc(cpu: Cpu, instruction: Instruction): Outcome {
   const denied = cpu.state.CPL > 0 && (cpu.state.cr4 & CR4.PCE) === 0;
   return inOrder(
     () => (denied ? cpu.raiseGp() : OUTCOME.NEXT),
     () => intercept(cpu, 'RDPMC', instruction),
-    () => cpu.raiseGp(),
+    () => {
+      const value = readPerformanceCounter(cpu, Number(readGpr(cpu, RCX, 32)));
+      if (value === undefined) return cpu.raiseGp();
+      writePair(cpu, RDX, RAX, value);
+      return OUTCOME.NEXT;
+    },
   );
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { writeMsr } from '../../core/msrs.ts';
 import { NO_VIRTUALIZATION } from '../../core/noVirtualization.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import {
@@ -257,8 +258,33 @@ describe('the processor', () => {
     expect(machine.state.ACTIVITY_STATE).toBe(ACTIVITY.HLT);
   });
 
-  it('RDPMC has no counters', () => {
+  it('RDPMC reads the counter that ECX names, with #GP(0) for one that is not there', () => {
     const machine = longProcessor();
+    writeMsr(machine.cpu, 0x4c8, 0x1234_5678_9abcn);
+    writeMsr(machine.cpu, 0x30a, 0x42n);
+    const read = (counter: bigint) => {
+      machine.state.setGpr(RCX, counter);
+      return run(machine, 'RDPMC');
+    };
+    read(7n);
+    expect([machine.state.gpr(RDX), machine.state.gpr(RAX)]).toEqual([0x1234n, 0x5678_9abcn]);
+    read(0x4000_0001n);
+    expect([machine.state.gpr(RDX), machine.state.gpr(RAX)]).toEqual([0n, 0x42n]);
+    for (const counter of [8n, 0x4000_0003n, 0x2000_0000n, 0x8000_0000n])
+      expectFault(machine, read(counter), VECTOR.GP, 0);
+  });
+
+  it('RDPMC at CPL 3 needs CR4.PCE', () => {
+    const machine = longProcessor(3);
+    machine.state.setGpr(RCX, 0n);
+    expectFault(machine, run(machine, 'RDPMC'), VECTOR.GP, 0);
+    machine.state.CR4 |= BigInt(CR4.PCE);
+    expect(run(machine, 'RDPMC')).toBe(OUTCOME.NEXT);
+  });
+
+  it('RDPMC is #GP(0) without performance monitoring', () => {
+    const machine = longProcessor(0, {}, 'zen3-server');
+    machine.state.setGpr(RCX, 0n);
     expectFault(machine, run(machine, 'RDPMC'), VECTOR.GP, 0);
   });
 

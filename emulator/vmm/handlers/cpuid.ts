@@ -14,10 +14,11 @@ import type { ExitHandler } from './handler.ts';
 /** Twelve characters. */
 const SIGNATURE = 'HVMDebugger ';
 
-/** What the guest's processor is: the host's, without VMX and with a hypervisor. */
+/** What the guest's processor is: the host's, without VMX and performance monitoring, and with a hypervisor. */
 export function guestModel(host: CpuModel): CpuModel {
   const features = new Set(host.features);
-  features.delete('VMX');
+  // The counters are the processor's, which the guest shares with the VMM.
+  for (const feature of ['VMX', 'PERFMON', 'PDCM'] as const) features.delete(feature);
   return Object.freeze({
     ...host,
     features,

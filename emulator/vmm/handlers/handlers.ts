@@ -6,7 +6,7 @@ import { handleException, handlePreemptionTimer, handleTripleFault, handleWindow
 import { complete, type ExitHandler } from './handler.ts';
 import { handleIo } from './io.ts';
 import { handleEptMisconfiguration, handleEptViolation } from './memory.ts';
-import { handleRdmsr, handleWrmsr } from './msr.ts';
+import { handleRdmsr, handleRdpmc, handleWrmsr } from './msr.ts';
 import { handleTaskSwitch } from './taskSwitch.ts';
 import { handleVmcall, handleVmxInstruction } from './vmxInstructions.ts';
 
@@ -30,7 +30,7 @@ const HANDLERS: Readonly<Partial<Record<ExitReasonKey, ExitHandler>>> = {
   wbinvd: complete,
   invlpg: complete,
   invpcid: complete,
-  rdpmc: complete,
+  rdpmc: handleRdpmc,
   rdtsc: complete,
   rdtscp: complete,
   pause: complete,

@@ -1,10 +1,10 @@
 /**
- * RDMSR and WRMSR of the guest: the VMM answers for the local APIC and the TSC and hides VMX; the processor completes
- * the others.
+ * RDMSR and WRMSR of the guest: the VMM answers for the local APIC and the TSC, and hides what the guest's processor does
+ * not have; the processor completes the others.
  *
  * Intel SDM Vol. 4, "Architectural MSRs"; Vol. 3C, "Time-Stamp Counter Offset and Multiplier", 26.6.5.
  */
-import { readMsr, writeMsr } from '../../core/msrs.ts';
+import { msrName, readMsr, writeMsr } from '../../core/msrs.ts';
 import { timeStampCounter } from '../../core/timeStampCounter.ts';
 import { RAX, RCX, RDX, VECTOR } from '../../state/registers.ts';
 import { GUEST_MSR } from '../guestMsrs.ts';
@@ -12,19 +12,17 @@ import type { Vcpu } from '../vcpu.ts';
 import type { ExitHandler } from './handler.ts';
 
 const LOW32 = 0xffff_ffffn;
-const FIRST_VMX_CAPABILITY = 0x480;
-const LAST_VMX_CAPABILITY = 0x493;
 
-type Emulated = 'apic' | 'absent' | 'tsc' | 'tscAdjust' | undefined;
+type Emulated = 'apic' | 'absent' | 'tsc' | 'tscAdjust' | 'shown' | undefined;
 
-function emulationOf(msr: number): Emulated {
+function emulationOf({ guestCpu }: Vcpu, msr: number): Emulated {
   if (msr === GUEST_MSR.timeStampCounter) return 'tsc';
   if (msr === GUEST_MSR.tscAdjust) return 'tscAdjust';
   if (msr === GUEST_MSR.apicBase || msr === GUEST_MSR.tscDeadline) return 'apic';
   if (msr >= GUEST_MSR.firstX2apic && msr <= GUEST_MSR.lastX2apic) return 'apic';
-  const isVmx =
-    msr === GUEST_MSR.featureControl || (msr >= FIRST_VMX_CAPABILITY && msr <= LAST_VMX_CAPABILITY);
-  return isVmx ? 'absent' : undefined;
+  if (msr === GUEST_MSR.miscEnable) return 'shown';
+  // Those of VMX and of performance monitoring.
+  return msrName(guestCpu, msr) === undefined ? 'absent' : undefined;
 }
 
 /** Runs `access` with the guest's IA32_APIC_BASE in place of the processor's. */
@@ -48,12 +46,15 @@ function setTscOffset(vcpu: Vcpu, offset: bigint): void {
 export const handleRdmsr: ExitHandler = (vcpu) => {
   const msr = Number(vcpu.state.gpr(RCX) & LOW32);
   let value: bigint | undefined;
-  switch (emulationOf(msr)) {
+  switch (emulationOf(vcpu, msr)) {
     case 'apic':
       value = withGuestApicBase(vcpu, () => readMsr(vcpu.guestCpu, msr));
       break;
     case 'tscAdjust':
       value = vcpu.tscAdjust;
+      break;
+    case 'shown':
+      value = readMsr(vcpu.guestCpu, msr);
       break;
     case 'absent':
       break;
@@ -75,7 +76,7 @@ export const handleWrmsr: ExitHandler = (vcpu) => {
   const { state } = vcpu;
   const msr = Number(state.gpr(RCX) & LOW32);
   const value = ((state.gpr(RDX) & LOW32) << 32n) | (state.gpr(RAX) & LOW32);
-  switch (emulationOf(msr)) {
+  switch (emulationOf(vcpu, msr)) {
     case 'apic':
       if (!withGuestApicBase(vcpu, () => writeMsr(vcpu.guestCpu, msr, value))) {
         vcpu.raise(VECTOR.GP, 0);
@@ -103,5 +104,11 @@ export const handleWrmsr: ExitHandler = (vcpu) => {
       return undefined;
   }
   vcpu.skipInstruction();
+  return undefined;
+};
+
+/** There are no counters for the guest. */
+export const handleRdpmc: ExitHandler = (vcpu) => {
+  vcpu.raise(VECTOR.GP, 0);
   return undefined;
 };
