@@ -37,7 +37,22 @@ export const PENDING_DEBUG = {
   RTM: DR6.RTM,
 } as const;
 
-export const DEBUGCTL = { LBR: 1n << 0n, BTF: 1n << 1n } as const;
+export const DEBUGCTL = {
+  LBR: 1n << 0n,
+  BTF: 1n << 1n,
+  FREEZE_PERFMON_ON_PMI: 1n << 12n,
+} as const;
+
+/**
+ * Bits of IA32_DEBUGCTL that are not reserved. DEVIATION(no-branch-records): LBR can be set; there are no MSRs that would
+ * show branches.
+ *
+ * @see SDM "IA32_DEBUGCTL MSR", 19.4.1
+ */
+export function debugctlBits(cpu: Cpu): bigint {
+  const bits = DEBUGCTL.LBR | DEBUGCTL.BTF;
+  return cpu.has('PDCM') ? bits | DEBUGCTL.FREEZE_PERFMON_ON_PMI : bits;
+}
 
 /** What a breakpoint register watches: the R/W field of DR7. */
 export const BREAKPOINT = { EXECUTE: 0, WRITE: 1, IO: 2, ACCESS: 3 } as const;

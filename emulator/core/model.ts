@@ -111,6 +111,7 @@ export const CPU_MODELS = [
       'vmx-sub-page-write-permissions',
       'vmx-activate-tertiary-controls',
       'vmx-ept-walk-length-5',
+      'vmx-save-perf-global-ctrl-on-exit',
     ],
   },
   {

@@ -14,6 +14,7 @@ import { FS, GS } from '../state/registers.ts';
 import { writeApicBase } from './apicBase.ts';
 import { writeEfer } from './controlRegisters.ts';
 import type { Cpu } from './cpu.ts';
+import { debugctlBits } from './debugRegisters.ts';
 import type { FeatureKey } from './features.ts';
 import { isCanonicalForRegister } from './memory.ts';
 import { isMemoryType, MTRR_FIXED_ADDRESSES, MTRR_VARIABLE_COUNT } from './mtrr.ts';
@@ -84,11 +85,6 @@ const isPatType = (type: number): boolean => isMemoryType(type) || type === 7;
 const FEATURE_CONTROL_LOCK = 1n << 0n;
 const VMX_OUTSIDE_SMX = 1n << 2n;
 
-/** DEVIATION(no-branch-records): LBR can be set; there are no MSRs that would show branches. */
-const DEBUGCTL_LBR_AND_BTF = 3n;
-/** Version 2 of performance monitoring and later. */
-const DEBUGCTL_FREEZES = 0x1800n;
-
 /** A processor that needs none of the mitigations of its predecessors. @see SDM "Speculative execution", Vol. 4 10AH */
 const ARCH_CAPABILITIES =
   (1n << 0n) | // RDCL_NO
@@ -153,8 +149,7 @@ const SINGLE_MSRS: readonly MsrRow[] = [
   { address: 0x19c, name: 'IA32_THERM_STATUS', feature: 'DTS', read: () => READING_VALID | (DEGREES_BELOW_LIMIT << 16n), write: () => true },
   { address: 0x1a0, name: 'IA32_MISC_ENABLE', read: (cpu) => cpu.state.IA32_MISC_ENABLE | perfmonAvailable(cpu), write: writeMiscEnable },
   { address: 0x1a2, name: 'MSR_TEMPERATURE_TARGET', read: () => TEMPERATURE_LIMIT << 16n },
-  { address: 0x1d9, name: 'IA32_DEBUGCTL', field: 'IA32_DEBUGCTL', reset: 0n, allowed: DEBUGCTL_LBR_AND_BTF | DEBUGCTL_FREEZES,
-    check: (cpu, value) => (value & DEBUGCTL_FREEZES) === 0n || cpu.has('PDCM') },
+  { address: 0x1d9, name: 'IA32_DEBUGCTL', field: 'IA32_DEBUGCTL', reset: 0n, allowed: ALL, check: (cpu, value) => (value & ~debugctlBits(cpu)) === 0n },
   { address: 0x277, name: 'IA32_PAT', feature: 'PAT', field: 'IA32_PAT', reset: 0x0007_0406_0007_0406n, allowed: ALL, check: (_cpu, value) => everyByte(value, isPatType) },
   { address: 0x2ff, name: 'IA32_MTRR_DEF_TYPE', feature: 'MTRR', field: 'IA32_MTRR_DEF_TYPE', reset: 0n, allowed: 0xcffn, check: (_cpu, value) => isMemoryType(Number(value & 0xffn)) },
   { address: 0x6e0, name: 'IA32_TSC_DEADLINE', feature: 'TSC_DEADLINE', read: (cpu) => apicRead(cpu, 0x6e0), write: (cpu, value) => cpu.apic.writeMsr(0x6e0, value) },

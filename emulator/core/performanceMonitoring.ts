@@ -13,6 +13,7 @@ import { Unimplemented } from '../base/errors.ts';
 import { OFFSET } from '../state/layout.ts';
 import { ACTIVITY } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
+import { DEBUGCTL } from './debugRegisters.ts';
 
 /** Fixed counters: instructions, core cycles, reference cycles. */
 export const FIXED_COUNTERS = 3;
@@ -35,9 +36,8 @@ const INSTRUCTIONS_RETIRED = 0x00c0;
 /** @see SDM "Architectural Performance Monitoring Version 2", 21.2.2: four bits for each fixed counter */
 const FIXED = { OS: 1, USR: 2, PMI: 8, BITS: 4 } as const;
 
-/** Bits of IA32_PERF_GLOBAL_STATUS. @see SDM "Architectural Performance Monitoring Version 4", 21.2.4 */
-export const GLOBAL_STATUS = { LBR_FRZ: 1n << 58n, CTR_FRZ: 1n << 59n } as const;
-const FREEZE_PERFMON_ON_PMI = 1n << 12n;
+/** IA32_PERF_GLOBAL_STATUS: all counters are frozen. @see SDM "Architectural Performance Monitoring Version 4", 21.2.4 */
+export const CTR_FRZ = 1n << 59n;
 
 /** What a counter counts. The last: ticks in which no instruction was retired. */
 type Counted = 'nothing' | 'instructions' | 'cycles' | 'idle cycles';
@@ -168,7 +168,7 @@ export class PerformanceMonitoring {
   #enabledCounters(): Counter[] {
     const { state } = this.#cpu;
     const enabled = state.IA32_PERF_GLOBAL_CTRL & this.enableBits;
-    if (enabled === 0n || (state.IA32_PERF_GLOBAL_STATUS & GLOBAL_STATUS.CTR_FRZ) !== 0n) return [];
+    if (enabled === 0n || (state.IA32_PERF_GLOBAL_STATUS & CTR_FRZ) !== 0n) return [];
     const counters: Counter[] = [];
     for (let n = 0; n < this.counters; n++) {
       const select = state.i32[(OFFSET.IA32_PERFEVTSEL >> 2) + 2 * n];
@@ -250,8 +250,8 @@ export class PerformanceMonitoring {
     const { state } = this.#cpu;
     state.IA32_PERF_GLOBAL_STATUS |= counters;
     if (!interrupts) return;
-    if ((state.IA32_DEBUGCTL & FREEZE_PERFMON_ON_PMI) !== 0n) {
-      state.IA32_PERF_GLOBAL_STATUS |= GLOBAL_STATUS.CTR_FRZ;
+    if ((state.IA32_DEBUGCTL & DEBUGCTL.FREEZE_PERFMON_ON_PMI) !== 0n) {
+      state.IA32_PERF_GLOBAL_STATUS |= CTR_FRZ;
       this.#readSetting();
     }
     this.#connections?.interrupt();

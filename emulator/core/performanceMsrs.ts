@@ -6,7 +6,7 @@
 import { OFFSET } from '../state/layout.ts';
 import type { Cpu } from './cpu.ts';
 import type { MsrRow } from './msrs.ts';
-import { COUNTER_BITS, FIXED_COUNTERS, GLOBAL_STATUS, MAX_COUNTERS } from './performanceMonitoring.ts';
+import { COUNTER_BITS, CTR_FRZ, FIXED_COUNTERS, MAX_COUNTERS } from './performanceMonitoring.ts';
 
 const COUNTER_MASK = (1n << BigInt(COUNTER_BITS)) - 1n;
 /** Event, unit mask, USR, OS, E, PC, INT, EN, INV, CMASK; ANY is there below version 5. */
@@ -103,17 +103,20 @@ function writeFixedControl(cpu: Cpu, value: bigint): boolean {
   return true;
 }
 
-/** WRMSR, VM entries and VM exits; false is #GP(0). */
-export function writePerfGlobalCtrl(cpu: Cpu, value: bigint): boolean {
-  if (value & ~cpu.performance.enableBits) return false;
+/** For VM entries and VM exits: reserved bits stay as they are. */
+export function loadPerfGlobalCtrl(cpu: Cpu, value: bigint): void {
   cpu.performance.set(() => {
-    cpu.state.IA32_PERF_GLOBAL_CTRL = value;
+    cpu.state.IA32_PERF_GLOBAL_CTRL = value & cpu.performance.enableBits;
   });
+}
+
+function writePerfGlobalCtrl(cpu: Cpu, value: bigint): boolean {
+  if (value & ~cpu.performance.enableBits) return false;
+  loadPerfGlobalCtrl(cpu, value);
   return true;
 }
 
-const statusBits = (cpu: Cpu): bigint =>
-  cpu.performance.enableBits | GLOBAL_STATUS.LBR_FRZ | GLOBAL_STATUS.CTR_FRZ | OTHER_STATUS;
+const statusBits = (cpu: Cpu): bigint => cpu.performance.enableBits | CTR_FRZ | OTHER_STATUS;
 
 function resetStatus(cpu: Cpu, value: bigint): boolean {
   if (value & ~(statusBits(cpu) | CONDITION_CHANGED)) return false;

@@ -401,6 +401,13 @@ describe('a control that changes what VM entry loads', () => {
     expect(processorInGuest(contents).cpu.mmu.spaces.vpid).toBe(vpid);
   });
 
+  it.each([true, false])('"load IA32_PERF_GLOBAL_CTRL" %s', (loads) => {
+    const contents = guest()
+      .control('loadPerfGlobalCtrlOnEntry', loads)
+      .set({ GUEST_IA32_PERF_GLOBAL_CTRL: 0x1_0000_0002n });
+    expect(processorInGuest(contents).state.IA32_PERF_GLOBAL_CTRL === 0x1_0000_0002n).toBe(loads);
+  });
+
   it.each([true, false])('"load IA32_PAT" %s', (loads) => {
     const contents = guest().control('loadPatOnEntry', loads).set({ GUEST_IA32_PAT: 0x0606n });
     expect(processorInGuest(contents).state.IA32_PAT === 0x0606n).toBe(loads);

@@ -197,7 +197,7 @@ export const CONTROLS = [
 
   { word: 'primaryVmExit', bit: 2, key: 'saveDebugControls', name: 'Save debug controls', default1: true, supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 9, key: 'hostAddressSpaceSize', name: 'Host address-space size', supported: YES, ref: VM_EXIT },
-  { word: 'primaryVmExit', bit: 12, key: 'loadPerfGlobalCtrlOnExit', name: 'Load IA32_PERF_GLOBAL_CTRL', supported: NOT_YET, ref: VM_EXIT },
+  { word: 'primaryVmExit', bit: 12, key: 'loadPerfGlobalCtrlOnExit', name: 'Load IA32_PERF_GLOBAL_CTRL', supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 15, key: 'acknowledgeInterruptOnExit', name: 'Acknowledge interrupt on exit', supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 18, key: 'savePatOnExit', name: 'Save IA32_PAT', supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 19, key: 'loadPatOnExit', name: 'Load IA32_PAT', supported: YES, ref: VM_EXIT },
@@ -211,7 +211,7 @@ export const CONTROLS = [
   { word: 'primaryVmExit', bit: 27, key: 'clearUinvOnExit', name: 'Clear UINV', supported: NOT_YET, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 28, key: 'loadCetStateOnExit', name: 'Load CET state', supported: NOT_YET, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 29, key: 'loadPkrsOnExit', name: 'Load PKRS', supported: YES, ref: VM_EXIT },
-  { word: 'primaryVmExit', bit: 30, key: 'savePerfGlobalCtrlOnExit', name: 'Save IA32_PERF_GLOBAL_CTL', supported: NOT_YET, ref: VM_EXIT },
+  { word: 'primaryVmExit', bit: 30, key: 'savePerfGlobalCtrlOnExit', name: 'Save IA32_PERF_GLOBAL_CTL', supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 31, key: 'activateSecondaryVmExitControls', name: 'Activate secondary controls', supported: NOT_YET, ref: VM_EXIT },
 
   { word: 'secondaryVmExit', bit: 0, key: 'saveFredOnExit', name: 'Save IA32_FRED', supported: NOT_YET, ref: FRED_VMX },
@@ -223,7 +223,7 @@ export const CONTROLS = [
   { word: 'vmEntry', bit: 9, key: 'ia32eModeGuest', name: 'IA-32e mode guest', supported: YES, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 10, key: 'entryToSmm', name: 'Entry to SMM', supported: NOT_YET, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 11, key: 'deactivateDualMonitorTreatment', name: 'Deactivate dual-monitor treatment', supported: NOT_YET, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 13, key: 'loadPerfGlobalCtrlOnEntry', name: 'Load IA32_PERF_GLOBAL_CTRL', supported: NOT_YET, ref: VM_ENTRY },
+  { word: 'vmEntry', bit: 13, key: 'loadPerfGlobalCtrlOnEntry', name: 'Load IA32_PERF_GLOBAL_CTRL', supported: YES, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 14, key: 'loadPatOnEntry', name: 'Load IA32_PAT', supported: YES, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 15, key: 'loadEferOnEntry', name: 'Load IA32_EFER', supported: YES, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 16, key: 'loadBndcfgsOnEntry', name: 'Load IA32_BNDCFGS', supported: NOT_YET, ref: VM_ENTRY },

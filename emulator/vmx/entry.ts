@@ -6,6 +6,7 @@
 import { injectEvent } from '../core/events.ts';
 import { OUTCOME } from '../core/outcome.ts';
 import { loadPdptes, usesPaePaging } from '../core/pdptes.ts';
+import { loadPerfGlobalCtrl } from '../core/performanceMsrs.ts';
 import { loadPkrs } from '../core/protectionKeys.ts';
 import { timeStampCounter } from '../core/timeStampCounter.ts';
 import type { GuestEvent } from '../core/virtualization.ts';
@@ -35,11 +36,13 @@ import { loadMsrs, refusedMsr } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
 import { DEBUG_ROWS, EFER_ROWS, load, PAT_ROWS, PDPTE_ROWS, transferList } from './stateTransfer.ts';
 import { SLOT } from './vmcs.ts';
+import { VMCS_FIELD } from './vmcsLayout.ts';
 
 const DEBUG_LIST = transferList(DEBUG_ROWS);
 const PAT_LIST = transferList(PAT_ROWS);
 const EFER_LIST = transferList(EFER_ROWS);
 const PDPTE_LIST = transferList(PDPTE_ROWS);
+const GUEST_PERF_GLOBAL_CTRL = VMCS_FIELD.GUEST_IA32_PERF_GLOBAL_CTRL.ordinal;
 
 /** How a VM entry ended: in the guest, with the host state loaded after a failure, or not at all. */
 export type EntryResult = 'entered' | 'failed' | Extract<EntryFailure, { kind: 'VMfailValid' }>;
@@ -148,6 +151,8 @@ export function loadGuestState(processor: VmxProcessor): void {
     const dr7 = (OFFSET.DR >> 2) + 14;
     words[dr7] = (words[dr7] & ~DR7_ZEROS) | DR7_ONES;
   }
+  if (processor.has(CONTROL.loadPerfGlobalCtrlOnEntry))
+    loadPerfGlobalCtrl(processor.cpu, vmcs.read(GUEST_PERF_GLOBAL_CTRL));
   if (processor.has(CONTROL.loadPatOnEntry)) load(PAT_LIST, words, word);
   if (processor.has(CONTROL.loadEferOnEntry)) load(EFER_LIST, words, word);
   else {

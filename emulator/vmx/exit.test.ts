@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AT, guestVmcs, processorInGuest, type TestVmx } from '../../test/support/vmxProcessor.ts';
+import { readMsr, writeMsr } from '../core/msrs.ts';
 import { setArithmeticFlags } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
 import {
@@ -239,6 +240,35 @@ describe('loading host state', () => {
     expect(state.debugRegister(7)).toBe(0x400n);
     expect(state.IA32_DEBUGCTL).toBe(0n);
     expect(state.systemFlags).toBe(2);
+  });
+
+  it.each([true, false])('loads IA32_PERF_GLOBAL_CTRL with its control: %s', (loads) => {
+    const test = processorInGuest(
+      guestVmcs().control('loadPerfGlobalCtrlOnExit', loads).set({ HOST_IA32_PERF_GLOBAL_CTRL: 0x81n }),
+    );
+    test.state.IA32_PERF_GLOBAL_CTRL = 3n;
+    expect(exit(test).state.IA32_PERF_GLOBAL_CTRL).toBe(loads ? 0x81n : 3n);
+  });
+
+  it.each([true, false])('"save IA32_PERF_GLOBAL_CTL" %s', (saves) => {
+    const test = processorInGuest(guestVmcs().control('savePerfGlobalCtrlOnExit', saves));
+    test.state.IA32_PERF_GLOBAL_CTRL = 3n;
+    expect(exit(test).field('GUEST_IA32_PERF_GLOBAL_CTRL')).toBe(saves ? 3n : 0n);
+  });
+
+  it('ends what a counter of the guest counts where host state is loaded', () => {
+    const test = processorInGuest(
+      guestVmcs()
+        .control('loadPerfGlobalCtrlOnEntry', true)
+        .control('loadPerfGlobalCtrlOnExit', true)
+        .set({ GUEST_IA32_PERF_GLOBAL_CTRL: 0x2_0000_0000n }),
+    );
+    const { cpu, clock } = test;
+    writeMsr(cpu, 0x38d, 0x30n);
+    clock.advance(100);
+    exit(test);
+    clock.advance(1000);
+    expect(readMsr(cpu, 0x30a)).toBe(100n);
   });
 
   it('loads IA32_PAT and IA32_EFER with their controls; else only LMA and LME', () => {

@@ -6,6 +6,7 @@
 import { pushedFlags } from '../core/events.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import { arePdptesValid, usesPaePaging } from '../core/pdptes.ts';
+import { loadPerfGlobalCtrl } from '../core/performanceMsrs.ts';
 import { loadPkrs } from '../core/protectionKeys.ts';
 import { timeStampCounter } from '../core/timeStampCounter.ts';
 import { readRflags } from '../state/flags.ts';
@@ -29,11 +30,12 @@ import {
   load,
   PAT_ROWS,
   PDPTE_ROWS,
+  PERF_GLOBAL_CTRL_ROWS,
   save,
   transferList,
 } from './stateTransfer.ts';
 import { SLOT } from './vmcs.ts';
-import { VMCS_HEADER } from './vmcsLayout.ts';
+import { VMCS_FIELD, VMCS_HEADER } from './vmcsLayout.ts';
 import { VMX_ABORT, type VmxAbortKey } from './vmInstructionErrors.ts';
 
 /** What besides the reason an exit reports. What is absent is recorded as 0. */
@@ -57,6 +59,8 @@ const TWO_32 = 0x1_0000_0000;
 
 const DEBUG_LIST = transferList(DEBUG_ROWS);
 const PAT_LIST = transferList(PAT_ROWS);
+const PERF_GLOBAL_CTRL_LIST = transferList(PERF_GLOBAL_CTRL_ROWS);
+const HOST_PERF_GLOBAL_CTRL = VMCS_FIELD.HOST_IA32_PERF_GLOBAL_CTRL.ordinal;
 const EFER_LIST = transferList(EFER_ROWS);
 const PDPTE_LIST = transferList(PDPTE_ROWS);
 const HOST_PAT_LIST = transferList(HOST_PAT_ROWS);
@@ -188,6 +192,7 @@ export function saveGuestState(processor: VmxProcessor, flags: number): void {
   words[word + SLOT.GUEST_CR0] = words[OFFSET.CR0 >> 2];
   vmcs.setPair(SLOT.GUEST_RFLAGS, flags, 0);
   if (processor.has(CONTROL.saveDebugControls)) save(DEBUG_LIST, words, word);
+  if (processor.has(CONTROL.savePerfGlobalCtrlOnExit)) save(PERF_GLOBAL_CTRL_LIST, words, word);
   if (processor.has(CONTROL.savePatOnExit)) save(PAT_LIST, words, word);
   if (processor.has(CONTROL.saveEferOnExit)) save(EFER_LIST, words, word);
   // No control says so: the processor has "load PKRS".
@@ -270,6 +275,8 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
   const cr4 = vmcs.low(SLOT.HOST_CR4);
   words[OFFSET.CR4 >> 2] = host64 ? cr4 | CR4.PAE : cr4 & ~CR4.PCIDE;
   words[(OFFSET.CR4 >> 2) + 1] = 0;
+  if (exitControls & CONTROL.loadPerfGlobalCtrlOnExit.mask)
+    loadPerfGlobalCtrl(cpu, vmcs.read(HOST_PERF_GLOBAL_CTRL));
   if (exitControls & CONTROL.loadPatOnExit.mask) load(HOST_PAT_LIST, words, word);
   if (exitControls & CONTROL.loadEferOnExit.mask) load(HOST_EFER_LIST, words, word);
   else {

@@ -16,6 +16,12 @@ import { withdrawnCapabilities } from './withdrawn.ts';
 
 /** "Load PKRS" is there with IA32_PKRS alone. @see SDM "VM-Entry Controls", 26.8.1 */
 const WITH_PKS = ['vmx-load-pkrs-on-entry', 'vmx-load-pkrs-on-exit'];
+/** The same for IA32_PERF_GLOBAL_CTRL. */
+const WITH_PERFMON = [
+  'vmx-load-perf-global-ctrl-on-entry',
+  'vmx-load-perf-global-ctrl-on-exit',
+  'vmx-save-perf-global-ctrl-on-exit',
+];
 
 /** The capabilities of a processor: the control-register bits are those that it implements. */
 export function capabilitiesOf({
@@ -25,9 +31,11 @@ export function capabilitiesOf({
   return vmxCapabilities({
     ...DEFAULT_VMX_MODEL,
     cr4Supported: supportedCr4((feature) => features.has(feature)),
-    withdrawn: withdrawnCapabilities(
-      features.has('PKS') ? withdrawnVmx : new Set([...withdrawnVmx, ...WITH_PKS]),
-    ),
+    withdrawn: withdrawnCapabilities([
+      ...withdrawnVmx,
+      ...(features.has('PKS') ? [] : WITH_PKS),
+      ...(features.has('PERFMON') ? [] : WITH_PERFMON),
+    ]),
   });
 }
 

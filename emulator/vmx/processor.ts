@@ -6,6 +6,7 @@
  */
 import type { Alarm } from '../base/clock.ts';
 import type { Cpu } from '../core/cpu.ts';
+import { debugctlBits } from '../core/debugRegisters.ts';
 import type { GuestEvent } from '../core/virtualization.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
@@ -41,8 +42,6 @@ export interface VmxOptions {
   /** Number of exits that the log keeps. */
   readonly exitLogCapacity?: number;
 }
-
-const DEBUGCTL_SUPPORTED = 3n;
 
 export class VmxProcessor {
   readonly cpu: Cpu;
@@ -172,7 +171,8 @@ export class VmxProcessor {
         return state.CURRENT_VMCS;
       },
       eferSupported: eferSupported(cpu),
-      debugctlSupported: DEBUGCTL_SUPPORTED,
+      debugctlSupported: debugctlBits(cpu),
+      perfGlobalCtrlSupported: cpu.performance.enableBits,
       supportsRtm: cpu.has('RTM'),
       supportsSgx: cpu.has('SGX'),
       readPhysical32: (address) => BigInt(physical.read32(Number(address))),

@@ -61,6 +61,10 @@ export const DEBUG_ROWS: readonly TransferRow[] = [
 ];
 export const PAT_ROWS: readonly TransferRow[] = [{ field: 'GUEST_IA32_PAT', state: 'IA32_PAT', words: 2 }];
 export const EFER_ROWS: readonly TransferRow[] = [{ field: 'GUEST_IA32_EFER', state: 'IA32_EFER', words: 2 }];
+/** With "save IA32_PERF_GLOBAL_CTL"; loading it changes what counts. */
+export const PERF_GLOBAL_CTRL_ROWS: readonly TransferRow[] = [
+  { field: 'GUEST_IA32_PERF_GLOBAL_CTRL', state: 'IA32_PERF_GLOBAL_CTRL', words: 2 },
+];
 /** With "enable EPT", for a guest that uses PAE paging. */
 export const PDPTE_ROWS: readonly TransferRow[] = [0, 1, 2, 3].map((element) => ({
   field: `GUEST_PDPTE${element}` as VmcsFieldKey,

@@ -30,6 +30,7 @@ export class TestVmcs {
     currentVmcsPointer: CURRENT_VMCS,
     eferSupported: EFER.SCE | EFER.LME | EFER.LMA | EFER.NXE,
     debugctlSupported: 3n,
+    perfGlobalCtrlSupported: 0x7_0000_00ffn,
     supportsRtm: false,
     supportsSgx: false,
     readPhysical32: (address) => this.memory.get(address) ?? 0n,

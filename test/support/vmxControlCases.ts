@@ -135,6 +135,8 @@ const EFFECTS: readonly ControlCase[] = [
   { control: 'hostAddressSpaceSize', what: 'the host is in 64-bit mode', change: (vmcs, on) => (on ? vmcs : legacyHost().set({ HOST_CR4: 0x2000n, EPT_POINTER: BigInt(AT.EPT) | 0x1en })),
     before: ({ state }, on) => { if (!on) state.IA32_EFER = 0n; }, observe: (test) => exit(test).state.segmentAccessRights(CS) & 0x6000, on: 0x2000, off: 0x4000 },
   { control: 'acknowledgeInterruptOnExit', what: 'the exit has the vector', with: ['externalInterruptExiting'], observe: (test) => { interrupted(0x41)(test); return [test.field('VM_EXIT_INTERRUPTION_INFORMATION'), test.interrupts.length]; }, on: [0x8000_0041n, 0], off: [0n, 1] },
+  { control: 'loadPerfGlobalCtrlOnExit', what: 'the host’s IA32_PERF_GLOBAL_CTRL is loaded', set: { HOST_IA32_PERF_GLOBAL_CTRL: 0x81n }, observe: (test) => exit(test).state.IA32_PERF_GLOBAL_CTRL, on: 0x81n, off: 0xffn },
+  { control: 'savePerfGlobalCtrlOnExit', what: 'IA32_PERF_GLOBAL_CTRL is saved', observe: (test) => exit(test).field('GUEST_IA32_PERF_GLOBAL_CTRL'), on: 0xffn, off: 0n },
   { control: 'savePatOnExit', what: 'IA32_PAT is saved', observe: (test) => { test.state.IA32_PAT = PAT; return exit(test).field('GUEST_IA32_PAT'); }, on: PAT, off: PAT_RESET },
   { control: 'loadPatOnExit', what: 'the host’s IA32_PAT is loaded', set: { HOST_IA32_PAT: PAT }, observe: (test) => exit(test).state.IA32_PAT, on: PAT, off: PAT_RESET },
   { control: 'saveEferOnExit', what: 'IA32_EFER is saved', observe: (test) => { test.state.IA32_EFER &= ~1n; return exit(test).field('GUEST_IA32_EFER') & 1n; }, on: 0n, off: 1n },
@@ -145,6 +147,7 @@ const EFFECTS: readonly ControlCase[] = [
 
   { control: 'loadDebugControls', what: 'DR7 is loaded', set: { GUEST_DR7: 0x2401n }, observe: ({ state }) => state.debugRegister(7), on: 0x2401n, off: 0x400n },
   { control: 'ia32eModeGuest', what: 'the guest is in 64-bit mode', change: (vmcs, on) => (on ? vmcs : vmcs.set({ GUEST_CS_ACCESS_RIGHTS: 0xc09bn, GUEST_IA32_EFER: 0n })), observe: ({ state }) => state.in64BitMode, on: true, off: false },
+  { control: 'loadPerfGlobalCtrlOnEntry', what: 'the guest’s IA32_PERF_GLOBAL_CTRL is loaded', set: { GUEST_IA32_PERF_GLOBAL_CTRL: 0x1_0000_0002n }, observe: ({ state }) => state.IA32_PERF_GLOBAL_CTRL, on: 0x1_0000_0002n, off: 0xffn },
   { control: 'loadPatOnEntry', what: 'the guest’s IA32_PAT is loaded', set: { GUEST_IA32_PAT: PAT }, observe: ({ state }) => state.IA32_PAT, on: PAT, off: PAT_RESET },
   { control: 'loadEferOnEntry', what: 'the guest’s IA32_EFER is loaded', observe: ({ state }) => state.IA32_EFER, on: 0xd01n, off: 0xd00n },
   { control: 'loadPkrsOnEntry', what: 'the guest’s IA32_PKRS is loaded', set: { GUEST_IA32_PKRS: 0xcn }, observe: ({ state }) => state.IA32_PKRS, on: 0xcn, off: 0n },

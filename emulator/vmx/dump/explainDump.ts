@@ -115,6 +115,8 @@ function contextOf(fields: VmcsDump['fields']): EntryContext {
     currentVmcsPointer: 0n,
     eferSupported: EFER.SCE | EFER.LME | EFER.LMA | EFER.NXE,
     debugctlSupported: DEBUGCTL_DEFINED,
+    // How many counters there are is not known.
+    perfGlobalCtrlSupported: 0xffff_ffff_ffff_ffffn,
     supportsRtm: true,
     supportsSgx: true,
     readPhysical32: () => 0n,

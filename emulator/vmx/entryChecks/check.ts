@@ -30,9 +30,10 @@ export interface EntryContext {
   readonly ia32eMode: boolean;
   readonly inSmm: boolean;
   readonly currentVmcsPointer: bigint;
-  /** The bits of IA32_EFER and IA32_DEBUGCTL that are not reserved. */
+  /** The bits of IA32_EFER, IA32_DEBUGCTL and IA32_PERF_GLOBAL_CTRL that are not reserved. */
   readonly eferSupported: bigint;
   readonly debugctlSupported: bigint;
+  readonly perfGlobalCtrlSupported: bigint;
   readonly supportsRtm: boolean;
   readonly supportsSgx: boolean;
   readPhysical32(address: bigint): bigint;

@@ -139,6 +139,20 @@ export const GUEST_CONTROL_REGISTER_CHECKS: readonly EntryCheckRow[] = [
       first(['GUEST_IA32_SYSENTER_ESP', 'GUEST_IA32_SYSENTER_EIP'] as const, (field) => canonical(v, field)),
   },
   {
+    id: 'guest.perfGlobalCtrl',
+    group: 'guest',
+    needs: ['GUEST_IA32_PERF_GLOBAL_CTRL'],
+    text: 'Reserved bits of guest IA32_PERF_GLOBAL_CTRL must be 0 if "load IA32_PERF_GLOBAL_CTRL" is 1',
+    ref: CONTROL_REGISTERS,
+    check: (v) =>
+      v.controls.loadPerfGlobalCtrlOnEntry
+        ? mustBeZero(
+            'GUEST_IA32_PERF_GLOBAL_CTRL',
+            v.GUEST_IA32_PERF_GLOBAL_CTRL & ~v.context.perfGlobalCtrlSupported,
+          )
+        : undefined,
+  },
+  {
     id: 'guest.pat',
     group: 'guest',
     needs: ['GUEST_IA32_PAT'],

@@ -102,6 +102,20 @@ const REGISTER_CHECKS: readonly EntryCheckRow[] = [
       first(['HOST_IA32_SYSENTER_ESP', 'HOST_IA32_SYSENTER_EIP'] as const, (field) => canonical(v, field)),
   },
   {
+    id: 'host.perfGlobalCtrl',
+    group: 'host',
+    needs: ['HOST_IA32_PERF_GLOBAL_CTRL'],
+    text: 'Reserved bits of host IA32_PERF_GLOBAL_CTRL must be 0 if "load IA32_PERF_GLOBAL_CTRL" is 1',
+    ref: REGISTERS,
+    check: (v) =>
+      v.controls.loadPerfGlobalCtrlOnExit
+        ? mustBeZero(
+            'HOST_IA32_PERF_GLOBAL_CTRL',
+            v.HOST_IA32_PERF_GLOBAL_CTRL & ~v.context.perfGlobalCtrlSupported,
+          )
+        : undefined,
+  },
+  {
     id: 'host.pat',
     group: 'host',
     needs: ['HOST_IA32_PAT'],

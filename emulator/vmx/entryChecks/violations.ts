@@ -281,6 +281,9 @@ export const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
   ],
   'host.cr3.reserved': [{ by: longModeGuest().change('HOST_CR3', { set: BEYOND_WIDTH }) }],
   'host.sysenter.canonical': [{ by: longModeGuest().set({ HOST_IA32_SYSENTER_EIP: NOT_CANONICAL }) }],
+  'host.perfGlobalCtrl': [
+    { by: longModeGuest().control('loadPerfGlobalCtrlOnExit', true).set({ HOST_IA32_PERF_GLOBAL_CTRL: 0x100n }) },
+  ],
   'host.pat': [{ by: longModeGuest().set({ HOST_IA32_PAT: 2n }) }, { by: longModeGuest().set({ HOST_IA32_PAT: 8n << 56n }) }],
   'host.efer.reserved': [{ by: longModeGuest().change('HOST_IA32_EFER', { set: 2n }) }],
   'host.efer.addressSpaceSize': [
@@ -348,6 +351,9 @@ export const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
   'guest.cr3.reserved': [{ by: longModeGuest().change('GUEST_CR3', { set: 1n << 63n }) }],
   'guest.dr7.reserved': [{ by: longModeGuest().change('GUEST_DR7', { set: 1n << 32n }) }],
   'guest.sysenter.canonical': [{ by: longModeGuest().set({ GUEST_IA32_SYSENTER_ESP: NOT_CANONICAL }) }],
+  'guest.perfGlobalCtrl': [
+    { by: longModeGuest().control('loadPerfGlobalCtrlOnEntry', true).set({ GUEST_IA32_PERF_GLOBAL_CTRL: 1n << 35n }) },
+  ],
   'guest.pat': [{ by: longModeGuest().set({ GUEST_IA32_PAT: 0x0300n }) }],
   'guest.efer.reserved': [{ by: longModeGuest().change('GUEST_IA32_EFER', { set: 1n << 12n }) }],
   'guest.efer.lma': [
