@@ -24,6 +24,8 @@ export interface CpuModel {
   readonly processors: number;
   readonly features: FeatureSet;
   readonly performanceMonitoring: PerformanceMonitoringModel;
+  /** Banks of the machine-check architecture. */
+  readonly machineCheckBanks: number;
   /** Names of VT-x controls that the processor is made without, as `vmx-vpid`; vmx knows them. */
   readonly withdrawnVmx: ReadonlySet<string>;
   /** The microcode revision that IA32_BIOS_SIGN_ID shows. */
@@ -68,6 +70,7 @@ interface ModelRow {
   readonly physicalAddressBits: number;
   readonly microcodeRevision: number;
   readonly performanceMonitoring: PerformanceMonitoringModel;
+  readonly machineCheckBanks: number;
   /**
    * Features that are implemented and that this processor does not have, or that come with model-specific registers: idle
    * drivers that find MONITOR on a model they know program its C-states.
@@ -90,6 +93,7 @@ export const CPU_MODELS = [
     physicalAddressBits: 46,
     microcodeRevision: 0x2b00_0603,
     performanceMonitoring: { version: 5, counters: 8 },
+    machineCheckBanks: 20,
     lacks: ['SSE4A', 'SVM', 'MONITOR'],
   },
   {
@@ -101,6 +105,7 @@ export const CPU_MODELS = [
     physicalAddressBits: 46,
     microcodeRevision: 0x0200_6e05,
     performanceMonitoring: { version: 4, counters: 4 },
+    machineCheckBanks: 20,
     // biome-ignore format: names
     lacks: [
       'SSE4A', 'SVM', 'MONITOR', 'SHA', 'UMIP', 'RDPID', 'WAITPKG', 'MOVDIRI', 'MOVDIR64B', 'SERIALIZE', 'FSRM', 'LA57', 'PKS',
@@ -123,6 +128,7 @@ export const CPU_MODELS = [
     physicalAddressBits: 48,
     microcodeRevision: 0x0a00_11d5,
     performanceMonitoring: { version: 0, counters: 0 },
+    machineCheckBanks: 23,
     // biome-ignore format: names
     lacks: [
       'VMX', 'MONITOR', 'TSC_DEADLINE', 'SS', 'DTS', 'TSC_ADJUST', 'FDP_EXCPTN_ONLY', 'FPU_CS_DS_DEPRECATED', 'WAITPKG', 'LA57',
@@ -139,6 +145,7 @@ export const CPU_MODELS = [
     physicalAddressBits: 46,
     microcodeRevision: 0x2b00_0603,
     performanceMonitoring: { version: 5, counters: 8 },
+    machineCheckBanks: 20,
     lacks: [],
   },
 ] as const satisfies readonly ModelRow[];

@@ -16,6 +16,7 @@ import { writeEfer } from './controlRegisters.ts';
 import type { Cpu } from './cpu.ts';
 import { debugctlBits } from './debugRegisters.ts';
 import type { FeatureKey } from './features.ts';
+import { MACHINE_CHECK_MSRS, resetMachineCheck } from './machineCheck.ts';
 import { isCanonicalForRegister } from './memory.ts';
 import { isMemoryType, MTRR_FIXED_ADDRESSES, MTRR_VARIABLE_COUNT } from './mtrr.ts';
 import { PERFORMANCE_MSRS, resetPerformanceMonitoring } from './performanceMsrs.ts';
@@ -141,9 +142,6 @@ const SINGLE_MSRS: readonly MsrRow[] = [
   { address: 0x174, name: 'IA32_SYSENTER_CS', feature: 'SEP', field: 'IA32_SYSENTER_CS', reset: 0n, allowed: LOW32 },
   { address: 0x175, name: 'IA32_SYSENTER_ESP', feature: 'SEP', field: 'IA32_SYSENTER_ESP', reset: 0n, allowed: ALL, check: canonical },
   { address: 0x176, name: 'IA32_SYSENTER_EIP', feature: 'SEP', field: 'IA32_SYSENTER_EIP', reset: 0n, allowed: ALL, check: canonical },
-  // No error-reporting banks: machine checks never happen.
-  { address: 0x179, name: 'IA32_MCG_CAP', feature: 'MCA', read: () => 0n },
-  { address: 0x17a, name: 'IA32_MCG_STATUS', feature: 'MCA', read: () => 0n, write: (_cpu, value) => value === 0n },
   { address: 0x198, name: 'IA32_PERF_STATUS', read: () => FREQUENCY_RATIO << 8n },
   // Writes clear log flags, none of which is ever set.
   { address: 0x19c, name: 'IA32_THERM_STATUS', feature: 'DTS', read: () => READING_VALID | (DEGREES_BELOW_LIMIT << 16n), write: () => true },
@@ -238,6 +236,7 @@ export const MSRS: readonly (MsrRow & { readonly ref: Reference })[] = [
   ...VARIABLE_MTRRS,
   ...FIXED_MTRRS,
   ...PERFORMANCE_MSRS,
+  ...MACHINE_CHECK_MSRS,
 ].map((row) => ({ ...row, ref: ARCHITECTURAL_MSRS }));
 
 const byAddress: ReadonlyMap<number, MsrRow> = new Map(MSRS.map((row) => [row.address, row]));
@@ -303,4 +302,5 @@ export function resetMsrs(cpu: Cpu): void {
   cpu.state.u64.fill(0n, OFFSET.IA32_MTRR_FIX / 8, OFFSET.IA32_MTRR_FIX / 8 + MTRR_FIXED_ADDRESSES.length);
   cpu.state.u64.fill(0n, OFFSET.IA32_MTRR_PHYS / 8, OFFSET.IA32_MTRR_PHYS / 8 + 2 * MTRR_VARIABLE_COUNT);
   resetPerformanceMonitoring(cpu);
+  resetMachineCheck(cpu);
 }

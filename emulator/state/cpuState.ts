@@ -76,6 +76,7 @@ export class CpuState {
   declare X87_DATA_POINTER: bigint;
   declare X87_INSTRUCTION_SELECTOR: number;
   declare X87_DATA_SELECTOR: number;
+  declare IA32_MCG_CTL: bigint;
   declare IA32_FIXED_CTR_CTRL: bigint;
   declare IA32_PERF_GLOBAL_CTRL: bigint;
   declare IA32_PERF_GLOBAL_STATUS: bigint;

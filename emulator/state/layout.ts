@@ -121,6 +121,10 @@ const CPU_FIELD_ROWS = [
   { key: 'IA32_XSS', width: 8, kind: 'arch' },
   { key: 'IA32_UMWAIT_CONTROL', width: 8, kind: 'arch' },
 
+  // Machine-check architecture: what enables a bank's errors.
+  { key: 'IA32_MCG_CTL', width: 8, kind: 'arch' },
+  { key: 'IA32_MC_CTL', width: 8, count: 23, kind: 'arch' },
+
   // Performance monitoring; counters as they were when they were settled last: core/performanceMonitoring.ts.
   { key: 'IA32_PMC', width: 8, count: 8, kind: 'arch' },
   { key: 'IA32_PERFEVTSEL', width: 8, count: 8, kind: 'arch' },

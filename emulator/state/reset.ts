@@ -92,6 +92,8 @@ const UNCHANGED_BY_INIT: ReadonlySet<CpuFieldKey> = new Set([
   'IA32_PKRS',
   'IA32_XSS',
   'IA32_UMWAIT_CONTROL',
+  'IA32_MCG_CTL',
+  'IA32_MC_CTL',
   'IA32_PMC',
   'IA32_PERFEVTSEL',
   'IA32_FIXED_CTR',
