@@ -46,7 +46,7 @@ export const FEATURES = [
   { key: 'RDRAND', leaf: 1, register: 'ECX', bit: 30, implemented: YES },
 
   { key: 'FPU', leaf: 1, register: 'EDX', bit: 0, implemented: YES },
-  { key: 'VME', leaf: 1, register: 'EDX', bit: 1, implemented: NOT_YET },
+  { key: 'VME', leaf: 1, register: 'EDX', bit: 1, implemented: YES },
   { key: 'DE', leaf: 1, register: 'EDX', bit: 2, implemented: YES },
   { key: 'PSE', leaf: 1, register: 'EDX', bit: 3, implemented: YES },
   { key: 'TSC', leaf: 1, register: 'EDX', bit: 4, implemented: YES },

@@ -40,6 +40,7 @@ import { OUTCOME, type Outcome } from './outcome.ts';
 import { currentStack, StackFrame } from './stack.ts';
 import { switchTask } from './taskSwitch.ts';
 import { type InnerStack, innerStack, innerStack64, longStack } from './tss.ts';
+import { isRedirected, shownFlags } from './virtualInterrupts.ts';
 import type { GuestEvent } from './virtualization.ts';
 
 const IDT_FLAG = 2;
@@ -84,10 +85,33 @@ function afterDelivery(cpu: Cpu, event: GuestEvent): void {
 /** @see SDM "Interrupt and Exception Handling", 22.1.4 */
 function deliverRealMode(cpu: Cpu, event: GuestEvent, flags: number): Outcome {
   const { state } = cpu;
-  // 1. Read the far pointer from the interrupt table.
   const entry = event.vector * 4;
   if (entry + 3 > state.IDTR_LIMIT) return cpu.raiseGp();
-  const pointer = readImplicit(cpu, state.IDTR_BASE + BigInt(entry), 4);
+  const outcome = enterParagraphHandler(cpu, event, state.IDTR_BASE + BigInt(entry), flags);
+  if (outcome === OUTCOME.JUMPED) state.systemFlags &= ~(FLAG.IF | FLAG.TF | FLAG.AC | FLAG.RF);
+  return outcome;
+}
+
+/**
+ * INT n of a virtual-8086 program goes to a handler of its own, by the table at its linear address 0.
+ *
+ * @see SDM "Software Interrupt Handling Methods 5 and 6", in "Class 3—Software Interrupt Handling in Virtual-8086 Mode", 22.3.3
+ */
+function deliverRedirected(cpu: Cpu, event: GuestEvent, flags: number): Outcome {
+  const { state } = cpu;
+  const restricted = (state.systemFlags & FLAG.IOPL) !== FLAG.IOPL;
+  const shown = restricted ? shownFlags(flags) : flags;
+  const outcome = enterParagraphHandler(cpu, event, BigInt(event.vector * 4), shown);
+  if (outcome === OUTCOME.JUMPED)
+    state.systemFlags &= ~(FLAG.TF | FLAG.RF | (restricted ? FLAG.VIF : FLAG.IF));
+  return outcome;
+}
+
+/** Goes where a far pointer in memory says, with FLAGS, CS and IP on the stack. */
+function enterParagraphHandler(cpu: Cpu, event: GuestEvent, address: bigint, flags: number): Outcome {
+  const { state } = cpu;
+  // 1. Read the far pointer from the interrupt table.
+  const pointer = readImplicit(cpu, address, 4);
   if (pointer === undefined) return cpu.failed;
   // 2. Push FLAGS, CS and IP.
   const frame = new StackFrame(cpu, currentStack(state));
@@ -102,7 +126,6 @@ function deliverRealMode(cpu: Cpu, event: GuestEvent, flags: number): Outcome {
   state.setGpr(RSP, frame.pointer);
   loadParagraph(state, CS, Number(pointer >> 16n));
   state.RIP = ip;
-  state.systemFlags &= ~(FLAG.IF | FLAG.TF | FLAG.AC | FLAG.RF);
   return OUTCOME.JUMPED;
 }
 
@@ -187,6 +210,11 @@ function enterHandler(cpu: Cpu, gate: Gate, descriptor: Descriptor, cpl: number)
 /** @see SDM "Exception- or Interrupt-Handler Procedures", 7.12.1 */
 function deliverProtected(cpu: Cpu, event: GuestEvent, flags: number): Outcome {
   const { state } = cpu;
+  if (state.virtual8086 && event.kind === 'software-interrupt') {
+    const redirected = isRedirected(cpu, event.vector);
+    if (redirected === undefined) return cpu.failed;
+    if (redirected) return deliverRedirected(cpu, event, flags);
+  }
   // 1. The gate.
   const gate = readGate(cpu, event);
   if (!gate) return cpu.failed;

@@ -14,6 +14,7 @@ import { OUTCOME, type Outcome } from './outcome.ts';
 import { dropInnerSegments } from './segments.ts';
 import { StackReader } from './stack.ts';
 import { returnFromTask } from './taskSwitch.ts';
+import { acceptedFlags, hasVirtualInterruptFlag } from './virtualInterrupts.ts';
 
 const ARITHMETIC_AND_CONTROL =
   FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.TF | FLAG.DF | FLAG.OF | FLAG.NT;
@@ -21,7 +22,8 @@ const ARITHMETIC_AND_CONTROL =
 /** IRET in every mode. */
 export function interruptReturn(cpu: Cpu, instruction: Instruction): Outcome {
   const { state, virtualization } = cpu;
-  if (state.virtual8086 && iopl(cpu) < 3) return cpu.raiseGp();
+  const restricted = isRestricted(cpu);
+  if (restricted && (instruction.operandSize !== 16 || !hasVirtualInterruptFlag(cpu))) return cpu.raiseGp();
   // NMIs are unblocked first: an IRET that fails leaves them unblocked.
   if (state.INTERRUPTIBILITY & BLOCKING.NMI && virtualization.nmiControl() !== 'exiting') {
     state.INTERRUPTIBILITY &= ~BLOCKING.NMI;
@@ -31,6 +33,11 @@ export function interruptReturn(cpu: Cpu, instruction: Instruction): Outcome {
   if (outcome !== OUTCOME.FAULT) cpu.nmiUnblockedByIret = false;
   if (outcome === OUTCOME.JUMPED) cpu.loadedResumeFlag = true;
   return outcome;
+}
+
+/** A virtual-8086 program that may not change IF. */
+function isRestricted(cpu: Cpu): boolean {
+  return cpu.state.virtual8086 && iopl(cpu) < 3;
 }
 
 function iopl(cpu: Cpu): number {
@@ -96,9 +103,16 @@ function returnedFlags(cpu: Cpu, image: number, operandSize: number, cpl: number
 function returnToParagraph(cpu: Cpu, stack: StackReader, frame: Frame, operandSize: number): Outcome {
   const { state } = cpu;
   if (frame.offset > BigInt(state.segmentLimit(CS))) return cpu.raiseGp();
+  const flags = readRflags(state);
+  const accepted = isRestricted(cpu) ? acceptedFlags(flags, frame.flags) : flags;
+  if (accepted === undefined) return cpu.raiseGp();
   state.setGpr(RSP, stack.pointer);
   loadParagraph(state, CS, frame.selector);
   state.RIP = frame.offset;
+  if (isRestricted(cpu)) {
+    writeRflags(state, accepted);
+    return OUTCOME.JUMPED;
+  }
   let changed = ARITHMETIC_AND_CONTROL | FLAG.IF;
   if (operandSize !== 16) changed |= FLAG.RF | FLAG.AC | FLAG.ID;
   if (inRealMode(state)) changed |= FLAG.IOPL;

@@ -140,6 +140,12 @@ export function longStack(pointer: bigint, cpl: number): StackOptions {
   };
 }
 
+/** Where the I/O permission bit map begins in the current TSS; undefined when reading that faulted. */
+export function ioMapBase(cpu: Cpu): number | undefined {
+  const mapBase = readTss(cpu, IO_MAP_BASE_OFFSET, 2);
+  return mapBase === undefined ? undefined : Number(mapBase);
+}
+
 /**
  * Whether the I/O permission bit map of the current TSS allows an access; undefined when reading it faulted.
  *
@@ -150,10 +156,10 @@ export function ioPermitted(cpu: Cpu, port: number, size: number): boolean | und
   const accessRights = state.segmentAccessRights(TR);
   const limit = state.segmentLimit(TR);
   if (accessRights & AR.UNUSABLE || !isTss32(state) || limit < IO_MAP_BASE_OFFSET + 1) return false;
-  const mapBase = readTss(cpu, IO_MAP_BASE_OFFSET, 2);
+  const mapBase = ioMapBase(cpu);
   if (mapBase === undefined) return undefined;
   // Two bytes are always read, so that an access never has to look across more than its own bits.
-  const offset = Number(mapBase) + (port >> 3);
+  const offset = mapBase + (port >> 3);
   if (offset + 1 > limit) return false;
   const bits = readTss(cpu, offset, 2);
   if (bits === undefined) return undefined;

@@ -5,6 +5,7 @@ import type { Instruction } from '../../core/instruction.ts';
 import { inRealMode } from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { currentStack, StackFrame, StackReader } from '../../core/stack.ts';
+import { acceptedFlags, hasVirtualInterruptFlag, shownFlags } from '../../core/virtualInterrupts.ts';
 import { readRflags, writeRflags } from '../../state/flags.ts';
 import { ARITHMETIC_FLAGS, BLOCKING, FLAG, RSP } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
@@ -20,28 +21,41 @@ function mayChangeIf(cpu: Cpu): boolean {
   return inRealMode(cpu.state) || cpu.state.CPL <= iopl(cpu);
 }
 
-/** @see SDM "CLI—Clear Interrupt Flag", table 3-7 without VME and PVI */
+/** @see SDM "CLI—Clear Interrupt Flag", table 3-7 */
 function cli(cpu: Cpu): Outcome {
-  if (!mayChangeIf(cpu)) return cpu.raiseGp();
-  cpu.state.systemFlags &= ~FLAG.IF;
+  if (mayChangeIf(cpu)) cpu.state.systemFlags &= ~FLAG.IF;
+  else if (hasVirtualInterruptFlag(cpu)) cpu.state.systemFlags &= ~FLAG.VIF;
+  else return cpu.raiseGp();
   return OUTCOME.NEXT_THEN_CHECK;
 }
 
 /** @see SDM "STI—Set Interrupt Flag": maskable interrupts stay inhibited until the next instruction has ended */
 function sti(cpu: Cpu): Outcome {
   const { state } = cpu;
-  if (!mayChangeIf(cpu)) return cpu.raiseGp();
+  if (!mayChangeIf(cpu)) {
+    // An interrupt that pends wants to be told.
+    if (!hasVirtualInterruptFlag(cpu) || (state.systemFlags & FLAG.VIP) !== 0) return cpu.raiseGp();
+    state.systemFlags |= FLAG.VIF;
+    return OUTCOME.NEXT_THEN_CHECK;
+  }
   if ((state.systemFlags & FLAG.IF) === 0) state.INTERRUPTIBILITY |= BLOCKING.STI;
   state.systemFlags |= FLAG.IF;
   return OUTCOME.NEXT_THEN_CHECK;
 }
 
+/** With CR4.VME, PUSHF and POPF of 16 bits work in virtual-8086 mode whatever IOPL is. */
+function showsVirtualFlag(cpu: Cpu, instruction: Instruction): boolean {
+  return instruction.operandSize === 16 && hasVirtualInterruptFlag(cpu);
+}
+
 /** @see SDM "PUSHF/PUSHFD/PUSHFQ—Push EFLAGS Register Onto the Stack": VM and RF are pushed as 0 */
 function pushf(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
-  if (state.virtual8086 && iopl(cpu) < 3) return cpu.raiseGp();
+  const restricted = state.virtual8086 && iopl(cpu) < 3;
+  if (restricted && !showsVirtualFlag(cpu, instruction)) return cpu.raiseGp();
+  const flags = readRflags(state) & ~(FLAG.VM | FLAG.RF);
   const frame = new StackFrame(cpu, currentStack(state));
-  frame.push(BigInt(readRflags(state) & ~(FLAG.VM | FLAG.RF)), (instruction.operandSize / 8) as Bytes);
+  frame.push(BigInt(restricted ? shownFlags(flags) : flags), (instruction.operandSize / 8) as Bytes);
   if (!frame.probe()) return cpu.failed;
   frame.write();
   state.setGpr(RSP, frame.pointer);
@@ -51,10 +65,18 @@ function pushf(cpu: Cpu, instruction: Instruction): Outcome {
 /** @see SDM "POPF/POPFD/POPFQ—Pop Stack Into EFLAGS Register", table 4-16 */
 function popf(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
-  if (state.virtual8086 && iopl(cpu) < 3) return cpu.raiseGp();
+  const restricted = state.virtual8086 && iopl(cpu) < 3;
+  if (restricted && !showsVirtualFlag(cpu, instruction)) return cpu.raiseGp();
   const stack = new StackReader(cpu);
   const value = stack.pop((instruction.operandSize / 8) as Bytes);
   if (value === undefined) return cpu.failed;
+  if (restricted) {
+    const accepted = acceptedFlags(readRflags(state), Number(value));
+    if (accepted === undefined) return cpu.raiseGp();
+    writeRflags(state, accepted & ~FLAG.RF);
+    state.setGpr(RSP, stack.pointer);
+    return OUTCOME.NEXT_THEN_CHECK;
+  }
   let changed = ARITHMETIC_FLAGS | FLAG.TF | FLAG.DF | FLAG.NT;
   if (instruction.operandSize !== 16) changed |= FLAG.AC | FLAG.ID;
   if (mayChangeIf(cpu)) changed |= FLAG.IF;

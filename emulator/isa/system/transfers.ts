@@ -7,6 +7,7 @@ import { syscall, sysenter, sysexit, sysret } from '../../core/fastSystemCalls.t
 import type { Instruction } from '../../core/instruction.ts';
 import { interruptReturn } from '../../core/interruptReturn.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
+import { isRedirected } from '../../core/virtualInterrupts.ts';
 import type { GuestEvent } from '../../core/virtualization.ts';
 import { arithmeticFlags } from '../../state/flags.ts';
 import { FLAG, VECTOR } from '../../state/registers.ts';
@@ -48,9 +49,14 @@ function softwareEvent(
 /** @see SDM "INT n/INTO/INT3/INT1—Call to Interrupt Procedure" */
 function int(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
+  const vector = Number(instruction.immediate & 0xffn);
   const iopl = (state.systemFlags & FLAG.IOPL) >> 12;
-  if (state.virtual8086 && iopl < 3) return cpu.raiseGp();
-  return softwareEvent(cpu, instruction, 'software-interrupt', Number(instruction.immediate & 0xffn));
+  if (state.virtual8086 && iopl < 3) {
+    const redirected = isRedirected(cpu, vector);
+    if (redirected === undefined) return cpu.failed;
+    if (!redirected) return cpu.raiseGp();
+  }
+  return softwareEvent(cpu, instruction, 'software-interrupt', vector);
 }
 
 function into(cpu: Cpu, instruction: Instruction): Outcome {
