@@ -227,6 +227,7 @@ export class CodeCache {
   resolveLink(link: number, target: number): void {
     const branch = this.#view.getInt32(link + RECORD.TARGET, true);
     this.#view.setInt32(branch + RECORD.TARGET, target, true);
+    if (branch === link) this.#view.setUint16(link + RECORD.HANDLER, PSEUDO.GOTO, true);
   }
 
   /**
@@ -555,11 +556,11 @@ export class CodeCache {
     if (known) {
       this.#writePseudo(page, record, PSEUDO.GOTO, offset);
       this.#view.setInt32(record + RECORD.TARGET, known, true);
-    } else {
-      // A link that patches itself into a GOTO would save one look-up; REFETCH finds the record through the cache.
-      this.#writePseudo(page, record, PSEUDO.GOTO_PAGE, offset);
-      this.#view.setBigInt64(record + RECORD.IMMEDIATE, BigInt(offset), true);
-    }
+    } else if (page.bits === 64) {
+      // A link that becomes a GOTO itself.
+      this.#writePseudo(page, record, PSEUDO.LINK, offset);
+      this.#view.setInt32(record + RECORD.TARGET, record, true);
+    } else this.#writeGotoPage(page, record, offset, 0);
   }
 
   #aimBranch(page: CodePage, branch: number, target: number, flags: number): void {
