@@ -24,6 +24,7 @@ interface Listed {
 }
 
 function listed(): readonly Listed[] {
+  const functionOps = new Set(SYSTEM_ROWS.map(({ op }) => op));
   const emitted = SEMANTIC_ROWS.map((row): Listed => {
     const features = new Set([
       row.feature ?? '',
@@ -32,7 +33,7 @@ function listed(): readonly Listed[] {
     return {
       op: row.op,
       feature: [...features].filter((name) => name !== '').join(', '),
-      execution: row.call ? 'WebAssembly, else a function' : 'WebAssembly',
+      execution: row.call || functionOps.has(row.op) ? 'WebAssembly, else a function' : 'WebAssembly',
       reference: formatReference(row.ref),
     };
   });

@@ -45,7 +45,8 @@ const HANDLER_NUMBERS = new Map(HANDLERS.map((spec, index) => [spec.key, PSEUDO_
 /** Handler numbers by key: without a row's feature its keys stand for another row's handlers, or for none (#UD). */
 function handlersOffered(offers: (feature: FeatureKey) => boolean): ReadonlyMap<string, number> {
   const numbers = new Map(HANDLER_NUMBERS);
-  for (const { key, row, feature } of HANDLERS) {
+  for (const { key, row, feature, onlyWith } of HANDLERS) {
+    if (onlyWith !== undefined && !offers(onlyWith)) numbers.delete(key);
     if (feature === undefined || offers(feature)) continue;
     const instead = row.without && HANDLER_NUMBERS.get(`${row.without}${key.slice(row.op.length)}`);
     if (instead) numbers.set(key, instead);

@@ -2,7 +2,7 @@
  * WebAssembly functions that interpreter handlers (and, as imports, translations) call: slow memory accesses, general
  * addressing, flags out of lazy state, 128-bit products.
  */
-import type { VectorState } from '../isa/ir.ts';
+import type { VectorState, X87Function } from '../isa/ir.ts';
 import { CONDITIONS } from '../isa/ir.ts';
 import { RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
@@ -14,6 +14,7 @@ import { writeVectorFault } from './vectorFunctions.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { ModuleBuilder } from './wasm/moduleBuilder.ts';
 import type { ValueType } from './wasm/opcodes.ts';
+import { addX87Functions } from './x87Functions.ts';
 
 /** Imports from TypeScript: i32 in, i32 out, 64-bit operands in ACCESS_*. */
 export const HOST_IMPORTS = {
@@ -62,6 +63,7 @@ export interface CoreIndexes {
   readonly slowStoreVector: number;
   /** () -> vector of the exception that an instruction on this state is now, or 0. */
   readonly vectorFault: Readonly<Record<VectorState, number>>;
+  readonly x87: Readonly<Record<X87Function, number>>;
 }
 
 export function addCoreFunctions(module: ModuleBuilder): CoreIndexes {
@@ -179,6 +181,7 @@ export function addCoreFunctions(module: ModuleBuilder): CoreIndexes {
       sse: add('sseFault', [], ['i32'], (fn) => writeVectorFault(fn, 'sse')),
       avx: add('avxFault', [], ['i32'], (fn) => writeVectorFault(fn, 'avx')),
     },
+    x87: addX87Functions(module, multiplyHighUnsigned),
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { Emitter } from '../isa/emitter.ts';
 import type { HandlerSpec } from '../isa/forms.ts';
-import type { Bits, Effect, Value, VectorState, Where } from '../isa/ir.ts';
+import type { Bits, Effect, Value, VectorState, Where, X87Function } from '../isa/ir.ts';
 import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { HANDLERS, HOT_HANDLER_COUNT } from '../isa/rows.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
@@ -149,9 +149,18 @@ class InterpreterLowering extends Lowering {
     code.localGet(linear);
   }
 
-  protected pushNextRip(): void {
+  protected pushStackRegister(operand: number): void {
+    this.fn.code.localGet(RECORD_LOCAL).memory('i64_load8_u', REGISTER_BYTES[operand] as number);
+  }
+
+  protected pushRip(): void {
     const { code } = this.fn;
     code.localGet(IP_BASE_LOCAL).localGet(RECORD_LOCAL).memory('i64_load32_s', RECORD.OFFSET).op('i64_add');
+  }
+
+  protected pushNextRip(): void {
+    const { code } = this.fn;
+    this.pushRip();
     code.localGet(RECORD_LOCAL).memory('i64_load8_u', RECORD.LENGTH).op('i64_add');
   }
 
@@ -196,6 +205,10 @@ class InterpreterLowering extends Lowering {
   protected pushCall({ callee, args }: Extract<Value, { kind: 'call' }>): void {
     for (const argument of args) this.push(argument);
     this.fn.code.call(this.#core[callee]);
+  }
+
+  protected callX87(callee: X87Function): void {
+    this.fn.code.call(this.#core.x87[callee]);
   }
 
   protected setFlags({ flags, bits, a, b }: Extract<Effect, { kind: 'set-flags' }>): void {

@@ -4,7 +4,18 @@
  */
 import { EmulatorBug } from '../base/errors.ts';
 import type { Emitter } from '../isa/emitter.ts';
-import type { Access, Bits, Block, Cell, Effect, Value, ValueType, VectorState, Where } from '../isa/ir.ts';
+import type {
+  Access,
+  Bits,
+  Block,
+  Cell,
+  Effect,
+  Value,
+  ValueType,
+  VectorState,
+  Where,
+  X87Function,
+} from '../isa/ir.ts';
 import { cellOf, countUses, operandsOf, partsOf } from '../isa/ir.ts';
 import { OFFSET, TLB_ENTRIES, TLB_READ, TLB_WRITE } from '../state/layout.ts';
 import { VECTOR } from '../state/registers.ts';
@@ -13,7 +24,7 @@ import type { OpName } from './wasm/opcodes.ts';
 
 type OperandValue = Extract<
   Value,
-  { kind: 'register' | 'immediate' | 'address' | 'condition' | 'call' | 'vector-register' }
+  { kind: 'register' | 'immediate' | 'address' | 'condition' | 'call' | 'vector-register' | 'stack-register' }
 >;
 type SetRegister = Extract<Effect, { kind: 'set-register' }>;
 type SetFlags = Extract<Effect, { kind: 'set-flags' }>;
@@ -72,6 +83,9 @@ export abstract class Lowering {
   protected abstract pushRegister(value: Extract<Value, { kind: 'register' }>): void;
   protected abstract pushImmediate(bits: Bits): void;
   protected abstract pushAddress(operand: number): void;
+  /** Pushes 8 times the number of a stack register operand (i64). */
+  protected abstract pushStackRegister(operand: number): void;
+  protected abstract pushRip(): void;
   protected abstract pushNextRip(): void;
   protected abstract pushAddressMask(): void;
   protected abstract pushStackMask(): void;
@@ -79,6 +93,7 @@ export abstract class Lowering {
   protected abstract pushFlags(): void;
   protected abstract pushSystemFlags(): void;
   protected abstract pushCall(value: Extract<Value, { kind: 'call' }>): void;
+  protected abstract callX87(callee: X87Function): void;
   protected abstract setRegister(effect: SetRegister): void;
   protected abstract setFlags(effect: SetFlags): void;
   protected abstract setSystemFlag(mask: number, on: boolean): void;
@@ -162,6 +177,9 @@ export abstract class Lowering {
         for (const argument of value.args) this.push(argument);
         fn.code.simd(value.op, value.bytes);
         return;
+      case 'rip':
+        this.pushRip();
+        return;
       case 'next-rip':
         this.pushNextRip();
         return;
@@ -217,6 +235,9 @@ export abstract class Lowering {
         return;
       case 'call':
         this.pushCall(value);
+        return;
+      case 'stack-register':
+        this.pushStackRegister(value.operand);
         return;
       case 'vector-register':
         this.#vectorRegister(value);
@@ -349,6 +370,12 @@ export abstract class Lowering {
         return;
       case 'require':
         this.require(effect.state);
+        return;
+      case 'x87':
+        for (const argument of effect.args) this.push(argument);
+        this.callX87(effect.callee);
+        effect.into.local = this.temporary('i64');
+        fn.code.localSet(effect.into.local);
         return;
       case 'set-flags':
         this.setFlags(effect);

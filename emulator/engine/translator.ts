@@ -7,7 +7,7 @@
  */
 import { assert } from '../base/errors.ts';
 import type { Emitter } from '../isa/emitter.ts';
-import type { Effect, Value, VectorState, Where } from '../isa/ir.ts';
+import type { Block, Effect, Value, VectorState, Where, X87Function } from '../isa/ir.ts';
 import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
 import { GPR_ZERO, JUMP_CACHE, OFFSET, TRANSLATED_SHIFT } from '../state/layout.ts';
@@ -26,6 +26,7 @@ import type { Label } from './wasm/functionBuilder.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
 import { ModuleBuilder } from './wasm/moduleBuilder.ts';
+import { X87_PARAMETERS } from './x87Functions.ts';
 
 /** Parameters of a translation's `run`. */
 const BUDGET_LOCAL = 0;
@@ -59,7 +60,7 @@ export const TRANSLATION_IMPORTS = {
   avxFault: { parameters: [], results: ['i32'] },
 } as const;
 
-type ImportIndexes = Record<keyof typeof TRANSLATION_IMPORTS, number>;
+type ImportIndexes = Record<keyof typeof TRANSLATION_IMPORTS, number> & Partial<Record<X87Function, number>>;
 
 const VECTOR_FAULT = { mmx: 'mmxFault', sse: 'sseFault', avx: 'avxFault' } as const;
 
@@ -337,6 +338,15 @@ class TranslatorLowering extends Lowering {
     }
   }
 
+  protected pushStackRegister(operand: number): void {
+    const { number } = this.#instruction.registers[operand] as { number: number };
+    this.fn.code.i64Const(BigInt(8 * number));
+  }
+
+  protected pushRip(): void {
+    this.fn.code.localGet(this.#locals.ipBase).i64Const(BigInt(this.#instruction.offset)).op('i64_add');
+  }
+
   protected pushNextRip(): void {
     const { offset, length } = this.#instruction;
     this.fn.code
@@ -448,6 +458,10 @@ class TranslatorLowering extends Lowering {
   protected pushCall({ callee, args }: Extract<Value, { kind: 'call' }>): void {
     for (const argument of args) this.push(argument);
     this.fn.code.call(this.#imports[callee]);
+  }
+
+  protected callX87(callee: X87Function): void {
+    this.fn.code.call(this.#imports[callee] as number);
   }
 
   protected setFlags({ flags, bits, a, b }: Extract<Effect, { kind: 'set-flags' }>): void {
@@ -615,6 +629,10 @@ export function translate(
     ]),
   ) as ImportIndexes;
   const emitters = blocks.map(emittersOf);
+  for (const name of x87FunctionsOf(emitters)) {
+    const parameters = Array.from({ length: X87_PARAMETERS[name] }, () => 'i64' as const);
+    imports[name] = module.importFunction(name, parameters, ['i64']);
+  }
   const registers = registersOf(blocks, emitters);
   const fn = new FunctionBuilder(['i32', 'i32'], ['i32']);
   const { code } = fn;
@@ -667,6 +685,21 @@ export function translate(
   code.localGet(locals.reason);
   module.add(fn, 'run');
   return module.finish();
+}
+
+/** The x87 functions that some instruction calls: most code has none. */
+function x87FunctionsOf(emitters: readonly (readonly Emitter[])[]): ReadonlySet<X87Function> {
+  const found = new Set<X87Function>();
+  const visit = ({ effects }: Block) => {
+    for (const effect of effects) {
+      if (effect.kind === 'x87') found.add(effect.callee);
+      if (effect.kind !== 'if') continue;
+      visit(effect.taken);
+      if (effect.otherwise) visit(effect.otherwise);
+    }
+  };
+  for (const { root } of emitters.flat()) visit(root);
+  return found;
 }
 
 function allocateLocals(fn: FunctionBuilder): Locals {

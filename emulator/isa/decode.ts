@@ -264,6 +264,13 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
         registers.push(register.number * 8);
         continue;
       }
+      // ST(0) to ST(7).
+      if (register.bits === 80) {
+        operands.push('t');
+        bits.push(80);
+        registers.push(register.number * 8);
+        continue;
+      }
       if (register.kind !== 'general') return undefined;
       if (register.number === 1 && register.bits === 8 && i > 0 && COUNTED.test(mnemonic)) {
         operands.push('c');

@@ -20,6 +20,7 @@ import type {
   Value,
   VectorState,
   Where,
+  X87Function,
 } from './ir.ts';
 import type { SimdOperation } from './vector/simd.ts';
 
@@ -227,6 +228,24 @@ export class Emitter {
 
   setField(offset: number, bits: 32 | 64, value: Value): void {
     this.#effect({ kind: 'set-field', offset, bits, value });
+  }
+
+  // The x87 FPU
+
+  /** 8 times the number of operand `n`, ST(i). */
+  stackRegister(n: number): Value {
+    return this.#value({ kind: 'stack-register', type: 'i64', width: 6, operand: n });
+  }
+
+  rip(): Value {
+    return this.#value({ kind: 'rip', type: 'i64', width: 64 });
+  }
+
+  /** Does the usual of an x87 instruction: what it gives is 0 where the instruction has to be handed over. */
+  x87(callee: X87Function, ...args: Value[]): Value {
+    const into = this.#value({ kind: 'result', type: 'i64', width: 64 });
+    this.#effect({ kind: 'x87', into, callee, args });
+    return into;
   }
 
   // Arithmetic

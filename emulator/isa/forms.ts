@@ -12,12 +12,13 @@ import type { Bits } from './ir.ts';
 
 /**
  * Operand kinds of a row: `r` a general register, `m` memory, `rm` either, `i` an immediate, `c` the register CL,
- * `j` a direct near branch, `v` an XMM or YMM register, `q` an MMX register; `vm` and `qm` the register or memory.
+ * `j` a direct near branch, `v` an XMM or YMM register, `q` an MMX register; `vm` and `qm` the register or memory; `t` a
+ * register of the x87 FPU's stack.
  */
-export type RowOperand = 'r' | 'm' | 'rm' | 'i' | 'c' | 'j' | 'v' | 'vm' | 'q' | 'qm';
+export type RowOperand = 'r' | 'm' | 'rm' | 'i' | 'c' | 'j' | 'v' | 'vm' | 'q' | 'qm' | 't';
 
 /** Sizes of operands, vectors included. */
-export type OperandBits = Bits | 128 | 256;
+export type OperandBits = Bits | 80 | 128 | 256;
 
 export interface Form {
   readonly operands: readonly RowOperand[];
@@ -33,6 +34,8 @@ export interface Form {
   readonly operandBits?: readonly OperandBits[];
   /** The feature of this form, where the row's others need less. */
   readonly feature?: FeatureKey;
+  /** What a processor without this feature leaves to the row's function. */
+  readonly onlyWith?: FeatureKey;
   /** Memory in the general form alone: what is not executed often enough for handlers of its own. */
   readonly general?: true;
 }
@@ -88,7 +91,7 @@ export interface SystemRow {
  * Operand kinds of a handler. Memory comes as `b` [base + disp], `x` [base + index × scale + disp] and `p`
  * [RIP + disp], all flat with 64-bit addressing, and as `s`, the general form with segment and address size.
  */
-export type HandlerOperand = 'r' | 'h' | 'b' | 'x' | 'p' | 's' | 'i' | 'c' | 'j' | 'v' | 'q';
+export type HandlerOperand = 'r' | 'h' | 'b' | 'x' | 'p' | 's' | 'i' | 'c' | 'j' | 'v' | 'q' | 't';
 
 export interface HandlerSpec {
   readonly key: string;
@@ -97,6 +100,7 @@ export interface HandlerSpec {
   readonly operands: readonly HandlerOperand[];
   readonly operandBits: readonly OperandBits[];
   readonly feature: FeatureKey | undefined;
+  readonly onlyWith: FeatureKey | undefined;
   /** 64-bit mode (stack rows), flat 64-bit addressing (string rows). */
   readonly flat: boolean;
 }
@@ -153,11 +157,20 @@ function addSpecs(
     if (outside64 && operands.some((kind) => kind === 'b' || kind === 'x' || kind === 'p')) continue;
     // Only memory is narrower than a vector register.
     const operandBits = nominalBits.map((size, i) =>
-      operands[i] === 'v' && size < 128 ? 128 : operands[i] === 'q' ? 64 : size,
+      operands[i] === 'v' && size < 128 ? 128 : operands[i] === 'q' ? 64 : operands[i] === 't' ? 80 : size,
     );
     const key = handlerKey(row.op, bits, operands, operandBits, variant);
     const feature = form.feature ?? row.feature;
-    specs.set(key, { key, row, bits, operands, operandBits, feature, flat: variant === 'flat' });
+    specs.set(key, {
+      key,
+      row,
+      bits,
+      operands,
+      operandBits,
+      feature,
+      onlyWith: form.onlyWith,
+      flat: variant === 'flat',
+    });
   }
 }
 

@@ -89,6 +89,31 @@ export type CoreFunction =
   | 'extractBits'
   | 'crc32';
 
+/** Formats of memory operands of x87 instructions; the last ones are integers that are truncated whatever the rounding control. */
+export const NARROW_KIND = {
+  FLOAT32: 0,
+  FLOAT64: 1,
+  INTEGER16: 2,
+  INTEGER32: 3,
+  INTEGER64: 4,
+  TRUNCATED16: 5,
+  TRUNCATED32: 6,
+  TRUNCATED64: 7,
+  FLOAT80: 8,
+} as const;
+
+/** Functions of the core module that do the usual of an x87 instruction (engine/x87Functions.ts), or give 0. */
+export type X87Function =
+  | 'x87Push'
+  | 'x87PushNarrow'
+  | 'x87PushRegister'
+  | 'x87Exchange'
+  | 'x87Copy'
+  | 'x87ChangeSign'
+  | `x87${'Add' | 'Subtract' | 'Multiply' | 'Divide' | 'Compare'}${'' | 'Narrow'}`
+  | 'x87Convert'
+  | 'x87Stored';
+
 interface ValueBase {
   readonly type: ValueType;
   /** Bits from this position on are known to be zero (64 when nothing is known). */
@@ -128,6 +153,10 @@ export type Value = ValueBase &
     | { readonly kind: 'immediate'; readonly bits: Bits }
     /** Offset of the memory operand, not truncated (64-bit addressing) or per record (general form). */
     | { readonly kind: 'address'; readonly operand: number }
+    /** 8 times the number of a stack register operand of the x87 FPU. */
+    | { readonly kind: 'stack-register'; readonly operand: number }
+    /** RIP of this instruction. */
+    | { readonly kind: 'rip' }
     /** RIP of the next instruction. */
     | { readonly kind: 'next-rip' }
     /** Ones where the address size has bits: from the record in the general form. */
@@ -228,6 +257,13 @@ export type Effect =
   | { readonly kind: 'set-field'; readonly offset: number; readonly bits: 32 | 64; readonly value: Value }
   /** Leaves with an exception unless instructions on this state are enabled. */
   | { readonly kind: 'require'; readonly state: VectorState }
+  /** The usual of an x87 instruction; 0 into `into`: nothing has changed. */
+  | {
+      readonly kind: 'x87';
+      readonly into: Value;
+      readonly callee: X87Function;
+      readonly args: readonly Value[];
+    }
   | { readonly kind: 'set-system-flag'; readonly mask: number; readonly value: boolean }
   | { readonly kind: 'set-variable'; readonly variable: number; readonly value: Value }
   | {
@@ -285,6 +321,8 @@ export function operandsOf(effect: Effect): readonly Value[] {
       return [effect.condition];
     case 'jump-to':
       return [effect.rip];
+    case 'x87':
+      return effect.args;
     default:
       return [];
   }

@@ -15,6 +15,7 @@ import { FAST_ROWS } from './vector/fastConvert.ts';
 import { VECTOR_INTEGER_ROWS } from './vector/integer.ts';
 import { VECTOR_MOVE_ROWS } from './vector/moves.ts';
 import { VECTOR_SHUFFLE_ROWS } from './vector/shuffles.ts';
+import { FAST_X87_ROWS } from './x87/fast.ts';
 
 export const SEMANTIC_ROWS: readonly SemanticRow[] = [
   ...ARITHMETIC_ROWS,
@@ -31,6 +32,7 @@ export const SEMANTIC_ROWS: readonly SemanticRow[] = [
   ...VECTOR_SHUFFLE_ROWS,
   ...FAST_ROWS,
   ...AES_ROWS,
+  ...FAST_X87_ROWS,
 ];
 
 /**

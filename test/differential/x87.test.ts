@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../support/random.ts';
 import { missing } from '../support/tools.ts';
+import { X87Engine } from './x87Engine.ts';
 import { X87_FORMS } from './x87Forms.ts';
 import { describeOutcome, describeState, hex, X87Model } from './x87Model.ts';
 import { runNatively, type X87Case, type X87Outcome } from './x87Native.ts';
@@ -15,26 +16,37 @@ describe.skipIf(missing('gcc', 'as', 'ld'))('an x87 instruction gives what the h
     const random = new Random(0x87 + form);
     return Array.from({ length: CASES_PER_FORM }, () => x87Case(random, X87_FORMS, form));
   });
-  let model: X87Model;
+  let models: readonly (readonly [name: string, model: X87Model | X87Engine])[];
   let native: X87Outcome[];
 
   beforeAll(() => {
-    model = new X87Model(texts);
+    models = [
+      ['function', new X87Model(texts)],
+      ['interpreted', new X87Engine(texts, false)],
+      ['translated', new X87Engine(texts, true)],
+    ];
     native = runNatively(texts, cases.flat());
   });
 
   it.each(X87_FORMS.map((form, index) => ({ text: form.text, form, index })))('$text', ({ form, index }) => {
     (cases[index] as X87Case[]).forEach((given, i) => {
       const expected = native[index * CASES_PER_FORM + i] as X87Outcome;
-      const input = {
+      const about = {
         ...describeState(given.state),
         memory: hex(given.memory),
         flags: given.flags.toString(16),
       };
-      expect({ input, ...describeOutcome(model.run(given), form) }).toEqual({
-        input,
-        ...describeOutcome(expected, form),
-      });
+      const wanted = describeOutcome(expected, form);
+      for (const [name, model] of models) {
+        const input = { ...about, name };
+        expect({ input, ...describeOutcome(model.run(given), form) }).toEqual({ input, ...wanted });
+      }
     });
+  });
+
+  it('in both tiers', () => {
+    const translations = models.map(([, model]) => (model instanceof X87Engine ? model.translations : 0));
+    expect(translations[1]).toBe(0);
+    expect(translations[2]).toBeGreaterThan(100);
   });
 });

@@ -91,7 +91,7 @@ function loadBcd(fpu: X87, instruction: Instruction, cpu: Cpu): Outcome | undefi
 }
 
 /** Constants to 66 bits, as magnitudes truncated to 64 and whether the rest rounds up to nearest. */
-const CONSTANTS = {
+export const CONSTANTS = {
   FLDL2T: [16384, 0xd49a784bcd1b8afen, false],
   FLDL2E: [16383, 0xb8aa3b295c17f0bbn, true],
   FLDPI: [16384, 0xc90fdaa22168c234n, true],

@@ -31,8 +31,8 @@ export const STATUS = {
 const TOP_SHIFT = 11;
 export const CONDITION_CODES = STATUS.C0 | STATUS.C1 | STATUS.C2 | STATUS.C3;
 /** Bit 6 of the control word reads as 1, bits 7 and 15:13 as 0. */
-const CONTROL_WRITABLE = 0x1f3f;
-const CONTROL_FIXED = 0x40;
+export const CONTROL_WRITABLE = 0x1f3f;
+export const CONTROL_FIXED = 0x40;
 const CONTROL_INITIAL = 0x37f;
 /** All exceptions masked, 64 bits, to nearest. */
 const CONTROL_USUAL = CONTROL_INITIAL & ~CONTROL_FIXED;

@@ -2,9 +2,12 @@
 import type { SemanticRow, StatusFlag, UndefinedByCount } from '../../../emulator/isa/forms.ts';
 import { expandRow } from '../../../emulator/isa/forms.ts';
 import { SEMANTIC_ROWS } from '../../../emulator/isa/rows.ts';
+import { X87_ROWS } from '../../../emulator/isa/x87/rows.ts';
 import type { Random } from '../../support/random.ts';
 import type { Mode, Shape } from './instruction.ts';
 import { existsIn, MODES, shapeOf } from './instruction.ts';
+
+const X87_OPS = new Set(X87_ROWS.map(({ op }) => op));
 
 export interface TestedRow {
   readonly op: string;
@@ -15,9 +18,9 @@ export interface TestedRow {
   readonly forms: readonly { readonly shape: Shape; readonly mode: Mode }[];
 }
 
-/** Rows with vectors have a suite of their own. */
+/** Rows with vectors and those of the x87 FPU have suites of their own. */
 function isInteger(row: SemanticRow): boolean {
-  if (row.op.startsWith('VZERO')) return false;
+  if (row.op.startsWith('VZERO') || X87_OPS.has(row.op)) return false;
   return row.forms.every(({ operands }) => !operands.some((kind) => /[vq]/.test(kind)));
 }
 

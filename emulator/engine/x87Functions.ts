@@ -1,0 +1,543 @@
+/**
+ * x87 instructions as WebAssembly functions: what emitted rows (isa/x87/fast.ts) call. Each gives 0 and has changed nothing where
+ * its instruction's TypeScript function has to decide: registers that are empty, or full, operands and results that are
+ * neither zero nor normal, exceptions that are not masked.
+ *
+ * Intel SDM Vol. 1, "x87 FPU Execution Environment", 8.1; "x87 FPU Instruction Set", 8.3.
+ */
+import { NARROW_KIND, type X87Function } from '../isa/ir.ts';
+import { BIAS, MAX_EXPONENT } from '../isa/softfloat/float80.ts';
+import { EXCEPTION, ROUNDING } from '../isa/softfloat/rounding.ts';
+import { STATUS, TAG } from '../isa/x87/fpu.ts';
+import { OFFSET } from '../state/layout.ts';
+import { CR0, CS, FLAG } from '../state/registers.ts';
+import type { Expression, Expressions } from './wasm/expressions.ts';
+import type { ModuleBuilder } from './wasm/moduleBuilder.ts';
+import type { ValueType } from './wasm/opcodes.ts';
+import type { ArithmeticIndexes } from './x87Arithmetic.ts';
+import { addArithmetic, addFunction, roundingControl, SIGN, setStatus, setTag } from './x87Arithmetic.ts';
+
+/** Number of parameters; they and the one result are i64. */
+export const X87_PARAMETERS: Readonly<Record<X87Function, number>> = {
+  x87Push: 3,
+  x87PushNarrow: 3,
+  x87PushRegister: 2,
+  x87Exchange: 2,
+  x87Copy: 3,
+  x87ChangeSign: 3,
+  x87Add: 5,
+  x87Subtract: 5,
+  x87Multiply: 5,
+  x87Divide: 5,
+  x87AddNarrow: 4,
+  x87SubtractNarrow: 4,
+  x87MultiplyNarrow: 4,
+  x87DivideNarrow: 4,
+  x87Compare: 4,
+  x87CompareNarrow: 4,
+  x87Convert: 1,
+  x87Stored: 3,
+};
+
+const TOP_BIT = 1n << 63n;
+/** Registers are 8 bytes of the file of significands. */
+const REGISTER_MASK = 0x38;
+
+/** The register of ST(i), given 8 × i: bits 13:11 of the status word are TOP. */
+function register(x: Expressions, i: Expression): Expression {
+  const top = x.op('i32_shr_u', x.load('i32_load', OFFSET.X87_STATUS), x.i32(8));
+  return x.op('i32_and', x.op('i32_add', top, i), x.i32(REGISTER_MASK));
+}
+
+function hasTag(x: Expressions, at: number, tag: number): Expression {
+  const shift = x.op('i32_shr_u', x.local(at), x.i32(2));
+  const own = x.op('i32_and', x.op('i32_shr_u', x.load('i32_load', OFFSET.X87_TAG), shift), x.i32(3));
+  return x.op('i32_eq', own, x.i32(tag));
+}
+
+const significandAt = (x: Expressions, at: number) => x.load('i64_load', OFFSET.X87_SIGNIFICAND, x.local(at));
+const topAt = (x: Expressions, at: number) =>
+  x.load('i32_load', OFFSET.X87_EXPONENT, x.op('i32_shr_u', x.local(at), x.i32(1)));
+
+function giveUpIf(x: Expressions, condition: Expression): void {
+  x.when(condition, () => x.give(x.i64(0)));
+}
+
+/** No exception is unmasked or waits, and the FPU is there. */
+function requirePlain(x: Expressions): void {
+  const field = (offset: number, mask: number) => x.op('i32_and', x.load('i32_load', offset), x.i32(mask));
+  const masks = x.op('i32_xor', field(OFFSET.X87_CONTROL, STATUS.EXCEPTIONS), x.i32(STATUS.EXCEPTIONS));
+  const blocked = x.op(
+    'i32_or',
+    field(OFFSET.CR0, CR0.EM | CR0.TS),
+    field(OFFSET.X87_STATUS, STATUS.SUMMARY),
+  );
+  giveUpIf(x, x.op('i32_or', masks, blocked));
+}
+
+/** The instruction is the last one. @see SDM "x87 FPU Instruction and Data (Operand) Pointers", 8.1.8 of volume 1 */
+function record(x: Expressions, rip: number): void {
+  x.store('i64_store', OFFSET.X87_INSTRUCTION_POINTER, x.local(rip));
+  const selector = x.load('i32_load', OFFSET.SEG_SELECTOR + 4 * CS);
+  x.store('i32_store', OFFSET.X87_INSTRUCTION_SELECTOR, selector);
+}
+
+/** Pops so many registers, 0 to 2. */
+function pop(x: Expressions, count: number): void {
+  const again = x.fn.loop();
+  x.when(x.op('i32_eqz', x.op('i64_eqz', x.local(count))), () => {
+    const at = x.keep('i32', register(x, x.i32(0)));
+    setTag(x, at, x.i32(TAG.EMPTY));
+    setTop(x, x.op('i32_add', x.local(at), x.i32(8)), 0);
+    x.set(count, x.op('i64_sub', x.local(count), x.i64(1)));
+    x.fn.br(again);
+  });
+  x.fn.end();
+}
+
+/** TOP becomes a register's number; clears other bits besides. */
+function setTop(x: Expressions, at: Expression, cleared: number): void {
+  setStatus(x, STATUS.TOP | cleared, x.op('i32_shl', x.op('i32_and', at, x.i32(REGISTER_MASK)), x.i32(8)));
+}
+
+/** Writes the functions, with what they share. */
+class X87Writer {
+  readonly #module: ModuleBuilder;
+  readonly #arithmetic: ArithmeticIndexes;
+  /** (register) -> whether it holds a zero or normal number. */
+  readonly #isPlain: number;
+  /** (bits, kind) -> sign and exponent, negative where it is not plain; significand. */
+  readonly #widen: number;
+  /** (a, significand of a, b, significand of b) -> CF and ZF of the comparison. */
+  readonly #compare: number;
+  /** (sign and exponent, significand, kind) -> what {@link convert} gives. */
+  readonly #toFloat: number;
+  readonly #toInteger: number;
+  /** (sign and exponent, significand, RIP) pushes. */
+  readonly #push: number;
+
+  constructor(module: ModuleBuilder, multiplyHigh: number) {
+    this.#module = module;
+    this.#arithmetic = addArithmetic(module, multiplyHigh);
+    this.#isPlain = addFunction(module, ['i32'], ['i32'], writeIsPlain);
+    this.#widen = addFunction(module, ['i64', 'i32'], ['i32', 'i64'], writeWiden);
+    this.#compare = addFunction(module, ['i32', 'i64', 'i32', 'i64'], ['i32'], writeCompare);
+    const stored: [ValueType[], ValueType[]] = [['i32', 'i64', 'i32'], ['i32']];
+    this.#toFloat = addFunction(module, ...stored, (x, ...parameters) => this.#writeToFloat(x, parameters));
+    this.#toInteger = addFunction(module, ...stored, (x, ...parameters) =>
+      this.#writeToInteger(x, parameters),
+    );
+    this.#push = addFunction(module, ['i32', 'i64', 'i64'], ['i64'], (x, top, significand, rip) => {
+      const at = x.keep('i32', register(x, x.i32(-8)));
+      giveUpIf(x, x.op('i32_eqz', hasTag(x, at, TAG.EMPTY)));
+      setTop(x, x.local(at), STATUS.C1);
+      x.call(this.#arithmetic.write, x.local(top), x.local(significand), x.local(at))();
+      record(x, rip);
+      x.i64(1)();
+    });
+  }
+
+  add(name: X87Function, write: (x: Expressions, ...parameters: number[]) => void): number {
+    const parameters = Array.from({ length: X87_PARAMETERS[name] }, (): ValueType => 'i64');
+    return addFunction(
+      this.#module,
+      parameters,
+      ['i64'],
+      (x, ...locals) => {
+        requirePlain(x);
+        write(x, ...locals);
+      },
+      name,
+    );
+  }
+
+  /** The register of ST(i), with 8 × i in a parameter, whose content is plain. */
+  #plain(x: Expressions, i: Expression): number {
+    const at = x.keep('i32', register(x, i));
+    giveUpIf(x, x.op('i32_eqz', x.call(this.#isPlain, x.local(at))));
+    return at;
+  }
+
+  #given(x: Expressions, i: number): number {
+    return this.#plain(x, x.op('i32_wrap_i64', x.local(i)));
+  }
+
+  /** What a memory operand holds. */
+  #narrow(x: Expressions, bits: number, kind: number): { top: number; significand: number } {
+    const top = x.fn.allocate('i32');
+    const significand = x.fn.allocate('i64');
+    x.call(this.#widen, x.local(bits), x.op('i32_wrap_i64', x.local(kind)))();
+    x.take(top, significand);
+    giveUpIf(x, x.op('i32_lt_s', x.local(top), x.i32(0)));
+    return { top, significand };
+  }
+
+  /** (sign and exponent, significand, RIP): a number that is plain. */
+  push(x: Expressions, top: number, significand: number, rip: number): void {
+    x.call(this.#push, x.op('i32_wrap_i64', x.local(top)), x.local(significand), x.local(rip))();
+  }
+
+  /** (bits, kind, RIP) */
+  pushNarrow(x: Expressions, bits: number, kind: number, rip: number): void {
+    const { top, significand } = this.#narrow(x, bits, kind);
+    x.call(this.#push, x.local(top), x.local(significand), x.local(rip))();
+  }
+
+  /** (8 × i, RIP) */
+  pushRegister(x: Expressions, i: number, rip: number): void {
+    const at = this.#given(x, i);
+    x.call(this.#push, topAt(x, at), significandAt(x, at), x.local(rip))();
+  }
+
+  /** (8 × i, RIP) */
+  exchange(x: Expressions, i: number, rip: number): void {
+    const first = this.#plain(x, x.i32(0));
+    const second = this.#given(x, i);
+    const top = x.keep('i32', topAt(x, first));
+    const significand = x.keep('i64', significandAt(x, first));
+    const { write } = this.#arithmetic;
+    x.call(write, topAt(x, second), significandAt(x, second), x.local(first))();
+    x.call(write, x.local(top), x.local(significand), x.local(second))();
+    setStatus(x, STATUS.C1, x.i32(0));
+    record(x, rip);
+    x.i64(1)();
+  }
+
+  /** (8 × i of the destination, registers to pop, RIP) */
+  copy(x: Expressions, i: number, pops: number, rip: number): void {
+    const from = this.#plain(x, x.i32(0));
+    const to = x.keep('i32', register(x, x.op('i32_wrap_i64', x.local(i))));
+    x.call(this.#arithmetic.write, topAt(x, from), significandAt(x, from), x.local(to))();
+    setStatus(x, STATUS.C1, x.i32(0));
+    pop(x, pops);
+    record(x, rip);
+    x.i64(1)();
+  }
+
+  /** (bits of the sign and exponent that stay, bits that change, RIP) */
+  changeSign(x: Expressions, kept: number, changed: number, rip: number): void {
+    const at = this.#plain(x, x.i32(0));
+    const masked = x.op('i32_and', topAt(x, at), x.op('i32_wrap_i64', x.local(kept)));
+    const top = x.op('i32_xor', masked, x.op('i32_wrap_i64', x.local(changed)));
+    x.call(this.#arithmetic.write, top, significandAt(x, at), x.local(at))();
+    setStatus(x, STATUS.C1, x.i32(0));
+    record(x, rip);
+    x.i64(1)();
+  }
+
+  /** (8 × i of the first operand, of the second, of the destination, registers to pop, RIP) */
+  arithmetic(x: Expressions, operation: keyof ArithmeticIndexes, parameters: readonly number[]): void {
+    const [first, second, destination, pops, rip] = parameters as [number, number, number, number, number];
+    const a = this.#given(x, first);
+    const b = this.#given(x, second);
+    const to = x.keep('i32', register(x, x.op('i32_wrap_i64', x.local(destination))));
+    const callee = this.#arithmetic[operation];
+    giveUpIf(
+      x,
+      x.op(
+        'i32_eqz',
+        x.call(callee, topAt(x, a), significandAt(x, a), topAt(x, b), significandAt(x, b), x.local(to)),
+      ),
+    );
+    pop(x, pops);
+    record(x, rip);
+    x.i64(1)();
+  }
+
+  /** (bits, kind, whether memory is the first operand, RIP) */
+  arithmeticNarrow(x: Expressions, operation: keyof ArithmeticIndexes, parameters: readonly number[]): void {
+    const [bits, kind, reversed, rip] = parameters as [number, number, number, number];
+    const at = this.#plain(x, x.i32(0));
+    const source = this.#narrow(x, bits, kind);
+    const callee = this.#arithmetic[operation];
+    const stack = [topAt(x, at), significandAt(x, at)];
+    const memory = [x.local(source.top), x.local(source.significand)];
+    const done = x.fn.allocate('i32');
+    x.when(
+      x.op('i64_eqz', x.local(reversed)),
+      () => x.set(done, x.call(callee, ...stack, ...memory, x.local(at))),
+      () => x.set(done, x.call(callee, ...memory, ...stack, x.local(at))),
+    );
+    giveUpIf(x, x.op('i32_eqz', x.local(done)));
+    record(x, rip);
+    x.i64(1)();
+  }
+
+  /** Delivers CF and ZF as C0 and C3, or with `toFlags` as the result, 2 set; pops. */
+  #deliver(x: Expressions, relation: number, pops: number, toFlags: Expression, rip: number): void {
+    x.when(
+      toFlags,
+      () => setStatus(x, STATUS.C1, x.i32(0)),
+      () =>
+        setStatus(
+          x,
+          STATUS.C0 | STATUS.C1 | STATUS.C2 | STATUS.C3,
+          x.op('i32_shl', x.local(relation), x.i32(8)),
+        ),
+    );
+    pop(x, pops);
+    record(x, rip);
+    x.op('i64_extend_i32_u', x.op('i32_or', x.local(relation), x.i32(FLAG.FIXED)))();
+  }
+
+  /** (8 × i, registers to pop, whether the result goes to the flags, RIP) */
+  compare(x: Expressions, i: number, pops: number, toFlags: number, rip: number): void {
+    const a = this.#plain(x, x.i32(0));
+    const b = this.#given(x, i);
+    const operands = [topAt(x, a), significandAt(x, a), topAt(x, b), significandAt(x, b)];
+    const relation = x.keep('i32', x.call(this.#compare, ...operands));
+    this.#deliver(x, relation, pops, x.op('i32_wrap_i64', x.local(toFlags)), rip);
+  }
+
+  /** (bits, kind, registers to pop, RIP) */
+  compareNarrow(x: Expressions, bits: number, kind: number, pops: number, rip: number): void {
+    const a = this.#plain(x, x.i32(0));
+    const { top, significand } = this.#narrow(x, bits, kind);
+    const operands = [topAt(x, a), significandAt(x, a), x.local(top), x.local(significand)];
+    const relation = x.keep('i32', x.call(this.#compare, ...operands));
+    this.#deliver(x, relation, pops, x.i32(0), rip);
+  }
+
+  /**
+   * (kind) -> 1 with the PE and C1 that storing ST(0) sets; ACCESS_VALUE is what is to be stored. For 80 bits that is the
+   * significand, and ACCESS_VECTOR the sign and exponent.
+   */
+  convert(x: Expressions, kind: number): void {
+    const at = this.#plain(x, x.i32(0));
+    const is = (limit: number) => x.op('i64_lt_u', x.local(kind), x.i64(limit));
+    const args = [topAt(x, at), significandAt(x, at), x.op('i32_wrap_i64', x.local(kind))];
+    const result = x.fn.allocate('i32');
+    x.when(
+      x.op('i64_eq', x.local(kind), x.i64(NARROW_KIND.FLOAT80)),
+      () => {
+        x.store('i64_store', OFFSET.ACCESS_VALUE, significandAt(x, at));
+        x.store('i64_store', OFFSET.ACCESS_VECTOR, x.op('i64_extend_i32_u', topAt(x, at)));
+        x.set(result, x.i32(1));
+      },
+      () =>
+        x.when(
+          is(NARROW_KIND.FLOAT64 + 1),
+          () => x.set(result, x.call(this.#toFloat, ...args)),
+          () => x.set(result, x.call(this.#toInteger, ...args)),
+        ),
+    );
+    x.op('i64_extend_i32_u', x.local(result))();
+  }
+
+  /** (what {@link convert} gave, registers to pop, RIP): the value is stored. */
+  stored(x: Expressions, flags: number, pops: number, rip: number): void {
+    const bits = x.op(
+      'i32_and',
+      x.op('i32_wrap_i64', x.local(flags)),
+      x.i32(EXCEPTION.PRECISION | STATUS.C1),
+    );
+    setStatus(x, STATUS.C1, bits);
+    pop(x, pops);
+    record(x, rip);
+    x.i64(1)();
+  }
+
+  /** 1 with PE and C1 for a rest and whether it was rounded up. */
+  #storedFlags(x: Expressions, rest: number, up: number): Expression {
+    const inexact = x.op('i64_ne', x.local(rest), x.i64(0));
+    const flags = x.op(
+      'i32_or',
+      x.op('i32_shl', x.local(up), x.i32(Math.log2(STATUS.C1))),
+      x.op('i32_shl', inexact, x.i32(Math.log2(EXCEPTION.PRECISION))),
+    );
+    return x.op('i32_or', flags, x.i32(1));
+  }
+
+  /** (sign and exponent, significand, kind) -> see {@link convert}; 0 where the result is not normal for sure. */
+  #writeToFloat(x: Expressions, parameters: readonly number[]): void {
+    const [top, significand, kind] = parameters as [number, number, number];
+    const isDouble = x.op('i32_eq', x.local(kind), x.i32(NARROW_KIND.FLOAT64));
+    const choose = (type: ValueType, double: number, single: number) => {
+      const constant = (value: number) => (type === 'i32' ? x.i32(value) : x.i64(value));
+      return x.keep(type, x.op('select', constant(double), constant(single), isDouble));
+    };
+    const fraction = choose('i64', 52, 23);
+    const signAt = choose('i64', 63, 31);
+    const sign = x.keep('i32', x.op('i32_and', x.local(top), x.i32(SIGN)));
+    const wide = x.op('i64_extend_i32_u', x.op('i32_shr_u', x.local(sign), x.i32(15)));
+    const signBit = x.keep('i64', x.op('i64_shl', wide, x.local(signAt)));
+    x.when(x.op('i64_eqz', x.local(significand)), () => {
+      x.store('i64_store', OFFSET.ACCESS_VALUE, x.local(signBit));
+      x.give(x.i32(1));
+    });
+    const rebias = choose('i32', BIAS - 1023, BIAS - 127);
+    const magnitude = x.op('i32_and', x.local(top), x.i32(MAX_EXPONENT));
+    const exponent = x.keep('i32', x.op('i32_sub', magnitude, x.local(rebias)));
+    const most = choose('i32', 0x7ff - 3, 0xff - 3);
+    // From 1 to the largest but one: neither tiny nor an overflow when rounded.
+    const fromOne = x.op('i32_sub', x.local(exponent), x.i32(1));
+    x.when(x.op('i32_lt_u', x.local(most), fromOne), () => x.give(x.i32(0)));
+    const width = x.op('i64_add', x.local(fraction), x.i64(1));
+    const rest = x.keep('i64', x.op('i64_shl', x.local(significand), width));
+    x.set(
+      significand,
+      x.op('i64_shr_u', x.local(significand), x.op('i64_sub', x.i64(63), x.local(fraction))),
+    );
+    const up = x.keep(
+      'i32',
+      x.call(
+        this.#arithmetic.roundsUp,
+        x.local(sign),
+        roundingControl(x),
+        x.local(significand),
+        x.local(rest),
+      ),
+    );
+    // The significand's integer bit adds one to the exponent, and a carry another one.
+    const below = x.op('i64_extend_i32_u', fromOne);
+    const image = x.op('i64_add', x.op('i64_shl', below, x.local(fraction)), x.local(significand));
+    const rounded = x.op('i64_add', image, x.op('i64_extend_i32_u', x.local(up)));
+    x.store('i64_store', OFFSET.ACCESS_VALUE, x.op('i64_or', rounded, x.local(signBit)));
+    this.#storedFlags(x, rest, up)();
+  }
+
+  /** The same for integers; INTEGER kinds plus 3 truncate. */
+  #writeToInteger(x: Expressions, parameters: readonly number[]): void {
+    const [top, significand, kind] = parameters as [number, number, number];
+    x.when(x.op('i64_eqz', x.local(significand)), () => {
+      x.store('i64_store', OFFSET.ACCESS_VALUE, x.i64(0));
+      x.give(x.i32(1));
+    });
+    const truncates = x.keep('i32', x.op('i32_lt_s', x.i32(NARROW_KIND.INTEGER64), x.local(kind)));
+    const width = x.op('i32_sub', x.local(kind), x.i32(NARROW_KIND.INTEGER16));
+    const order = x.op('i32_sub', width, x.op('i32_mul', x.local(truncates), x.i32(3)));
+    /** 16, 32 or 64, minus one. */
+    const bits = x.keep('i32', x.op('i32_sub', x.op('i32_shl', x.i32(16), order), x.i32(1)));
+    const sign = x.keep('i32', x.op('i32_and', x.local(top), x.i32(SIGN)));
+    const magnitude = x.op('i32_and', x.local(top), x.i32(MAX_EXPONENT));
+    const exponent = x.keep('i32', x.op('i32_sub', magnitude, x.i32(BIAS)));
+    x.when(x.op('i32_ge_s', x.local(exponent), x.local(bits)), () => x.give(x.i32(0)));
+    const rest = x.keep('i64', x.i64(1));
+    x.when(
+      x.op('i32_lt_s', x.local(exponent), x.i32(0)),
+      () => {
+        // Half and more.
+        x.when(x.op('i32_eq', x.local(exponent), x.i32(-1)), () => x.set(rest, x.local(significand)));
+        x.set(significand, x.i64(0));
+      },
+      () => {
+        const above = x.keep('i64', x.op('i64_extend_i32_u', x.local(exponent)));
+        x.set(rest, x.op('i64_shl', x.local(significand), x.op('i64_add', x.local(above), x.i64(1))));
+        const below = x.op('i64_sub', x.i64(63), x.local(above));
+        x.set(significand, x.op('i64_shr_u', x.local(significand), below));
+      },
+    );
+    const control = x.op('select', x.i32(ROUNDING.ZERO), roundingControl(x), x.local(truncates));
+    const up = x.keep(
+      'i32',
+      x.call(this.#arithmetic.roundsUp, x.local(sign), control, x.local(significand), x.local(rest)),
+    );
+    x.set(significand, x.op('i64_add', x.local(significand), x.op('i64_extend_i32_u', x.local(up))));
+    const limit = x.op('i64_shr_u', x.local(significand), x.op('i64_extend_i32_u', x.local(bits)));
+    x.when(x.op('i64_ne', limit, x.i64(0)), () => x.give(x.i32(0)));
+    const negative = x.op('i64_sub', x.i64(0), x.local(significand));
+    x.store('i64_store', OFFSET.ACCESS_VALUE, x.op('select', negative, x.local(significand), x.local(sign)));
+    this.#storedFlags(x, rest, up)();
+  }
+}
+
+function writeIsPlain(x: Expressions, at: number): void {
+  x.when(hasTag(x, at, TAG.EMPTY), () => x.give(x.i32(0)));
+  const exponent = x.keep('i32', x.op('i32_and', topAt(x, at), x.i32(MAX_EXPONENT)));
+  const fromOne = x.op('i32_sub', x.local(exponent), x.i32(1));
+  const finite = x.op('i32_lt_u', fromOne, x.i32(MAX_EXPONENT - 1));
+  const significand = x.keep('i64', significandAt(x, at));
+  const normal = x.op('i32_and', finite, x.op('i64_lt_s', x.local(significand), x.i64(0)));
+  const zero = x.op('i32_and', x.op('i32_eqz', x.local(exponent)), x.op('i64_eqz', x.local(significand)));
+  x.op('i32_or', normal, zero)();
+}
+
+function writeWiden(x: Expressions, bits: number, kind: number): void {
+  const none = () => x.give(x.i32(-1), x.i64(0));
+  const widenFloat = (size: 32 | 64, fraction: number, bias: number) => {
+    const most = 2 ** (size - 1 - fraction) - 1;
+    const upper = x.keep('i32', x.op('i32_wrap_i64', x.op('i64_shr_u', x.local(bits), x.i64(fraction))));
+    const signAt = size - 1 - fraction;
+    const sign = x.keep(
+      'i32',
+      x.op('i32_shl', x.op('i32_shr_u', x.local(upper), x.i32(signAt)), x.i32(Math.log2(SIGN))),
+    );
+    const exponent = x.keep('i32', x.op('i32_and', x.local(upper), x.i32(most)));
+    x.when(x.op('i32_eqz', x.local(exponent)), () => {
+      const isZero = x.op('i64_eqz', x.op('i64_shl', x.local(bits), x.i64(64 - fraction)));
+      x.when(isZero, () => x.give(x.local(sign), x.i64(0)));
+      none();
+    });
+    x.when(x.op('i32_eq', x.local(exponent), x.i32(most)), none);
+    const below = x.op('i64_shl', x.local(bits), x.i64(63 - fraction));
+    x.give(
+      x.op('i32_or', x.local(sign), x.op('i32_add', x.local(exponent), x.i32(BIAS - bias))),
+      x.op('i64_or', below, x.i64(TOP_BIT)),
+    );
+  };
+  x.when(x.op('i32_eqz', x.local(kind)), () => widenFloat(32, 23, 127));
+  x.when(x.op('i32_eq', x.local(kind), x.i32(NARROW_KIND.FLOAT64)), () => widenFloat(64, 52, 1023));
+  // An integer, sign-extended.
+  x.when(x.op('i64_eqz', x.local(bits)), () => x.give(x.i32(0), x.i64(0)));
+  const negative = x.keep('i32', x.op('i64_lt_s', x.local(bits), x.i64(0)));
+  x.when(x.local(negative), () => x.set(bits, x.op('i64_sub', x.i64(0), x.local(bits))));
+  const zeros = x.keep('i64', x.op('i64_clz', x.local(bits)));
+  const exponent = x.op('i32_sub', x.i32(BIAS + 63), x.op('i32_wrap_i64', x.local(zeros)));
+  x.op('i32_or', x.op('i32_shl', x.local(negative), x.i32(Math.log2(SIGN))), exponent)();
+  x.op('i64_shl', x.local(bits), x.local(zeros))();
+}
+
+/** CF: a is less; ZF: they are equal. */
+function writeCompare(
+  x: Expressions,
+  a: number,
+  significandA: number,
+  b: number,
+  significandB: number,
+): void {
+  x.when(x.op('i64_eqz', x.op('i64_or', x.local(significandA), x.local(significandB))), () =>
+    x.give(x.i32(FLAG.ZF)),
+  );
+  x.when(x.op('i32_and', x.op('i32_xor', x.local(a), x.local(b)), x.i32(SIGN)), () =>
+    x.give(x.op('i32_shr_u', x.op('i32_and', x.local(a), x.i32(SIGN)), x.i32(Math.log2(SIGN)))),
+  );
+  const sameExponent = x.op('i32_eq', x.local(a), x.local(b));
+  const same = x.op('i64_eq', x.local(significandA), x.local(significandB));
+  x.when(x.op('i32_and', sameExponent, same), () => x.give(x.i32(FLAG.ZF)));
+  const smaller = x.op(
+    'select',
+    x.op('i64_lt_u', x.local(significandA), x.local(significandB)),
+    x.op('i32_lt_u', x.local(a), x.local(b)),
+    sameExponent,
+  );
+  x.op('i32_xor', smaller, x.op('i32_shr_u', x.local(a), x.i32(Math.log2(SIGN))))();
+}
+
+/** Adds all of them, exported by their names. */
+export function addX87Functions(module: ModuleBuilder, multiplyHigh: number): Record<X87Function, number> {
+  const writer = new X87Writer(module, multiplyHigh);
+  const arithmetic = (name: X87Function, operation: keyof ArithmeticIndexes) =>
+    writer.add(name, (x, ...parameters) => writer.arithmetic(x, operation, parameters));
+  const narrow = (name: X87Function, operation: keyof ArithmeticIndexes) =>
+    writer.add(name, (x, ...parameters) => writer.arithmeticNarrow(x, operation, parameters));
+  return {
+    x87Push: writer.add('x87Push', (x, a, b, c) => writer.push(x, a, b, c)),
+    x87PushNarrow: writer.add('x87PushNarrow', (x, a, b, c) => writer.pushNarrow(x, a, b, c)),
+    x87PushRegister: writer.add('x87PushRegister', (x, a, b) => writer.pushRegister(x, a, b)),
+    x87Exchange: writer.add('x87Exchange', (x, a, b) => writer.exchange(x, a, b)),
+    x87Copy: writer.add('x87Copy', (x, a, b, c) => writer.copy(x, a, b, c)),
+    x87ChangeSign: writer.add('x87ChangeSign', (x, a, b, c) => writer.changeSign(x, a, b, c)),
+    x87Add: arithmetic('x87Add', 'add'),
+    x87Subtract: arithmetic('x87Subtract', 'subtract'),
+    x87Multiply: arithmetic('x87Multiply', 'multiply'),
+    x87Divide: arithmetic('x87Divide', 'divide'),
+    x87AddNarrow: narrow('x87AddNarrow', 'add'),
+    x87SubtractNarrow: narrow('x87SubtractNarrow', 'subtract'),
+    x87MultiplyNarrow: narrow('x87MultiplyNarrow', 'multiply'),
+    x87DivideNarrow: narrow('x87DivideNarrow', 'divide'),
+    x87Compare: writer.add('x87Compare', (x, a, b, c, d) => writer.compare(x, a, b, c, d)),
+    x87CompareNarrow: writer.add('x87CompareNarrow', (x, a, b, c, d) => writer.compareNarrow(x, a, b, c, d)),
+    x87Convert: writer.add('x87Convert', (x, a) => writer.convert(x, a)),
+    x87Stored: writer.add('x87Stored', (x, a, b, c) => writer.stored(x, a, b, c)),
+  };
+}
