@@ -14,8 +14,8 @@ import { isAmd } from './model.ts';
 import { OUTCOME, type Outcome } from './outcome.ts';
 
 /** Flat, present, accessed: code that can be read, and data that can be written. */
-const FLAT_CODE = 0xb | AR.S | AR.P | AR.G;
-const FLAT_DATA = 0x3 | AR.S | AR.P | AR.G | AR.DB;
+export const FLAT_CODE = 0xb | AR.S | AR.P | AR.G;
+export const FLAT_DATA = 0x3 | AR.S | AR.P | AR.G | AR.DB;
 
 const MASK32 = 0xffff_ffffn;
 
@@ -100,7 +100,8 @@ export function syscall(cpu: Cpu, instruction: Instruction): Outcome {
   return OUTCOME.JUMPED;
 }
 
-const SYSRET_FLAGS = 0x3c_7fd7;
+/** RFLAGS bits that SYSRET takes from R11. */
+export const SYSRET_FLAGS = 0x3c_7fd7;
 
 /** @see SDM "SYSRET—Return From Fast System Call" */
 export function sysret(cpu: Cpu, instruction: Instruction): Outcome {

@@ -157,6 +157,8 @@ export class PerformanceMonitoring {
     this.#counters = counters;
     this.counting = counters.length > 0;
     this.#looksAtCpl = counters.some(({ os, usr }) => os !== usr);
+    this.#cpu.mmu.spaces.privilegeIsFollowed = this.#looksAtCpl;
+    this.#cpu.mmu.updateContext();
   }
 
   #class(): number {

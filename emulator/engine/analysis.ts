@@ -98,6 +98,7 @@ const LEAVING: ReadonlySet<Effect['kind']> = new Set([
   'jump',
   'jump-if',
   'jump-to',
+  'jump-far',
   'repeat-if',
   'system',
 ]);

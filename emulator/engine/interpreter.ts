@@ -309,6 +309,10 @@ class InterpreterLowering extends Lowering {
     this.#continue.lookUp();
   }
 
+  protected jumpFar(pushRip: () => void): void {
+    this.jumpTo(pushRip);
+  }
+
   protected repeat(): void {
     this.fn.code.localGet(RECORD_LOCAL);
     this.#continue.goTo();

@@ -114,6 +114,7 @@ export abstract class Lowering {
   protected abstract raise(vector: number): void;
   protected abstract jump(): void;
   protected abstract jumpTo(pushRip: () => void): void;
+  protected abstract jumpFar(pushRip: () => void): void;
   protected abstract repeat(): void;
   protected abstract next(): void;
   protected abstract system(): void;
@@ -408,6 +409,10 @@ export abstract class Lowering {
         return;
       case 'jump-to':
         this.jumpTo(() => this.push(effect.rip));
+        this.ended = true;
+        return;
+      case 'jump-far':
+        this.jumpFar(() => this.push(effect.rip));
         this.ended = true;
         return;
       case 'repeat-if': {

@@ -571,6 +571,11 @@ class TranslatorLowering extends Lowering {
     this.#leaveForRip();
   }
 
+  protected jumpFar(pushRip: () => void): void {
+    pushRip();
+    this.#leaveForRip();
+  }
+
   protected repeat(): void {
     this.#goToBlock(this.#current, false);
   }

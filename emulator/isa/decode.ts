@@ -208,7 +208,7 @@ const IMMEDIATE_BITS = new Map<number, Bits>([
 const COUNTED = /^(SHL|SHR|SAR|ROL|ROR|RCL|RCR|SHLD|SHRD)$/;
 const STACK = /^(PUSH|POP|CALL|RET|LEAVE)$/;
 /** Other rows with a handler for 64-bit mode of their own. */
-const BY_MODE = /^JMP$/;
+const BY_MODE = /^(JMP|SYSCALL|SYSRETQ)$/;
 const COUNTER = /^(LOOP|LOOPE|LOOPNE|JCXZ)$/;
 const SIZE_SUFFIX: Readonly<Record<string, Bits>> = { B: 8, W: 16, D: 32, Q: 64 };
 const FIXED_BITS: Readonly<Record<string, Bits>> = { CBW: 16, CWDE: 32, CDQE: 64, CWD: 16, CDQ: 32, CQO: 64 };

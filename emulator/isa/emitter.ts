@@ -429,6 +429,11 @@ export class Emitter {
     this.#effect({ kind: 'jump-to', rip });
   }
 
+  /** To 64-bit code in another context: nothing that was known before holds there. */
+  jumpFar(rip: Value): void {
+    this.#effect({ kind: 'jump-far', rip });
+  }
+
   repeatIf(condition: Value): void {
     this.#effect({ kind: 'repeat-if', condition });
   }

@@ -274,10 +274,11 @@ export type Effect =
     }
   /** Leaves with an exception of that vector when the condition holds; a fault: nothing may have changed before. */
   | { readonly kind: 'raise'; readonly condition: Value; readonly vector: number }
-  /** Ends the instruction: go on at the direct branch target, or at a computed RIP, or at this instruction again. */
+  /** Ends the instruction: go on at the direct branch target, or at a computed RIP (`far`: in another context), or again. */
   | { readonly kind: 'jump' }
   | { readonly kind: 'jump-if'; readonly condition: Value }
   | { readonly kind: 'jump-to'; readonly rip: Value }
+  | { readonly kind: 'jump-far'; readonly rip: Value }
   | { readonly kind: 'repeat-if'; readonly condition: Value }
   /** Ends the instruction: let the row's TypeScript function do all of it. */
   | { readonly kind: 'system' };
@@ -320,6 +321,7 @@ export function operandsOf(effect: Effect): readonly Value[] {
     case 'repeat-if':
       return [effect.condition];
     case 'jump-to':
+    case 'jump-far':
       return [effect.rip];
     case 'x87':
       return effect.args;

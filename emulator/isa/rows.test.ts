@@ -61,7 +61,7 @@ function lateFaults(block: Block, changed: boolean): { late: string[]; changed: 
   return { late, changed: now };
 }
 
-const EXITS = new Set<Effect['kind']>(['jump', 'jump-to', 'jump-if', 'repeat-if', 'system']);
+const EXITS = new Set<Effect['kind']>(['jump', 'jump-to', 'jump-far', 'jump-if', 'repeat-if', 'system']);
 
 /** Effects after one that ends the instruction on every path. */
 function afterEnd(block: Block): string[] {

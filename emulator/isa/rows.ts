@@ -10,6 +10,7 @@ import { MOVE_ROWS } from './semantics/moves.ts';
 import { MULTIPLY_ROWS } from './semantics/multiply.ts';
 import { SHIFT_ROWS } from './semantics/shifts.ts';
 import { STRING_ROWS } from './semantics/strings.ts';
+import { SYSTEM_CALL_ROWS } from './semantics/systemCalls.ts';
 import { AES_ROWS } from './vector/aes.ts';
 import { FAST_ROWS } from './vector/fastConvert.ts';
 import { VECTOR_INTEGER_ROWS } from './vector/integer.ts';
@@ -25,6 +26,7 @@ export const SEMANTIC_ROWS: readonly SemanticRow[] = [
   ...BIT_ROWS,
   ...BIT_MANIPULATION_ROWS,
   ...CONTROL_ROWS,
+  ...SYSTEM_CALL_ROWS,
   ...STRING_ROWS,
   ...FLAG_ROWS,
   ...VECTOR_MOVE_ROWS,

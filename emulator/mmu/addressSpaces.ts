@@ -58,6 +58,7 @@ const EFER_LOW = OFFSET.IA32_EFER >> 2;
 const RFLAGS = OFFSET.RFLAGS >> 2;
 const CPL = OFFSET.CPL >> 2;
 const CONTEXT = OFFSET.CONTEXT >> 2;
+const CONTEXT_IDS = OFFSET.CONTEXT_IDS >> 2;
 const UNUSED_ADDRESS_BITS = OFFSET.UNUSED_ADDRESS_BITS >> 2;
 
 export class AddressSpaces {
@@ -78,13 +79,8 @@ export class AddressSpaces {
   /** The logical processor whose state is loaded: processors share the TLBs and never each other's translations. */
   processor = 0;
   codeTranslations: CodeTranslations | undefined;
-  /** The current privilege as part of a request to the page walk. */
-  request = 0;
-  /**
-   * Alignment is checked: at CPL 3 with CR0.AM and RFLAGS.AC. Nothing is cached for this class of accesses, so that all
-   * of them take the slow way.
-   */
-  alignmentChecked = false;
+  /** Somebody wants to see every change of CPL: generated code must not make any by itself. */
+  privilegeIsFollowed = false;
 
   /** Finds uses of stale translations; nobody unless it is asked for. */
   audit: TranslationAudit<Space> | undefined;
@@ -156,22 +152,39 @@ export class AddressSpaces {
       this.#change();
     }
     words[UNUSED_ADDRESS_BITS] = (cr4 & CR4.LA57) === 0 ? 16 : 7;
-    const user = words[CPL] === 3;
-    const smap = (cr4 & CR4.SMAP) !== 0 && (words[RFLAGS] & FLAG.AC) === 0;
-    this.request = (user ? REQUEST_USER : 0) | (smap ? REQUEST_SMAP : 0);
-    this.alignmentChecked = user && (cr0 & CR0.AM) !== 0 && (words[RFLAGS] & FLAG.AC) !== 0;
-    const access = accessClass(
-      user,
-      this.alignmentChecked,
-      (cr0 & CR0.WP) !== 0,
-      (cr4 & CR4.SMEP) !== 0,
-      smap,
-    );
-    const number = (this.#mode << 4) | access;
-    const id = this.#space.ids[number];
+    const mode = this.#mode << 4;
+    const writeProtect = (cr0 & CR0.WP) !== 0;
+    const smep = (cr4 & CR4.SMEP) !== 0;
+    const number =
+      mode | accessClass(words[CPL] === 3, this.alignmentChecked, writeProtect, smep, this.#preventsAccess);
+    const { ids } = this.#space;
+    const id = ids[number];
     words[CONTEXT] = id !== 0 ? id : this.#contexts.allocate(this.#space, number);
     words[CONTEXT + 1] = 0;
+    const changes = !this.privilegeIsFollowed && this.audit === undefined;
+    const smap = (cr4 & CR4.SMAP) !== 0;
+    words[CONTEXT_IDS] = changes ? ids[mode | accessClass(false, false, writeProtect, smep, smap)] : 0;
+    words[CONTEXT_IDS + 1] = changes ? ids[mode | accessClass(true, false, writeProtect, smep, smap)] : 0;
     this.#tagStructures();
+  }
+
+  /** The current privilege as part of a request to the page walk. */
+  get request(): number {
+    return (this.#words[CPL] === 3 ? REQUEST_USER : 0) | (this.#preventsAccess ? REQUEST_SMAP : 0);
+  }
+
+  /**
+   * Alignment is checked: at CPL 3 with CR0.AM and RFLAGS.AC. Nothing is cached for this class of accesses, so that all
+   * of them take the slow way.
+   */
+  get alignmentChecked(): boolean {
+    const words = this.#words;
+    return words[CPL] === 3 && (words[CR0_LOW] & CR0.AM) !== 0 && (words[RFLAGS] & FLAG.AC) !== 0;
+  }
+
+  /** SMAP applies to the accesses of a supervisor. */
+  get #preventsAccess(): boolean {
+    return (this.#words[CR4_LOW] & CR4.SMAP) !== 0 && (this.#words[RFLAGS] & FLAG.AC) === 0;
   }
 
   /**
@@ -250,7 +263,7 @@ export class AddressSpaces {
 
   /** Whatever is cached is looked up anew, which is no invalidation of what a processor would have cached. */
   forgetCached(): void {
-    this.#contexts.retire(() => true);
+    this.#retireIds(() => true);
     this.#contexts.invalidateEpt();
     this.#structureEpoch++;
     this.#stale = true;
@@ -321,8 +334,15 @@ export class AddressSpaces {
     this.update();
   }
 
-  #invalidate(chosen: (space: Space) => boolean): void {
+  /** Until the next {@link update} nothing is known of the ids at the other privilege level. */
+  #retireIds(chosen: (space: Space) => boolean): void {
+    this.#words[CONTEXT_IDS] = 0;
+    this.#words[CONTEXT_IDS + 1] = 0;
     this.#contexts.retire(chosen);
+  }
+
+  #invalidate(chosen: (space: Space) => boolean): void {
+    this.#retireIds(chosen);
     this.audit?.forgetSpaces(chosen);
   }
 
@@ -350,7 +370,7 @@ export class AddressSpaces {
       generation = root.generation;
       if (this.#tablesChanged()) {
         this.#rememberTables();
-        this.#contexts.retire((space) => space.ept === ept);
+        this.#retireIds((space) => space.ept === ept);
       }
     }
     const pcid = (controls.cr4 & CR4.PCIDE) !== 0 && (controls.efer & EFER.LMA) !== 0 ? cr3Lo & 0xfff : 0;

@@ -145,6 +145,8 @@ const CPU_FIELD_ROWS = [
   { key: 'CUT', width: 4, kind: 'engine' },
   // Translation context: low 12 bits of every TLB tag.
   { key: 'CONTEXT', width: 8, kind: 'engine' },
+  // The same at CPL 0 and at CPL 3 with RFLAGS.AC clear, for generated code that changes CPL; 0: it must not.
+  { key: 'CONTEXT_IDS', width: 4, count: 2, kind: 'engine' },
   // Upper bits of a linear address that have to be copies of the one below: 16, or 7 with CR4.LA57.
   { key: 'UNUSED_ADDRESS_BITS', width: 8, kind: 'engine' },
   // Key of the jump cache besides RIP: context, code mode and code-segment base.

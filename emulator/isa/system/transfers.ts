@@ -3,7 +3,7 @@ import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import { deliverEvent } from '../../core/events.ts';
 import { farCall, farJump, farReturn, readFarPointer } from '../../core/farTransfers.ts';
-import { syscall, sysenter, sysexit, sysret } from '../../core/fastSystemCalls.ts';
+import { sysenter, sysexit, sysret } from '../../core/fastSystemCalls.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import { interruptReturn } from '../../core/interruptReturn.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
@@ -80,9 +80,7 @@ export const TRANSFER_ROWS: readonly SystemRow[] = [
   { op: 'INT3', call: (cpu, instruction) => softwareEvent(cpu, instruction, 'software-exception', VECTOR.BP), ref: INT },
   { op: 'INT1', call: (cpu, instruction) => softwareEvent(cpu, instruction, 'privileged-software-exception', VECTOR.DB), ref: INT },
   { op: 'INTO', call: into, ref: INT },
-  { op: 'SYSCALL', call: syscall, feature: 'SYSCALL', ref: SDM('SYSCALL—Fast System Call') },
   { op: 'SYSRET', call: sysret, feature: 'SYSCALL', ref: SDM('SYSRET—Return From Fast System Call') },
-  { op: 'SYSRETQ', call: sysret, feature: 'SYSCALL', ref: SDM('SYSRET—Return From Fast System Call') },
   { op: 'SYSENTER', call: sysenter, feature: 'SEP', ref: SDM('SYSENTER—Fast System Call') },
   { op: 'SYSEXIT', call: sysexit, feature: 'SEP', ref: SDM('SYSEXIT—Fast Return from Fast System Call') },
   { op: 'SYSEXITQ', call: sysexit, feature: 'SEP', ref: SDM('SYSEXIT—Fast Return from Fast System Call') },
