@@ -22,6 +22,7 @@ import { LEAVE } from './leave.ts';
 import { Lowering, pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
 import type { Container, Region } from './regions.ts';
 import { containerOf } from './regions.ts';
+import { pushVectorFault } from './vectorFunctions.ts';
 import type { Label } from './wasm/functionBuilder.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
@@ -55,14 +56,9 @@ export const TRANSLATION_IMPORTS = {
   extractBits: { parameters: ['i64', 'i64'], results: ['i64'] },
   crc32: { parameters: ['i64', 'i64', 'i64'], results: ['i64'] },
   flags: { parameters: [], results: ['i64'] },
-  mmxFault: { parameters: [], results: ['i32'] },
-  sseFault: { parameters: [], results: ['i32'] },
-  avxFault: { parameters: [], results: ['i32'] },
 } as const;
 
 type ImportIndexes = Record<keyof typeof TRANSLATION_IMPORTS, number> & Partial<Record<X87Function, number>>;
-
-const VECTOR_FAULT = { mmx: 'mmxFault', sse: 'sseFault', avx: 'avxFault' } as const;
 
 /** The ways out of a translated function: RIP is that of the local `record`, or in the local `rip`. */
 interface Exits {
@@ -517,7 +513,7 @@ class TranslatorLowering extends Lowering {
   /** The state stays enabled or disabled to the end of the block. */
   protected require(state: VectorState): void {
     if (this.#enabled.has(state)) return;
-    this.fn.code.call(this.#imports[VECTOR_FAULT[state]]);
+    pushVectorFault(this.fn, state);
     this.fn.if();
     this.#leaveToInterpreter();
     this.fn.end();

@@ -11,32 +11,69 @@ const XCR0_SSE_AVX = 6;
 /** The exception summary of the x87 status word. */
 const SUMMARY = 0x80;
 
+/** A field of the CPU state must have this value under the mask, or instructions raise the exception. */
+interface Requirement {
+  readonly field: number;
+  readonly mask: number;
+  readonly value: number;
+  readonly vector: number;
+}
+
+const set = (field: number, mask: number): Requirement => ({ field, mask, value: mask, vector: VECTOR.UD });
+const clear = (field: number, mask: number, vector: number = VECTOR.UD): Requirement => ({
+  field,
+  mask,
+  value: 0,
+  vector,
+});
+const NOT_SWITCHED = clear(OFFSET.CR0, CR0.TS, VECTOR.NM);
+
 /**
- * () -> vector of the exception that an instruction on this state is now, or 0.
+ * In the order in which they are looked at.
  *
  * @see SDM "Enabling Intel SSE Extensions", tables 2-18 to 2-21 of volume 2; "Effects of MMX Instructions on x87 State"
  */
+const REQUIREMENTS: Readonly<Record<VectorState, readonly Requirement[]>> = {
+  mmx: [clear(OFFSET.CR0, CR0.EM), NOT_SWITCHED, clear(OFFSET.X87_STATUS, SUMMARY, VECTOR.MF)],
+  sse: [clear(OFFSET.CR0, CR0.EM), set(OFFSET.CR4, CR4.OSFXSR), NOT_SWITCHED],
+  avx: [
+    set(OFFSET.CR4, CR4.OSXSAVE),
+    set(OFFSET.XCR0, XCR0_SSE_AVX),
+    set(OFFSET.CR0, CR0.PE),
+    clear(OFFSET.RFLAGS, FLAG.VM),
+    NOT_SWITCHED,
+  ],
+};
+
+/** () -> vector of the exception that an instruction on this state is now, or 0. */
 export function writeVectorFault(fn: FunctionBuilder, state: VectorState): void {
   const { code } = fn;
-  const raiseUnless = (field: number, mask: number, value: number, vector: number) => {
+  for (const { field, mask, value, vector } of REQUIREMENTS[state]) {
     pushField32(fn, field);
     code.i32Const(mask).op('i32_and').i32Const(value).op('i32_ne');
     fn.if();
     code.i32Const(vector).op('return');
     fn.end();
-  };
-  if (state === 'avx') {
-    raiseUnless(OFFSET.CR4, CR4.OSXSAVE, CR4.OSXSAVE, VECTOR.UD);
-    raiseUnless(OFFSET.XCR0, XCR0_SSE_AVX, XCR0_SSE_AVX, VECTOR.UD);
-    raiseUnless(OFFSET.CR0, CR0.PE, CR0.PE, VECTOR.UD);
-    raiseUnless(OFFSET.RFLAGS, FLAG.VM, 0, VECTOR.UD);
-  } else {
-    raiseUnless(OFFSET.CR0, CR0.EM, 0, VECTOR.UD);
-    if (state === 'sse') raiseUnless(OFFSET.CR4, CR4.OSFXSR, CR4.OSFXSR, VECTOR.UD);
   }
-  raiseUnless(OFFSET.CR0, CR0.TS, 0, VECTOR.NM);
-  if (state === 'mmx') raiseUnless(OFFSET.X87_STATUS, SUMMARY, 0, VECTOR.MF);
   code.i32Const(0);
+}
+
+/** Pushes a number that is not 0 where an instruction on this state raises an exception: in a translation a call costs more. */
+export function pushVectorFault(fn: FunctionBuilder, state: VectorState): void {
+  const { code } = fn;
+  const byField = new Map<number, { mask: number; value: number }>();
+  for (const { field, mask, value } of REQUIREMENTS[state]) {
+    const others = byField.get(field) ?? { mask: 0, value: 0 };
+    byField.set(field, { mask: others.mask | mask, value: others.value | value });
+  }
+  let first = true;
+  for (const [field, { mask, value }] of byField) {
+    pushField32(fn, field);
+    code.i32Const(mask).op('i32_and');
+    if (value !== 0) code.i32Const(value).op('i32_xor');
+    if (!first) code.op('i32_or');
+    first = false;
+  }
 }
 
 /**
