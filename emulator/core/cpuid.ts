@@ -190,6 +190,10 @@ function performanceMonitoringLeaf(cpu: Cpu): CpuidResult {
   return [eax, UNAVAILABLE_EVENTS, (1 << FIXED_COUNTERS) - 1, fixed | ANY_THREAD_DEPRECATED];
 }
 
+/** Depths of 8, 16 and 32; all filters and the stack of calls; mispredictions, cycle counts and kinds. */
+const LBR_DEPTHS = 0b1011;
+const LBR_ALL = 0b111;
+
 // biome-ignore format: rows are read as a table
 export const CPUID_LEAVES = [
   { leaf: 0x0, title: 'Basic CPUID Information', values: vendorLeaf },
@@ -212,6 +216,7 @@ export const CPUID_LEAVES = [
   { leaf: 0x14, title: 'Intel Processor Trace', values: () => NOTHING },
   { leaf: 0x15, title: 'Time Stamp Counter and Core Crystal Clock', values: (cpu) => (isAmd(cpu) ? NOTHING : [1, 1, CORE_CRYSTAL_HERTZ, 0]) },
   { leaf: 0x16, title: 'Processor Frequency', values: () => [CORE_CRYSTAL_HERTZ / MEGAHERTZ, CORE_CRYSTAL_HERTZ / MEGAHERTZ, 100, 0] },
+  { leaf: 0x1c, title: 'Last Branch Records Information', values: (cpu) => (cpu.has('ARCH_LBR') ? [LBR_DEPTHS, LBR_ALL, LBR_ALL, 0] : NOTHING) },
   { leaf: 0x8000_0000, title: 'Extended Function', values: extendedFunctionLeaf },
   { leaf: 0x8000_0001, title: 'Extended Processor Signature and Feature Bits', values: extendedFlagsLeaf },
   { leaf: 0x8000_0002, title: 'Processor Brand String', values: brandLeaf(0) },
@@ -229,7 +234,10 @@ export const CPUID_LEAVES = [
 ] as const satisfies readonly LeafRow[];
 
 /** The last leaves of Intel's processor, and of AMD's. */
-const lastBasicLeaf = (cpu: Cpu): number => (isAmd(cpu) ? 0xd : 0x16);
+function lastBasicLeaf(cpu: Cpu): number {
+  if (isAmd(cpu)) return 0xd;
+  return cpu.has('ARCH_LBR') ? 0x1c : 0x16;
+}
 const lastExtendedLeaf = (cpu: Cpu): number => (isAmd(cpu) ? 0x8000_001e : 0x8000_0008);
 
 function extendedFunctionLeaf(cpu: Cpu): CpuidResult {

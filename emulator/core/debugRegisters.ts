@@ -40,19 +40,24 @@ export const PENDING_DEBUG = {
 export const DEBUGCTL = {
   LBR: 1n << 0n,
   BTF: 1n << 1n,
+  FREEZE_LBRS_ON_PMI: 1n << 11n,
   FREEZE_PERFMON_ON_PMI: 1n << 12n,
 } as const;
 
 /**
- * Bits of IA32_DEBUGCTL that are not reserved. DEVIATION(no-branch-records): LBR can be set; there are no MSRs that would
- * show branches.
+ * Bits of IA32_DEBUGCTL that are not reserved.
  *
  * @see SDM "IA32_DEBUGCTL MSR", 19.4.1
  */
 export function debugctlBits(cpu: Cpu): bigint {
   const bits = DEBUGCTL.LBR | DEBUGCTL.BTF;
-  return cpu.has('PDCM') ? bits | DEBUGCTL.FREEZE_PERFMON_ON_PMI : bits;
+  if (!cpu.has('PDCM')) return bits;
+  const freezesRecords = cpu.has('ARCH_LBR') || cpu.model.branchRecords === 'stack';
+  return bits | DEBUGCTL.FREEZE_PERFMON_ON_PMI | (freezesRecords ? DEBUGCTL.FREEZE_LBRS_ON_PMI : 0n);
 }
+
+/** IA32_LBR_CTL: architectural last-branch records are made. */
+const LBREN = 1n;
 
 /** What a breakpoint register watches: the R/W field of DR7. */
 export const BREAKPOINT = { EXECUTE: 0, WRITE: 1, IO: 2, ACCESS: 3 } as const;
@@ -95,7 +100,8 @@ export function checkIoBreakpoints(state: CpuState, port: number, size: number):
 }
 
 /**
- * A #DB is about to be delivered: its conditions go to DR6, DR7.GD and the branch-trace flags are cleared.
+ * A #DB is about to be delivered: its conditions go to DR6, DR7.GD and the branch-trace flags are cleared, so that no
+ * branch is recorded any more.
  * `conditions` has the bits of DR6, with RTM inverted as in a VM exit's qualification.
  *
  * @see SDM "Debug Exception (#DB)—Interrupt Vector 1", 19.3.1
@@ -105,6 +111,7 @@ export function recordDebugException(state: CpuState, conditions: bigint): void 
   state.setDebugRegister(6, kept | DR6.RTM | (conditions & DR6_WRITABLE));
   state.setDebugRegister(7, state.debugRegister(7) & ~DR7.GD);
   state.IA32_DEBUGCTL &= ~(DEBUGCTL.LBR | DEBUGCTL.BTF);
+  state.IA32_LBR_CTL &= ~LBREN;
 }
 
 /**

@@ -7,6 +7,7 @@
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { ACTIVITY, BLOCKING, FLAG, VECTOR, VMX_OPERATION } from '../state/registers.ts';
+import { recordsBranches } from './branchRecords.ts';
 import type { Cpu } from './cpu.ts';
 import { DEBUGCTL, PENDING_DEBUG } from './debugRegisters.ts';
 import { deliverEvent } from './events.ts';
@@ -135,7 +136,8 @@ function deliverDebugTrap(cpu: Cpu): Outcome {
 
 /** Whether the next instruction has to be run alone, between {@link beginStep} and {@link endStep}. */
 export function mustStep(state: CpuState): boolean {
-  return (state.INTERRUPTIBILITY & SHADOW) !== 0 || (state.systemFlags & (FLAG.TF | FLAG.RF)) !== 0;
+  if ((state.INTERRUPTIBILITY & SHADOW) !== 0 || (state.systemFlags & (FLAG.TF | FLAG.RF)) !== 0) return true;
+  return recordsBranches(state);
 }
 
 /** What an instruction that is run alone found when it began. */

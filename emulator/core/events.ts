@@ -5,6 +5,7 @@
  */
 import { readRflags } from '../state/flags.ts';
 import { ACTIVITY, FLAG, VECTOR } from '../state/registers.ts';
+import { recordEvent } from './branchRecords.ts';
 import { isReportedByFerr, reportByFerr } from './coprocessorError.ts';
 import type { Cpu } from './cpu.ts';
 import { recordDebugException } from './debugRegisters.ts';
@@ -120,6 +121,8 @@ export function injectEvent(cpu: Cpu, event: GuestEvent): Outcome {
 }
 
 function deliverUnintercepted(cpu: Cpu, first: GuestEvent, firstFlags: number): Outcome {
+  const { state } = cpu;
+  const { RIP, CPL } = state;
   let event = first;
   let flags = firstFlags;
   for (;;) {
@@ -127,6 +130,7 @@ function deliverUnintercepted(cpu: Cpu, first: GuestEvent, firstFlags: number): 
     const outcome = deliverThroughIdt(cpu, event, flags);
     if (outcome !== OUTCOME.FAULT) {
       cpu.deliveringEvent = undefined;
+      if (outcome === OUTCOME.JUMPED) recordEvent(cpu, event, RIP, CPL);
       return outcome;
     }
     // A nested exception is intercepted before it combines with the event it interrupted.

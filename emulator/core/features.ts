@@ -110,6 +110,7 @@ export const FEATURES = [
   { key: 'FSRM', leaf: 7, register: 'EDX', bit: 4, implemented: YES },
   { key: 'MD_CLEAR', leaf: 7, register: 'EDX', bit: 10, implemented: YES },
   { key: 'SERIALIZE', leaf: 7, register: 'EDX', bit: 14, implemented: YES },
+  { key: 'ARCH_LBR', leaf: 7, register: 'EDX', bit: 19, implemented: YES },
   { key: 'CET_IBT', leaf: 7, register: 'EDX', bit: 20, implemented: NOT_YET },
   { key: 'SPEC_CTRL', leaf: 7, register: 'EDX', bit: 26, implemented: YES },
   { key: 'STIBP', leaf: 7, register: 'EDX', bit: 27, implemented: YES },

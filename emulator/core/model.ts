@@ -24,6 +24,8 @@ export interface CpuModel {
   readonly processors: number;
   readonly features: FeatureSet;
   readonly performanceMonitoring: PerformanceMonitoringModel;
+  /** Last-branch records where there is no ARCH_LBR: a stack with PDCM, AMD's single record, or none. */
+  readonly branchRecords: 'stack' | 'single' | 'none';
   /** Banks of the machine-check architecture. */
   readonly machineCheckBanks: number;
   /** Names of VT-x controls that the processor is made without, as `vmx-vpid`; vmx knows them. */
@@ -70,6 +72,7 @@ interface ModelRow {
   readonly physicalAddressBits: number;
   readonly microcodeRevision: number;
   readonly performanceMonitoring: PerformanceMonitoringModel;
+  readonly branchRecords: CpuModel['branchRecords'];
   readonly machineCheckBanks: number;
   /**
    * Features that are implemented and that this processor does not have, or that come with model-specific registers: idle
@@ -93,6 +96,7 @@ export const CPU_MODELS = [
     physicalAddressBits: 46,
     microcodeRevision: 0x2b00_0603,
     performanceMonitoring: { version: 5, counters: 8 },
+    branchRecords: 'none',
     machineCheckBanks: 20,
     lacks: ['SSE4A', 'SVM', 'MONITOR'],
   },
@@ -105,11 +109,12 @@ export const CPU_MODELS = [
     physicalAddressBits: 46,
     microcodeRevision: 0x0200_6e05,
     performanceMonitoring: { version: 4, counters: 4 },
+    branchRecords: 'stack',
     machineCheckBanks: 20,
     // biome-ignore format: names
     lacks: [
       'SSE4A', 'SVM', 'MONITOR', 'SHA', 'UMIP', 'RDPID', 'WAITPKG', 'MOVDIRI', 'MOVDIR64B', 'SERIALIZE', 'FSRM', 'LA57', 'PKS',
-      'ARCH_CAPABILITIES',
+      'ARCH_CAPABILITIES', 'ARCH_LBR',
     ],
     lacksVmx: [
       'vmx-user-wait-and-pause',
@@ -128,12 +133,13 @@ export const CPU_MODELS = [
     physicalAddressBits: 48,
     microcodeRevision: 0x0a00_11d5,
     performanceMonitoring: { version: 0, counters: 0 },
+    branchRecords: 'single',
     machineCheckBanks: 23,
     // biome-ignore format: names
     lacks: [
       'VMX', 'MONITOR', 'TSC_DEADLINE', 'SS', 'DTS', 'TSC_ADJUST', 'FDP_EXCPTN_ONLY', 'FPU_CS_DS_DEPRECATED', 'WAITPKG', 'LA57',
       'MOVDIRI', 'MOVDIR64B', 'PKS', 'MD_CLEAR', 'SERIALIZE', 'SPEC_CTRL', 'STIBP', 'L1D_FLUSH', 'ARCH_CAPABILITIES',
-      'SSBD', 'PERFMON', 'PDCM',
+      'SSBD', 'PERFMON', 'PDCM', 'ARCH_LBR',
     ],
   },
   {
@@ -145,6 +151,7 @@ export const CPU_MODELS = [
     physicalAddressBits: 46,
     microcodeRevision: 0x2b00_0603,
     performanceMonitoring: { version: 5, counters: 8 },
+    branchRecords: 'none',
     machineCheckBanks: 20,
     lacks: [],
   },

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FS } from '../state/registers.ts';
+import { CPU_MODELS } from './model.ts';
 import { MSRS, msrName, readMsr, resetMsrs, writeMsr } from './msrs.ts';
 import { NO_VIRTUALIZATION } from './noVirtualization.ts';
 import { longProcessor, type TestProcessor } from './testing/processor.ts';
@@ -16,9 +17,15 @@ beforeEach(() => {
 });
 
 describe('MSR rows', () => {
-  it('have unique addresses and names', () => {
-    expect(new Set(MSRS.map((row) => row.address)).size).toBe(MSRS.length);
+  it('have unique names, and in each model unique addresses', () => {
     expect(new Set(MSRS.map((row) => row.name)).size).toBe(MSRS.length);
+    for (const { name } of CPU_MODELS) {
+      const { cpu } = longProcessor(0, {}, name);
+      const offered = MSRS.filter(
+        ({ feature, exists }) => (!feature || cpu.has(feature)) && exists?.(cpu) !== false,
+      );
+      expect(new Set(offered.map((row) => row.address)).size, name).toBe(offered.length);
+    }
   });
 
   it('can write back what they read', () => {
@@ -84,9 +91,9 @@ describe('RDMSR and WRMSR', () => {
     expect(state.segmentBase(FS)).toBe(0xffff_8000_0000_0000n);
   });
 
-  it('know LBR and BTF of IA32_DEBUGCTL alone', () => {
+  it('know LBR, BTF and what freezes of IA32_DEBUGCTL alone', () => {
     expect(writeMsr(machine.cpu, 0x1d9, 0n)).toBe(true);
-    expect(writeMsr(machine.cpu, 0x1d9, 3n)).toBe(true);
+    expect(writeMsr(machine.cpu, 0x1d9, 0x1803n)).toBe(true);
     expect(writeMsr(machine.cpu, 0x1d9, 4n)).toBe(false);
   });
 });

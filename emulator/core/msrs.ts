@@ -12,6 +12,8 @@ import { type Reference, SDM } from '../base/reference.ts';
 import { OFFSET } from '../state/layout.ts';
 import { FS, GS } from '../state/registers.ts';
 import { writeApicBase } from './apicBase.ts';
+import { BRANCH_RECORD_MSRS, resetBranchRecords } from './branchRecordMsrs.ts';
+import { writableDebugctl } from './branchRecords.ts';
 import { writeEfer } from './controlRegisters.ts';
 import type { Cpu } from './cpu.ts';
 import { debugctlBits } from './debugRegisters.ts';
@@ -34,7 +36,6 @@ type MsrField =
   | 'IA32_SYSENTER_ESP'
   | 'IA32_SYSENTER_EIP'
   | 'IA32_PAT'
-  | 'IA32_DEBUGCTL'
   | 'IA32_TSC_AUX'
   | 'IA32_FEATURE_CONTROL'
   | 'IA32_BIOS_SIGN_ID'
@@ -115,6 +116,12 @@ function writeMiscEnable(cpu: Cpu, value: bigint): boolean {
   return true;
 }
 
+function writeDebugctl(cpu: Cpu, value: bigint): boolean {
+  if (value & ~debugctlBits(cpu)) return false;
+  cpu.state.IA32_DEBUGCTL = value & writableDebugctl(cpu);
+  return true;
+}
+
 /** The nominal frequency in units of 100 MHz: the TSC's 1 GHz. */
 const FREQUENCY_RATIO = 10n;
 const TEMPERATURE_LIMIT = 100n;
@@ -147,7 +154,7 @@ const SINGLE_MSRS: readonly MsrRow[] = [
   { address: 0x19c, name: 'IA32_THERM_STATUS', feature: 'DTS', read: () => READING_VALID | (DEGREES_BELOW_LIMIT << 16n), write: () => true },
   { address: 0x1a0, name: 'IA32_MISC_ENABLE', read: (cpu) => cpu.state.IA32_MISC_ENABLE | perfmonAvailable(cpu), write: writeMiscEnable },
   { address: 0x1a2, name: 'MSR_TEMPERATURE_TARGET', read: () => TEMPERATURE_LIMIT << 16n },
-  { address: 0x1d9, name: 'IA32_DEBUGCTL', field: 'IA32_DEBUGCTL', reset: 0n, allowed: ALL, check: (cpu, value) => (value & ~debugctlBits(cpu)) === 0n },
+  { address: 0x1d9, name: 'IA32_DEBUGCTL', read: (cpu) => cpu.state.IA32_DEBUGCTL, write: writeDebugctl },
   { address: 0x277, name: 'IA32_PAT', feature: 'PAT', field: 'IA32_PAT', reset: 0x0007_0406_0007_0406n, allowed: ALL, check: (_cpu, value) => everyByte(value, isPatType) },
   { address: 0x2ff, name: 'IA32_MTRR_DEF_TYPE', feature: 'MTRR', field: 'IA32_MTRR_DEF_TYPE', reset: 0n, allowed: 0xcffn, check: (_cpu, value) => isMemoryType(Number(value & 0xffn)) },
   { address: 0x6e0, name: 'IA32_TSC_DEADLINE', feature: 'TSC_DEADLINE', read: (cpu) => apicRead(cpu, 0x6e0), write: (cpu, value) => cpu.apic.writeMsr(0x6e0, value) },
@@ -236,10 +243,13 @@ export const MSRS: readonly (MsrRow & { readonly ref: Reference })[] = [
   ...VARIABLE_MTRRS,
   ...FIXED_MTRRS,
   ...PERFORMANCE_MSRS,
+  ...BRANCH_RECORD_MSRS,
   ...MACHINE_CHECK_MSRS,
 ].map((row) => ({ ...row, ref: ARCHITECTURAL_MSRS }));
 
-const byAddress: ReadonlyMap<number, MsrRow> = new Map(MSRS.map((row) => [row.address, row]));
+/** Some addresses have another MSR in another processor. */
+const byAddress = new Map<number, MsrRow[]>();
+for (const row of MSRS) byAddress.set(row.address, [...(byAddress.get(row.address) ?? []), row]);
 
 const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x8ff;
@@ -250,9 +260,12 @@ function isX2apic(cpu: Cpu, msr: number): boolean {
 }
 
 function offeredRow(cpu: Cpu, msr: number): MsrRow | undefined {
-  const row = byAddress.get(msr);
-  if (row === undefined || (row.feature !== undefined && !cpu.has(row.feature))) return undefined;
-  return row.exists === undefined || row.exists(cpu) ? row : undefined;
+  return byAddress
+    .get(msr)
+    ?.find(
+      ({ feature, exists }) =>
+        (feature === undefined || cpu.has(feature)) && (exists === undefined || exists(cpu)),
+    );
 }
 
 /** What RDMSR gives; undefined is #GP(0). Privilege and intercepts are the caller's. */
@@ -301,6 +314,8 @@ export function resetMsrs(cpu: Cpu): void {
   cpu.state.IA32_PKRS = 0n;
   cpu.state.u64.fill(0n, OFFSET.IA32_MTRR_FIX / 8, OFFSET.IA32_MTRR_FIX / 8 + MTRR_FIXED_ADDRESSES.length);
   cpu.state.u64.fill(0n, OFFSET.IA32_MTRR_PHYS / 8, OFFSET.IA32_MTRR_PHYS / 8 + 2 * MTRR_VARIABLE_COUNT);
+  cpu.state.IA32_DEBUGCTL = 0n;
+  resetBranchRecords(cpu.state);
   resetPerformanceMonitoring(cpu);
   resetMachineCheck(cpu);
 }

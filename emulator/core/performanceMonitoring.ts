@@ -38,6 +38,8 @@ const FIXED = { OS: 1, USR: 2, PMI: 8, BITS: 4 } as const;
 
 /** IA32_PERF_GLOBAL_STATUS: all counters are frozen. @see SDM "Architectural Performance Monitoring Version 4", 21.2.4 */
 export const CTR_FRZ = 1n << 59n;
+/** The same: last-branch records are frozen. */
+export const LBR_FRZ = 1n << 58n;
 
 /** What a counter counts. The last: ticks in which no instruction was retired. */
 type Counted = 'nothing' | 'instructions' | 'cycles' | 'idle cycles';
@@ -252,6 +254,7 @@ export class PerformanceMonitoring {
     const { state } = this.#cpu;
     state.IA32_PERF_GLOBAL_STATUS |= counters;
     if (!interrupts) return;
+    if ((state.IA32_DEBUGCTL & DEBUGCTL.FREEZE_LBRS_ON_PMI) !== 0n) state.IA32_PERF_GLOBAL_STATUS |= LBR_FRZ;
     if ((state.IA32_DEBUGCTL & DEBUGCTL.FREEZE_PERFMON_ON_PMI) !== 0n) {
       state.IA32_PERF_GLOBAL_STATUS |= CTR_FRZ;
       this.#readSetting();

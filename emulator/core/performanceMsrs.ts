@@ -4,9 +4,11 @@
  * Intel SDM Vol. 3B, "Architectural Performance Monitoring", 21.2; Vol. 4, "Architectural MSRs", 2.1.
  */
 import { OFFSET } from '../state/layout.ts';
+import { lbrFormat } from './branchRecordMsrs.ts';
 import type { Cpu } from './cpu.ts';
+import { DEBUGCTL, debugctlBits } from './debugRegisters.ts';
 import type { MsrRow } from './msrs.ts';
-import { COUNTER_BITS, CTR_FRZ, FIXED_COUNTERS, MAX_COUNTERS } from './performanceMonitoring.ts';
+import { COUNTER_BITS, CTR_FRZ, FIXED_COUNTERS, LBR_FRZ, MAX_COUNTERS } from './performanceMonitoring.ts';
 
 const COUNTER_MASK = (1n << BigInt(COUNTER_BITS)) - 1n;
 /** Event, unit mask, USR, OS, E, PC, INT, EN, INV, CMASK; ANY is there below version 5. */
@@ -116,7 +118,10 @@ function writePerfGlobalCtrl(cpu: Cpu, value: bigint): boolean {
   return true;
 }
 
-const statusBits = (cpu: Cpu): bigint => cpu.performance.enableBits | CTR_FRZ | OTHER_STATUS;
+function statusBits(cpu: Cpu): bigint {
+  const freezesRecords = (debugctlBits(cpu) & DEBUGCTL.FREEZE_LBRS_ON_PMI) !== 0n;
+  return cpu.performance.enableBits | CTR_FRZ | OTHER_STATUS | (freezesRecords ? LBR_FRZ : 0n);
+}
 
 function resetStatus(cpu: Cpu, value: bigint): boolean {
   if (value & ~(statusBits(cpu) | CONDITION_CHANGED)) return false;
@@ -158,7 +163,7 @@ export const PERFORMANCE_MSRS: readonly MsrRow[] = [
   ...each(MAX_COUNTERS, (n) => [selectRow(n)]),
   ...each(FIXED_COUNTERS, (n) => [fixedRow(n)]),
   // No branch-trace store and no PEBS.
-  { address: 0x345, name: 'IA32_PERF_CAPABILITIES', feature: 'PDCM', read: () => FULL_WIDTH_WRITE },
+  { address: 0x345, name: 'IA32_PERF_CAPABILITIES', feature: 'PDCM', read: (cpu) => FULL_WIDTH_WRITE | lbrFormat(cpu) },
   { address: 0x38d, name: 'IA32_FIXED_CTR_CTRL', feature: 'PERFMON', read: (cpu) => cpu.state.IA32_FIXED_CTR_CTRL, write: writeFixedControl },
   { address: 0x38e, name: 'IA32_PERF_GLOBAL_STATUS', feature: 'PERFMON', read: (cpu) => cpu.state.IA32_PERF_GLOBAL_STATUS },
   { address: 0x38f, name: 'IA32_PERF_GLOBAL_CTRL', feature: 'PERFMON', read: (cpu) => cpu.state.IA32_PERF_GLOBAL_CTRL, write: writePerfGlobalCtrl },

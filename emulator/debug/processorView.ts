@@ -48,7 +48,7 @@ const MSR_PLACES: Readonly<Record<string, StatePlace>> = Object.fromEntries(
   ).map((state) => [state, { state, element: 0 }]),
 );
 const MSR_ADDRESSES: readonly number[] = [
-  ...MSRS.map(({ address }) => address),
+  ...new Set(MSRS.map(({ address }) => address)),
   ...Array.from({ length: 0x14 }, (_, i) => 0x480 + i),
 ].sort((a, b) => a - b);
 const MSR_TEXT = formatReference(SDM('Architectural MSRs', '2.1'));

@@ -3,6 +3,7 @@
  * activations events are taken, in the manual's order.
  */
 import { EmulatorBug, Unimplemented } from '../base/errors.ts';
+import { recordBranch, recordsBranches } from '../core/branchRecords.ts';
 import type { Cpu } from '../core/cpu.ts';
 import { beginStep, checkEvents, endStep, mustStep } from '../core/eventCheck.ts';
 import { deliverFault } from '../core/events.ts';
@@ -12,7 +13,7 @@ import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { CodeBits } from '../isa/decode.ts';
 import { codeBits } from '../isa/decode.ts';
 import type { SystemRow } from '../isa/forms.ts';
-import { FlowControl, IcedDecoder } from '../isa/iced.ts';
+import { IcedDecoder } from '../isa/iced.ts';
 import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
@@ -23,6 +24,7 @@ import { PAGE_FLAG } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { JUMP_CACHE, OFFSET, RECORD_SIZE } from '../state/layout.ts';
 import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR, VMX_OPERATION } from '../state/registers.ts';
+import { type Branch, branchOf, isWhole } from './branches.ts';
 import { CodeCache, handlerOf } from './codeCache.ts';
 import { jumpCachePlace } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
@@ -44,7 +46,7 @@ const CODE_64 = 2 << 12;
 
 /** The limit of a flat segment. */
 const FLAT = 0xffff_ffff;
-const LONGEST_INSTRUCTION = 15n;
+const LONGEST_INSTRUCTION = 15;
 
 /** Why {@link Engine.run} came back. */
 export type RunEnd =
@@ -202,10 +204,9 @@ export class Engine {
       this.#followDebugRegisters();
       if (mustStep(state)) {
         const step = beginStep(this.cpu);
-        const branch = step.onBranches ? this.#branchAtRip() : undefined;
-        const outcome = this.#activate(1);
+        const { outcome, branched } = this.#activateAlone(step.onBranches);
         if (outcome === 'breakpoint') return outcome;
-        endStep(this.cpu, step, outcome, branch?.());
+        endStep(this.cpu, step, outcome, branched);
       } else {
         const untilSample = this.#nextSample - this.retired;
         if (untilSample <= 0) this.#sample();
@@ -217,28 +218,33 @@ export class Engine {
     }
   }
 
-  /**
-   * For single-stepping on branches: a function that says, once the instruction at RIP is executed, whether it was a branch
-   * that was taken. DEVIATION(branch-to-next): a conditional branch to the next instruction is none.
-   */
-  #branchAtRip(): () => boolean {
+  /** Executes one instruction alone. Gives how it ended and, if it is known, whether it was a branch that was taken. */
+  #activateAlone(onBranches: boolean): { outcome: Outcome | 'breakpoint'; branched: boolean | undefined } {
+    const { cpu } = this;
     const state = this.#state;
-    const bits = this.#bits;
+    const records = recordsBranches(state);
+    if (!onBranches && !records) return { outcome: this.#activate(1), branched: undefined };
+    const { RIP, CPL } = state;
+    const branch = this.#branchAtRip();
+    const outcome = this.#activate(1);
+    const executed = outcome !== 'breakpoint' && outcome !== OUTCOME.FAULT && outcome !== OUTCOME.VM_EXIT;
+    const branched = executed && branch?.taken() === true;
+    if (records && branched && branch?.kind !== undefined) recordBranch(cpu, branch.kind, RIP, CPL);
+    return { outcome, branched };
+  }
+
+  #branchAtRip(): Branch | undefined {
     const linear = this.linearRip;
     const bytes: number[] = [];
-    for (let i = 0n; i < LONGEST_INSTRUCTION; i++) {
-      const host = this.cpu.mmu.fetchTranslate(linear + i);
+    const inPage = Math.min(LONGEST_INSTRUCTION, 0x1000 - Number(linear & 0xfffn));
+    for (let i = 0; i < LONGEST_INSTRUCTION; i++) {
+      // What follows in the next page is looked at only when the instruction goes on there.
+      if (i === inPage && isWhole(this.#bits, bytes)) break;
+      const host = this.cpu.mmu.fetchTranslate(linear + BigInt(i));
       if (host < 0 || !this.#physical.isRam(host, 1)) break;
       bytes.push(this.#physical.read8(host));
     }
-    const decoder = new IcedDecoder(bits, Uint8Array.from(bytes), 0);
-    const decoded = decoder.decode();
-    const { flowControl, length } = decoded;
-    decoded.free();
-    decoder.free();
-    const next = (state.RIP + BigInt(length)) & instructionPointerMask(state);
-    if (flowControl === FlowControl.Next) return () => false;
-    return () => flowControl !== FlowControl.ConditionalBranch || state.RIP !== next;
+    return branchOf(this.#state, this.#bits, Uint8Array.from(bytes));
   }
 
   /** Looks where execution is. As long as nothing is found to translate, it is done ever less often. */
@@ -252,7 +258,7 @@ export class Engine {
   stepWithoutEvents(): Outcome {
     this.passBreakpoint();
     this.#followDebugRegisters();
-    const outcome = this.#activate(1);
+    const { outcome } = this.#activateAlone(false);
     if (outcome === 'breakpoint')
       throw new EmulatorBug('a breakpoint where the VMM completes an instruction');
     this.#breakpoints.pend();
@@ -525,7 +531,7 @@ export class Engine {
     if (limit === FLAT) return;
     const beyond = BigInt.asUintN(32, base + BigInt(limit) + 1n);
     const page = linear >> 12n;
-    if (beyond >> 12n !== page && (beyond - LONGEST_INSTRUCTION) >> 12n !== page) return;
+    if (beyond >> 12n !== page && (beyond - BigInt(LONGEST_INSTRUCTION)) >> 12n !== page) return;
     const last = Array.from({ length: 16 }, (_, i) => beyond - BigInt(i));
     this.code.stopBefore([...last, ...this.#breakpoints.instructions]);
   }

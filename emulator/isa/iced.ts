@@ -8,6 +8,7 @@ export const {
   CpuidFeature,
   EncodingKind,
   Decoder: IcedDecoder,
+  DecoderError,
   DecoderOptions,
   Mnemonic,
   OpKind,

@@ -81,6 +81,10 @@ export class CpuState {
   declare IA32_PERF_GLOBAL_CTRL: bigint;
   declare IA32_PERF_GLOBAL_STATUS: bigint;
   declare PERFMON_CLASS: number;
+  declare LBR_TOS: number;
+  declare MSR_LBR_SELECT: bigint;
+  declare IA32_LBR_CTL: bigint;
+  declare IA32_LBR_DEPTH: bigint;
   declare REMAINING: number;
   declare CUT: number;
   declare CONTEXT: bigint;

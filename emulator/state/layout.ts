@@ -139,6 +139,19 @@ const CPU_FIELD_ROWS = [
   { key: 'PERFMON_TICK', width: 8, kind: 'arch' },
   { key: 'PERFMON_CLASS', width: 4, kind: 'arch' },
 
+  // Last-branch records: core/branchRecords.ts. From, to and information of the stack's entries, of the last branch, and of
+  // the last branch before an interrupt or exception; the tick of the last record (a float64).
+  { key: 'LBR_FROM', width: 8, count: 32, kind: 'arch' },
+  { key: 'LBR_TO', width: 8, count: 32, kind: 'arch' },
+  { key: 'LBR_INFO', width: 8, count: 32, kind: 'arch' },
+  { key: 'LAST_BRANCH', width: 8, count: 3, kind: 'arch' },
+  { key: 'LAST_EVENT', width: 8, count: 3, kind: 'arch' },
+  { key: 'LBR_TICK', width: 8, kind: 'arch' },
+  { key: 'LBR_TOS', width: 4, kind: 'arch' },
+  { key: 'MSR_LBR_SELECT', width: 8, kind: 'arch' },
+  { key: 'IA32_LBR_CTL', width: 8, kind: 'arch' },
+  { key: 'IA32_LBR_DEPTH', width: 8, kind: 'arch' },
+
   // Instructions of the current activation still allowed, as generated code spilled them last.
   { key: 'REMAINING', width: 4, kind: 'engine' },
   // Instructions taken back from the budget by a helper, so that the activation ends after the current instruction.

@@ -104,6 +104,16 @@ const UNCHANGED_BY_INIT: ReadonlySet<CpuFieldKey> = new Set([
   'PERFMON_INSTRUCTIONS',
   'PERFMON_TICK',
   'PERFMON_CLASS',
+  'LBR_FROM',
+  'LBR_TO',
+  'LBR_INFO',
+  'LAST_BRANCH',
+  'LAST_EVENT',
+  'LBR_TICK',
+  'LBR_TOS',
+  'MSR_LBR_SELECT',
+  'IA32_LBR_CTL',
+  'IA32_LBR_DEPTH',
 ]);
 const CR0_UNCHANGED_BY_INIT = 0x6000_0000n;
 

@@ -150,6 +150,7 @@ export function loadGuestState(processor: VmxProcessor): void {
     load(DEBUG_LIST, words, word);
     const dr7 = (OFFSET.DR >> 2) + 14;
     words[dr7] = (words[dr7] & ~DR7_ZEROS) | DR7_ONES;
+    words[OFFSET.IA32_DEBUGCTL >> 2] &= processor.debugctlKept;
   }
   if (processor.has(CONTROL.loadPerfGlobalCtrlOnEntry))
     loadPerfGlobalCtrl(processor.cpu, vmcs.read(GUEST_PERF_GLOBAL_CTRL));

@@ -5,6 +5,7 @@
  * Intel SDM Vol. 3C, "Introduction to Virtual Machine Extensions", chapter 25.
  */
 import type { Alarm } from '../base/clock.ts';
+import { writableDebugctl } from '../core/branchRecords.ts';
 import type { Cpu } from '../core/cpu.ts';
 import { debugctlBits } from '../core/debugRegisters.ts';
 import type { GuestEvent } from '../core/virtualization.ts';
@@ -91,6 +92,9 @@ export class VmxProcessor {
   /** Called when another VMCS, or none, has become current. */
   onSelect: () => void = () => undefined;
 
+  /** The bits of IA32_DEBUGCTL that loading it may set, of the lower 32. */
+  readonly debugctlKept: number;
+
   constructor(options: VmxOptions) {
     const { cpu, physical } = options;
     this.cpu = cpu;
@@ -110,6 +114,7 @@ export class VmxProcessor {
     this.charge = options.charge ?? (() => undefined);
     this.position = options.position ?? (() => 0);
     this.controls = new Int32Array(cpu.state.memory.buffer, OFFSET.VMX_CONTROLS, CONTROL_SLOTS);
+    this.debugctlKept = Number(BigInt.asIntN(32, writableDebugctl(cpu)));
     this.monitorTrapFlag = new MonitorTrapFlag(cpu.clock, this.position);
     this.virtualApic = new VirtualApic(this);
     this.preemptionAlarm = cpu.clock.createAlarm('VMX-preemption timer', () => undefined);

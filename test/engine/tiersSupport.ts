@@ -18,11 +18,18 @@ const UNMAPPED = 0x80_0000;
 export const TIERS = ['interpreted', 'translated', 'auto'] as const;
 export type Tier = (typeof TIERS)[number];
 
-export function prepare(code: Uint8Array, seed: number, tier: Tier, features?: FeatureSet): BareProcessor {
+export function prepare(
+  code: Uint8Array,
+  seed: number,
+  tier: Tier,
+  features?: FeatureSet,
+  model?: string,
+): BareProcessor {
   const processor = bareProcessor({
     forceTranslation: tier === 'translated',
     sampleEvery: tier === 'auto' ? 7 : 0,
     ...(features ? { features } : {}),
+    ...(model ? { model } : {}),
   });
   const { state, physical } = processor;
   physical.copyIn(CODE, code);

@@ -48,6 +48,8 @@ export interface BareProcessorOptions {
   readonly sampleEvery?: number;
   /** What the processor offers; what is implemented unless said. */
   readonly features?: FeatureSet;
+  /** `sapphire-rapids` unless said. */
+  readonly model?: string;
 }
 
 export function bareProcessor(options: BareProcessorOptions = {}): BareProcessor {
@@ -58,7 +60,7 @@ export function bareProcessor(options: BareProcessorOptions = {}): BareProcessor
   let engine: Engine | undefined;
   const clock: Clock & Scheduler = new Scheduler(() => engine?.position() ?? 0);
   const ports: [number, number][] = [];
-  const model = createModel('sapphire-rapids', { virtualization: 'none' });
+  const model = createModel(options.model ?? 'sapphire-rapids', { virtualization: 'none' });
   const cpu = new Cpu({
     state,
     mmu: new Mmu({ state, physical }),

@@ -14,11 +14,11 @@ import type { ExitHandler } from './handler.ts';
 /** Twelve characters. */
 const SIGNATURE = 'HVMDebugger ';
 
-/** What the guest's processor is: the host's, without VMX and performance monitoring, and with a hypervisor. */
+/** What the guest's processor is: the host's, without VMX, performance monitoring and last-branch records, and with a hypervisor. */
 export function guestModel(host: CpuModel): CpuModel {
   const features = new Set(host.features);
-  // The counters are the processor's, which the guest shares with the VMM.
-  for (const feature of ['VMX', 'PERFMON', 'PDCM'] as const) features.delete(feature);
+  // Counters and records are the processor's, which the guest shares with the VMM.
+  for (const feature of ['VMX', 'PERFMON', 'PDCM', 'ARCH_LBR'] as const) features.delete(feature);
   return Object.freeze({
     ...host,
     features,
