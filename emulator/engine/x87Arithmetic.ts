@@ -23,8 +23,6 @@ const TOP_BIT = 1n << 63n;
 export interface ArithmeticIndexes {
   /** (sign, rounding control, significand, rest) -> whether the magnitude is rounded up to the next significand. */
   readonly roundsUp: number;
-  /** (sign and exponent, significand, register) writes a zero or normal number with its tag. */
-  readonly write: number;
   /** (a, significand of a, b, significand of b, register) -> 1, or 0: writes the result, sets C1 and PE. */
   readonly add: number;
   readonly subtract: number;
@@ -67,12 +65,7 @@ export function setTag(x: Expressions, register: number, tag: Expression): void 
 }
 
 /** Without the tag. `register`: 8 times its physical number. */
-export function writeContent(
-  x: Expressions,
-  register: number,
-  top: Expression,
-  significand: Expression,
-): void {
+function writeContent(x: Expressions, register: number, top: Expression, significand: Expression): void {
   const half = x.op('i32_shr_u', x.local(register), x.i32(1));
   x.store('i32_store', OFFSET.X87_EXPONENT, top, half);
   x.store('i64_store', OFFSET.X87_SIGNIFICAND, significand, x.local(register));
@@ -80,13 +73,12 @@ export function writeContent(
 
 export function addArithmetic(module: ModuleBuilder, multiplyHigh: number): ArithmeticIndexes {
   const roundsUp = addFunction(module, ['i32', 'i32', 'i64', 'i64'], ['i32'], writeRoundsUp);
-  const write = addFunction(module, ['i32', 'i64', 'i32'], [], writeNumber);
   const round = addFunction(module, ['i32', 'i32', 'i64', 'i64', 'i32'], ['i32'], (x, ...parameters) =>
     writeRound(x, roundsUp, parameters),
   );
   const binary = (body: (x: Expressions, ...parameters: number[]) => void) =>
     addFunction(module, ['i32', 'i64', 'i32', 'i64', 'i32'], ['i32'], body);
-  const add = binary((x, ...parameters) => writeAdd(x, { round, write }, parameters));
+  const add = binary((x, ...parameters) => writeAdd(x, { round }, parameters));
   const subtract = binary((x, a, significandA, b, significandB, to) => {
     const negated = x.op('i32_xor', x.local(b as number), x.i32(SIGN));
     x.call(
@@ -98,10 +90,10 @@ export function addArithmetic(module: ModuleBuilder, multiplyHigh: number): Arit
       x.local(to as number),
     )();
   });
-  const multiply = binary((x, ...parameters) => writeMultiply(x, { round, write, multiplyHigh }, parameters));
+  const multiply = binary((x, ...parameters) => writeMultiply(x, { round, multiplyHigh }, parameters));
   const digit = addFunction(module, ['i64', 'i64', 'i64'], ['i64'], writeDigit);
-  const divide = binary((x, ...parameters) => writeDivide(x, { round, write, digit }, parameters));
-  return { roundsUp, write, add, subtract, multiply, divide };
+  const divide = binary((x, ...parameters) => writeDivide(x, { round, digit }, parameters));
+  return { roundsUp, add, subtract, multiply, divide };
 }
 
 function writeRoundsUp(
@@ -126,13 +118,39 @@ function writeRoundsUp(
   x.op('i32_and', away, x.op('i64_ne', x.local(rest), x.i64(0)))();
 }
 
-function writeNumber(x: Expressions, top: number, significand: number, register: number): void {
-  writeContent(x, register, x.local(top), x.local(significand));
+/** Writes a zero or normal number, with its tag. */
+export function writePlain(x: Expressions, register: number, top: Expression, significand: number): void {
+  writeContent(x, register, top, x.local(significand));
   // TAG.ZERO is 1 and TAG.VALID 0.
   setTag(x, register, x.op('i64_eqz', x.local(significand)));
 }
 
-/** (sign, exponent, significand, rest, register): rounds to the precision of the control word. */
+/** What an operation has computed, in locals. */
+interface Unrounded {
+  readonly sign: number;
+  readonly exponent: number;
+  readonly significand: number;
+  readonly rest: number;
+  readonly register: number;
+}
+
+/** Pushes 1 after it has written the rounded result, or 0. To nearest with 64 bits it goes without a call. */
+function finish(x: Expressions, round: number, result: Unrounded): void {
+  const { sign, exponent, significand, rest, register } = result;
+  const control = x.op('i32_and', x.load('i32_load', OFFSET.X87_CONTROL), x.i32(0xf00));
+  x.when(x.op('i32_ne', control, x.i32(0x300)), () =>
+    x.give(x.call(round, ...[sign, exponent, significand, rest, register].map((local) => x.local(local)))),
+  );
+  giveUpNearLimits(x, exponent);
+  const odd = x.op('i64_and', x.local(significand), x.i64(1));
+  const belowHalf = x.op('i64_or', x.op('i64_shl', x.local(rest), x.i64(1)), odd);
+  const half = x.op('i64_lt_s', x.local(rest), x.i64(0));
+  const up = x.keep('i32', x.op('i32_and', half, x.op('i64_ne', belowHalf, x.i64(0))));
+  x.set(significand, x.op('i64_add', x.local(significand), x.op('i64_extend_i32_u', x.local(up))));
+  writeRounded(x, result, up);
+}
+
+/** (sign, exponent, significand, rest, register): rounds to the precision and in the direction of the control word. */
 function writeRound(x: Expressions, roundsUp: number, parameters: readonly number[]): void {
   const [sign, exponent, significand, rest, register] = parameters as [
     number,
@@ -141,9 +159,7 @@ function writeRound(x: Expressions, roundsUp: number, parameters: readonly numbe
     number,
     number,
   ];
-  // What comes near the ends of the exponent range may overflow or underflow.
-  const fromTwo = x.op('i32_sub', x.local(exponent), x.i32(2));
-  x.when(x.op('i32_lt_u', x.i32(MAX_EXPONENT - 4), fromTwo), () => x.give(x.i32(0)));
+  giveUpNearLimits(x, exponent);
   // Significand bits that are dropped: precision control 0 is 24 bits, 2 is 53.
   const precision = x.keep('i32', x.op('i32_and', x.load('i32_load', OFFSET.X87_CONTROL), x.i32(0x300)));
   const dropped = x.keep('i64', x.i64(0));
@@ -161,28 +177,42 @@ function writeRound(x: Expressions, roundsUp: number, parameters: readonly numbe
   );
   const sum = x.op('i64_add', x.local(significand), x.op('i64_extend_i32_u', x.local(up)));
   x.set(significand, x.op('i64_shl', sum, x.local(dropped)));
+  writeRounded(x, { sign, exponent, significand, rest, register }, up);
+}
+
+/** What comes near the ends of the exponent range may overflow or underflow. */
+function giveUpNearLimits(x: Expressions, exponent: number): void {
+  const fromTwo = x.op('i32_sub', x.local(exponent), x.i32(2));
+  x.when(x.op('i32_lt_u', x.i32(MAX_EXPONENT - 4), fromTwo), () => x.give(x.i32(0)));
+}
+
+/** The significand is rounded, and 0 after a carry. */
+function writeRounded(x: Expressions, result: Unrounded, up: number): void {
+  const { sign, exponent, significand, rest, register } = result;
   x.when(x.op('i64_eqz', x.local(significand)), () => {
     x.set(significand, x.i64(TOP_BIT));
     x.set(exponent, x.op('i32_add', x.local(exponent), x.i32(1)));
   });
   writeContent(x, register, x.op('i32_or', x.local(sign), x.local(exponent)), x.local(significand));
   setTag(x, register, x.i32(TAG.VALID));
-  const inexact = x.op('i64_ne', x.local(rest), x.i64(0));
-  setStatus(
-    x,
-    STATUS.C1,
-    x.op(
-      'i32_or',
-      x.op('i32_shl', x.local(up), x.i32(Math.log2(STATUS.C1))),
-      x.op('i32_shl', inexact, x.i32(Math.log2(EXCEPTION.PRECISION))),
-    ),
-  );
+  setStatus(x, STATUS.C1, roundingFlags(x, rest, up));
   x.i32(1)();
 }
 
+/** PE and C1 for a rest, and whether it was rounded up. */
+export function roundingFlags(x: Expressions, rest: number, up: number): Expression {
+  const inexact = x.op('i64_ne', x.local(rest), x.i64(0));
+  return x.op(
+    'i32_or',
+    x.op('i32_shl', x.local(up), x.i32(Math.log2(STATUS.C1))),
+    x.op('i32_shl', inexact, x.i32(Math.log2(EXCEPTION.PRECISION))),
+  );
+}
+
 /** Gives 1 after a zero result, which is exact. */
-function giveZero(x: Expressions, write: number, sign: Expression, register: number): void {
-  x.call(write, sign, x.i64(0), x.local(register))();
+function giveZero(x: Expressions, sign: Expression, register: number): void {
+  writeContent(x, register, sign, x.i64(0));
+  setTag(x, register, x.i32(TAG.ZERO));
   setStatus(x, STATUS.C1, x.i32(0));
   x.give(x.i32(1));
 }
@@ -190,11 +220,7 @@ function giveZero(x: Expressions, write: number, sign: Expression, register: num
 const signOf = (x: Expressions, top: number) => x.op('i32_and', x.local(top), x.i32(SIGN));
 const exponentOf = (x: Expressions, top: number) => x.op('i32_and', x.local(top), x.i32(MAX_EXPONENT));
 
-function writeAdd(
-  x: Expressions,
-  { round, write }: { round: number; write: number },
-  parameters: readonly number[],
-): void {
+function writeAdd(x: Expressions, { round }: { round: number }, parameters: readonly number[]): void {
   const [a, significandA, b, significandB, to] = parameters as [number, number, number, number, number];
   const rounded = (top: number, significand: number) =>
     x.call(round, signOf(x, top), exponentOf(x, top), x.local(significand), x.i64(0), x.local(to));
@@ -209,8 +235,8 @@ function writeAdd(
     x.when(x.op('i64_eqz', x.local(significandA)), () => {
       x.when(
         x.local(sameSign),
-        () => giveZero(x, write, signOf(x, a), to),
-        () => giveZero(x, write, emptySign(), to),
+        () => giveZero(x, signOf(x, a), to),
+        () => giveZero(x, emptySign(), to),
       );
     });
     x.give(rounded(a, significandA));
@@ -255,41 +281,39 @@ function writeAdd(
       x.set(significandB, x.i64(0));
     },
   );
-  const give = () =>
-    x.give(
-      x.call(round, x.local(sign), x.local(exponent), x.local(significandA), x.local(rest), x.local(to)),
-    );
-  x.when(x.local(sameSign), () => {
-    const sum = x.keep('i64', x.op('i64_add', x.local(significandA), x.local(significandB)));
-    x.when(x.op('i64_lt_u', x.local(sum), x.local(significandA)), () => {
-      const sticky = x.op('i64_and', x.local(rest), x.i64(1));
-      const below = x.op('i64_or', x.op('i64_shr_u', x.local(rest), x.i64(1)), sticky);
-      x.set(rest, x.op('i64_or', x.op('i64_shl', x.local(sum), x.i64(63)), below));
-      x.set(sum, x.op('i64_or', x.op('i64_shr_u', x.local(sum), x.i64(1)), x.i64(TOP_BIT)));
-      x.set(exponent, x.op('i32_add', x.local(exponent), x.i32(1)));
-    });
-    x.set(significandA, x.local(sum));
-    give();
-  });
-  const borrow = x.op('i64_extend_i32_u', x.op('i64_ne', x.local(rest), x.i64(0)));
-  x.set(significandA, x.op('i64_sub', x.op('i64_sub', x.local(significandA), x.local(significandB)), borrow));
-  x.set(rest, x.op('i64_sub', x.i64(0), x.local(rest)));
-  x.when(x.op('i64_eqz', x.local(significandA)), () => {
-    x.when(x.op('i64_eqz', x.local(rest)), () => giveZero(x, write, emptySign(), to));
-    x.set(significandA, x.local(rest));
-    x.set(rest, x.i64(0));
-    x.set(exponent, x.op('i32_sub', x.local(exponent), x.i32(64)));
-  });
-  const zeros = x.keep('i64', x.op('i64_clz', x.local(significandA)));
-  const incoming = x.op(
-    'i64_shr_u',
-    x.op('i64_shr_u', x.local(rest), x.i64(1)),
-    x.op('i64_sub', x.i64(63), x.local(zeros)),
+  x.when(
+    x.local(sameSign),
+    () => {
+      const sum = x.keep('i64', x.op('i64_add', x.local(significandA), x.local(significandB)));
+      x.when(x.op('i64_lt_u', x.local(sum), x.local(significandA)), () => {
+        const sticky = x.op('i64_and', x.local(rest), x.i64(1));
+        const below = x.op('i64_or', x.op('i64_shr_u', x.local(rest), x.i64(1)), sticky);
+        x.set(rest, x.op('i64_or', x.op('i64_shl', x.local(sum), x.i64(63)), below));
+        x.set(sum, x.op('i64_or', x.op('i64_shr_u', x.local(sum), x.i64(1)), x.i64(TOP_BIT)));
+        x.set(exponent, x.op('i32_add', x.local(exponent), x.i32(1)));
+      });
+      x.set(significandA, x.local(sum));
+    },
+    () => {
+      const borrow = x.op('i64_extend_i32_u', x.op('i64_ne', x.local(rest), x.i64(0)));
+      const difference = x.op('i64_sub', x.local(significandA), x.local(significandB));
+      x.set(significandA, x.op('i64_sub', difference, borrow));
+      x.set(rest, x.op('i64_sub', x.i64(0), x.local(rest)));
+      x.when(x.op('i64_eqz', x.local(significandA)), () => {
+        x.when(x.op('i64_eqz', x.local(rest)), () => giveZero(x, emptySign(), to));
+        x.set(significandA, x.local(rest));
+        x.set(rest, x.i64(0));
+        x.set(exponent, x.op('i32_sub', x.local(exponent), x.i32(64)));
+      });
+      const zeros = x.keep('i64', x.op('i64_clz', x.local(significandA)));
+      const half = x.op('i64_shr_u', x.local(rest), x.i64(1));
+      const incoming = x.op('i64_shr_u', half, x.op('i64_sub', x.i64(63), x.local(zeros)));
+      x.set(significandA, x.op('i64_or', x.op('i64_shl', x.local(significandA), x.local(zeros)), incoming));
+      x.set(rest, x.op('i64_shl', x.local(rest), x.local(zeros)));
+      x.set(exponent, x.op('i32_sub', x.local(exponent), x.op('i32_wrap_i64', x.local(zeros))));
+    },
   );
-  x.set(significandA, x.op('i64_or', x.op('i64_shl', x.local(significandA), x.local(zeros)), incoming));
-  x.set(rest, x.op('i64_shl', x.local(rest), x.local(zeros)));
-  x.set(exponent, x.op('i32_sub', x.local(exponent), x.op('i32_wrap_i64', x.local(zeros))));
-  x.call(round, x.local(sign), x.local(exponent), x.local(significandA), x.local(rest), x.local(to))();
+  finish(x, round, { sign, exponent, significand: significandA, rest, register: to });
 }
 
 function productSign(x: Expressions, a: number, b: number): Expression {
@@ -298,15 +322,13 @@ function productSign(x: Expressions, a: number, b: number): Expression {
 
 function writeMultiply(
   x: Expressions,
-  { round, write, multiplyHigh }: { round: number; write: number; multiplyHigh: number },
+  { round, multiplyHigh }: { round: number; multiplyHigh: number },
   parameters: readonly number[],
 ): void {
   const [a, significandA, b, significandB, to] = parameters as [number, number, number, number, number];
   const sign = x.keep('i32', productSign(x, a, b));
   const isZero = (local: number) => x.op('i64_eqz', x.local(local));
-  x.when(x.op('i32_or', isZero(significandA), isZero(significandB)), () =>
-    giveZero(x, write, x.local(sign), to),
-  );
+  x.when(x.op('i32_or', isZero(significandA), isZero(significandB)), () => giveZero(x, x.local(sign), to));
   const high = x.keep('i64', x.call(multiplyHigh, x.local(significandA), x.local(significandB)));
   const low = x.keep('i64', x.op('i64_mul', x.local(significandA), x.local(significandB)));
   const exponents = x.op('i32_add', exponentOf(x, a), exponentOf(x, b));
@@ -317,7 +339,7 @@ function writeMultiply(
     x.set(low, x.op('i64_shl', x.local(low), x.i64(1)));
     x.set(exponent, x.op('i32_sub', x.local(exponent), x.i32(1)));
   });
-  x.call(round, x.local(sign), x.local(exponent), x.local(high), x.local(low), x.local(to))();
+  finish(x, round, { sign, exponent, significand: high, rest: low, register: to });
 }
 
 /** (remainder, next 32 bits, divisor with bit 63 set) -> the next digit to the base 2^32 of a long division. */
@@ -348,13 +370,13 @@ function writeDigit(x: Expressions, remainder: number, next: number, divisor: nu
 
 function writeDivide(
   x: Expressions,
-  { round, write, digit }: { round: number; write: number; digit: number },
+  { round, digit }: { round: number; digit: number },
   parameters: readonly number[],
 ): void {
   const [a, significandA, b, divisor, to] = parameters as [number, number, number, number, number];
   x.when(x.op('i64_eqz', x.local(divisor)), () => x.give(x.i32(0)));
   const sign = x.keep('i32', productSign(x, a, b));
-  x.when(x.op('i64_eqz', x.local(significandA)), () => giveZero(x, write, x.local(sign), to));
+  x.when(x.op('i64_eqz', x.local(significandA)), () => giveZero(x, x.local(sign), to));
   const exponents = x.op('i32_sub', exponentOf(x, a), exponentOf(x, b));
   const exponent = x.keep('i32', x.op('i32_add', exponents, x.i32(BIAS - 1)));
   const low = x.keep('i64', x.i64(0));
@@ -381,5 +403,5 @@ function writeDivide(
   const more = x.op('i64_gt_u', x.local(remainder), x.op('i64_sub', x.local(divisor), x.local(remainder)));
   const rest = x.op('select', x.i64(TOP_BIT | 1n), x.i64(1), more);
   x.set(next, x.op('select', x.i64(0), rest, x.op('i64_eqz', x.local(remainder))));
-  x.call(round, x.local(sign), x.local(exponent), x.local(quotient), x.local(next), x.local(to))();
+  finish(x, round, { sign, exponent, significand: quotient, rest: next, register: to });
 }

@@ -15,7 +15,16 @@ import type { Expression, Expressions } from './wasm/expressions.ts';
 import type { ModuleBuilder } from './wasm/moduleBuilder.ts';
 import type { ValueType } from './wasm/opcodes.ts';
 import type { ArithmeticIndexes } from './x87Arithmetic.ts';
-import { addArithmetic, addFunction, roundingControl, SIGN, setStatus, setTag } from './x87Arithmetic.ts';
+import {
+  addArithmetic,
+  addFunction,
+  roundingControl,
+  roundingFlags,
+  SIGN,
+  setStatus,
+  setTag,
+  writePlain,
+} from './x87Arithmetic.ts';
 
 /** Number of parameters; they and the one result are i64. */
 export const X87_PARAMETERS: Readonly<Record<X87Function, number>> = {
@@ -55,10 +64,6 @@ function hasTag(x: Expressions, at: number, tag: number): Expression {
   return x.op('i32_eq', own, x.i32(tag));
 }
 
-const significandAt = (x: Expressions, at: number) => x.load('i64_load', OFFSET.X87_SIGNIFICAND, x.local(at));
-const topAt = (x: Expressions, at: number) =>
-  x.load('i32_load', OFFSET.X87_EXPONENT, x.op('i32_shr_u', x.local(at), x.i32(1)));
-
 function giveUpIf(x: Expressions, condition: Expression): void {
   x.when(condition, () => x.give(x.i64(0)));
 }
@@ -84,15 +89,15 @@ function record(x: Expressions, rip: number): void {
 
 /** Pops so many registers, 0 to 2. */
 function pop(x: Expressions, count: number): void {
-  const again = x.fn.loop();
-  x.when(x.op('i32_eqz', x.op('i64_eqz', x.local(count))), () => {
+  const one = () => {
     const at = x.keep('i32', register(x, x.i32(0)));
     setTag(x, at, x.i32(TAG.EMPTY));
     setTop(x, x.op('i32_add', x.local(at), x.i32(8)), 0);
-    x.set(count, x.op('i64_sub', x.local(count), x.i64(1)));
-    x.fn.br(again);
+  };
+  x.when(x.op('i64_ne', x.local(count), x.i64(0)), () => {
+    one();
+    x.when(x.op('i64_eq', x.local(count), x.i64(2)), one);
   });
-  x.fn.end();
 }
 
 /** TOP becomes a register's number; clears other bits besides. */
@@ -100,12 +105,50 @@ function setTop(x: Expressions, at: Expression, cleared: number): void {
   setStatus(x, STATUS.TOP | cleared, x.op('i32_shl', x.op('i32_and', at, x.i32(REGISTER_MASK)), x.i32(8)));
 }
 
+/** A zero or normal number in locals, and where it is. */
+interface Plain {
+  readonly top: number;
+  readonly significand: number;
+}
+
+interface PlainRegister extends Plain {
+  readonly at: number;
+}
+
+/** ST(i), given 8 × i, if it is plain. */
+function plain(x: Expressions, i: Expression): PlainRegister {
+  const at = x.keep('i32', register(x, i));
+  giveUpIf(x, hasTag(x, at, TAG.EMPTY));
+  const half = x.op('i32_shr_u', x.local(at), x.i32(1));
+  const top = x.keep('i32', x.load('i32_load', OFFSET.X87_EXPONENT, half));
+  const significand = x.keep('i64', x.load('i64_load', OFFSET.X87_SIGNIFICAND, x.local(at)));
+  const exponent = x.op('i32_and', x.local(top), x.i32(MAX_EXPONENT));
+  const finite = x.op('i32_lt_u', x.op('i32_sub', exponent, x.i32(1)), x.i32(MAX_EXPONENT - 1));
+  const normal = x.op('i32_and', finite, x.op('i64_lt_s', x.local(significand), x.i64(0)));
+  x.when(x.op('i32_eqz', normal), () => {
+    const nothing = x.op('i64_eqz', x.local(significand));
+    giveUpIf(x, x.op('i32_eqz', x.op('i32_and', x.op('i32_eqz', exponent), nothing)));
+  });
+  return { at, top, significand };
+}
+
+const given = (x: Expressions, i: number) => plain(x, x.op('i32_wrap_i64', x.local(i)));
+const valuesOf = (x: Expressions, { top, significand }: Plain) => [x.local(top), x.local(significand)];
+
+/** Pushes a number, if there is room, and ends the instruction. */
+function finishPush(x: Expressions, { top, significand }: Plain, rip: number): void {
+  const at = x.keep('i32', register(x, x.i32(-8)));
+  giveUpIf(x, x.op('i32_eqz', hasTag(x, at, TAG.EMPTY)));
+  setTop(x, x.local(at), STATUS.C1);
+  writePlain(x, at, x.local(top), significand);
+  record(x, rip);
+  x.i64(1)();
+}
+
 /** Writes the functions, with what they share. */
 class X87Writer {
   readonly #module: ModuleBuilder;
   readonly #arithmetic: ArithmeticIndexes;
-  /** (register) -> whether it holds a zero or normal number. */
-  readonly #isPlain: number;
   /** (bits, kind) -> sign and exponent, negative where it is not plain; significand. */
   readonly #widen: number;
   /** (a, significand of a, b, significand of b) -> CF and ZF of the comparison. */
@@ -113,13 +156,10 @@ class X87Writer {
   /** (sign and exponent, significand, kind) -> what {@link convert} gives. */
   readonly #toFloat: number;
   readonly #toInteger: number;
-  /** (sign and exponent, significand, RIP) pushes. */
-  readonly #push: number;
 
   constructor(module: ModuleBuilder, multiplyHigh: number) {
     this.#module = module;
     this.#arithmetic = addArithmetic(module, multiplyHigh);
-    this.#isPlain = addFunction(module, ['i32'], ['i32'], writeIsPlain);
     this.#widen = addFunction(module, ['i64', 'i32'], ['i32', 'i64'], writeWiden);
     this.#compare = addFunction(module, ['i32', 'i64', 'i32', 'i64'], ['i32'], writeCompare);
     const stored: [ValueType[], ValueType[]] = [['i32', 'i64', 'i32'], ['i32']];
@@ -127,14 +167,6 @@ class X87Writer {
     this.#toInteger = addFunction(module, ...stored, (x, ...parameters) =>
       this.#writeToInteger(x, parameters),
     );
-    this.#push = addFunction(module, ['i32', 'i64', 'i64'], ['i64'], (x, top, significand, rip) => {
-      const at = x.keep('i32', register(x, x.i32(-8)));
-      giveUpIf(x, x.op('i32_eqz', hasTag(x, at, TAG.EMPTY)));
-      setTop(x, x.local(at), STATUS.C1);
-      x.call(this.#arithmetic.write, x.local(top), x.local(significand), x.local(at))();
-      record(x, rip);
-      x.i64(1)();
-    });
   }
 
   add(name: X87Function, write: (x: Expressions, ...parameters: number[]) => void): number {
@@ -151,19 +183,8 @@ class X87Writer {
     );
   }
 
-  /** The register of ST(i), with 8 × i in a parameter, whose content is plain. */
-  #plain(x: Expressions, i: Expression): number {
-    const at = x.keep('i32', register(x, i));
-    giveUpIf(x, x.op('i32_eqz', x.call(this.#isPlain, x.local(at))));
-    return at;
-  }
-
-  #given(x: Expressions, i: number): number {
-    return this.#plain(x, x.op('i32_wrap_i64', x.local(i)));
-  }
-
   /** What a memory operand holds. */
-  #narrow(x: Expressions, bits: number, kind: number): { top: number; significand: number } {
+  #narrow(x: Expressions, bits: number, kind: number): Plain {
     const top = x.fn.allocate('i32');
     const significand = x.fn.allocate('i64');
     x.call(this.#widen, x.local(bits), x.op('i32_wrap_i64', x.local(kind)))();
@@ -174,30 +195,25 @@ class X87Writer {
 
   /** (sign and exponent, significand, RIP): a number that is plain. */
   push(x: Expressions, top: number, significand: number, rip: number): void {
-    x.call(this.#push, x.op('i32_wrap_i64', x.local(top)), x.local(significand), x.local(rip))();
+    finishPush(x, { top: x.keep('i32', x.op('i32_wrap_i64', x.local(top))), significand }, rip);
   }
 
   /** (bits, kind, RIP) */
   pushNarrow(x: Expressions, bits: number, kind: number, rip: number): void {
-    const { top, significand } = this.#narrow(x, bits, kind);
-    x.call(this.#push, x.local(top), x.local(significand), x.local(rip))();
+    finishPush(x, this.#narrow(x, bits, kind), rip);
   }
 
   /** (8 × i, RIP) */
   pushRegister(x: Expressions, i: number, rip: number): void {
-    const at = this.#given(x, i);
-    x.call(this.#push, topAt(x, at), significandAt(x, at), x.local(rip))();
+    finishPush(x, given(x, i), rip);
   }
 
   /** (8 × i, RIP) */
   exchange(x: Expressions, i: number, rip: number): void {
-    const first = this.#plain(x, x.i32(0));
-    const second = this.#given(x, i);
-    const top = x.keep('i32', topAt(x, first));
-    const significand = x.keep('i64', significandAt(x, first));
-    const { write } = this.#arithmetic;
-    x.call(write, topAt(x, second), significandAt(x, second), x.local(first))();
-    x.call(write, x.local(top), x.local(significand), x.local(second))();
+    const first = plain(x, x.i32(0));
+    const second = given(x, i);
+    writePlain(x, first.at, x.local(second.top), second.significand);
+    writePlain(x, second.at, x.local(first.top), first.significand);
     setStatus(x, STATUS.C1, x.i32(0));
     record(x, rip);
     x.i64(1)();
@@ -205,9 +221,9 @@ class X87Writer {
 
   /** (8 × i of the destination, registers to pop, RIP) */
   copy(x: Expressions, i: number, pops: number, rip: number): void {
-    const from = this.#plain(x, x.i32(0));
+    const from = plain(x, x.i32(0));
     const to = x.keep('i32', register(x, x.op('i32_wrap_i64', x.local(i))));
-    x.call(this.#arithmetic.write, topAt(x, from), significandAt(x, from), x.local(to))();
+    writePlain(x, to, x.local(from.top), from.significand);
     setStatus(x, STATUS.C1, x.i32(0));
     pop(x, pops);
     record(x, rip);
@@ -216,10 +232,9 @@ class X87Writer {
 
   /** (bits of the sign and exponent that stay, bits that change, RIP) */
   changeSign(x: Expressions, kept: number, changed: number, rip: number): void {
-    const at = this.#plain(x, x.i32(0));
-    const masked = x.op('i32_and', topAt(x, at), x.op('i32_wrap_i64', x.local(kept)));
-    const top = x.op('i32_xor', masked, x.op('i32_wrap_i64', x.local(changed)));
-    x.call(this.#arithmetic.write, top, significandAt(x, at), x.local(at))();
+    const { at, top, significand } = plain(x, x.i32(0));
+    const masked = x.op('i32_and', x.local(top), x.op('i32_wrap_i64', x.local(kept)));
+    writePlain(x, at, x.op('i32_xor', masked, x.op('i32_wrap_i64', x.local(changed))), significand);
     setStatus(x, STATUS.C1, x.i32(0));
     record(x, rip);
     x.i64(1)();
@@ -228,17 +243,16 @@ class X87Writer {
   /** (8 × i of the first operand, of the second, of the destination, registers to pop, RIP) */
   arithmetic(x: Expressions, operation: keyof ArithmeticIndexes, parameters: readonly number[]): void {
     const [first, second, destination, pops, rip] = parameters as [number, number, number, number, number];
-    const a = this.#given(x, first);
-    const b = this.#given(x, second);
-    const to = x.keep('i32', register(x, x.op('i32_wrap_i64', x.local(destination))));
-    const callee = this.#arithmetic[operation];
-    giveUpIf(
-      x,
-      x.op(
-        'i32_eqz',
-        x.call(callee, topAt(x, a), significandAt(x, a), topAt(x, b), significandAt(x, b), x.local(to)),
-      ),
+    const a = given(x, first);
+    const b = given(x, second);
+    const to = x.op(
+      'select',
+      x.local(a.at),
+      x.local(b.at),
+      x.op('i64_eq', x.local(first), x.local(destination)),
     );
+    const callee = this.#arithmetic[operation];
+    giveUpIf(x, x.op('i32_eqz', x.call(callee, ...valuesOf(x, a), ...valuesOf(x, b), to)));
     pop(x, pops);
     record(x, rip);
     x.i64(1)();
@@ -247,16 +261,16 @@ class X87Writer {
   /** (bits, kind, whether memory is the first operand, RIP) */
   arithmeticNarrow(x: Expressions, operation: keyof ArithmeticIndexes, parameters: readonly number[]): void {
     const [bits, kind, reversed, rip] = parameters as [number, number, number, number];
-    const at = this.#plain(x, x.i32(0));
+    const register = plain(x, x.i32(0));
     const source = this.#narrow(x, bits, kind);
     const callee = this.#arithmetic[operation];
-    const stack = [topAt(x, at), significandAt(x, at)];
-    const memory = [x.local(source.top), x.local(source.significand)];
+    const stack = valuesOf(x, register);
+    const memory = valuesOf(x, source);
     const done = x.fn.allocate('i32');
     x.when(
       x.op('i64_eqz', x.local(reversed)),
-      () => x.set(done, x.call(callee, ...stack, ...memory, x.local(at))),
-      () => x.set(done, x.call(callee, ...memory, ...stack, x.local(at))),
+      () => x.set(done, x.call(callee, ...stack, ...memory, x.local(register.at))),
+      () => x.set(done, x.call(callee, ...memory, ...stack, x.local(register.at))),
     );
     giveUpIf(x, x.op('i32_eqz', x.local(done)));
     record(x, rip);
@@ -282,19 +296,17 @@ class X87Writer {
 
   /** (8 × i, registers to pop, whether the result goes to the flags, RIP) */
   compare(x: Expressions, i: number, pops: number, toFlags: number, rip: number): void {
-    const a = this.#plain(x, x.i32(0));
-    const b = this.#given(x, i);
-    const operands = [topAt(x, a), significandAt(x, a), topAt(x, b), significandAt(x, b)];
-    const relation = x.keep('i32', x.call(this.#compare, ...operands));
+    const a = plain(x, x.i32(0));
+    const b = given(x, i);
+    const relation = x.keep('i32', x.call(this.#compare, ...valuesOf(x, a), ...valuesOf(x, b)));
     this.#deliver(x, relation, pops, x.op('i32_wrap_i64', x.local(toFlags)), rip);
   }
 
   /** (bits, kind, registers to pop, RIP) */
   compareNarrow(x: Expressions, bits: number, kind: number, pops: number, rip: number): void {
-    const a = this.#plain(x, x.i32(0));
-    const { top, significand } = this.#narrow(x, bits, kind);
-    const operands = [topAt(x, a), significandAt(x, a), x.local(top), x.local(significand)];
-    const relation = x.keep('i32', x.call(this.#compare, ...operands));
+    const a = plain(x, x.i32(0));
+    const b = this.#narrow(x, bits, kind);
+    const relation = x.keep('i32', x.call(this.#compare, ...valuesOf(x, a), ...valuesOf(x, b)));
     this.#deliver(x, relation, pops, x.i32(0), rip);
   }
 
@@ -303,15 +315,15 @@ class X87Writer {
    * significand, and ACCESS_VECTOR the sign and exponent.
    */
   convert(x: Expressions, kind: number): void {
-    const at = this.#plain(x, x.i32(0));
+    const value = plain(x, x.i32(0));
     const is = (limit: number) => x.op('i64_lt_u', x.local(kind), x.i64(limit));
-    const args = [topAt(x, at), significandAt(x, at), x.op('i32_wrap_i64', x.local(kind))];
+    const args = [...valuesOf(x, value), x.op('i32_wrap_i64', x.local(kind))];
     const result = x.fn.allocate('i32');
     x.when(
       x.op('i64_eq', x.local(kind), x.i64(NARROW_KIND.FLOAT80)),
       () => {
-        x.store('i64_store', OFFSET.ACCESS_VALUE, significandAt(x, at));
-        x.store('i64_store', OFFSET.ACCESS_VECTOR, x.op('i64_extend_i32_u', topAt(x, at)));
+        x.store('i64_store', OFFSET.ACCESS_VALUE, x.local(value.significand));
+        x.store('i64_store', OFFSET.ACCESS_VECTOR, x.op('i64_extend_i32_u', x.local(value.top)));
         x.set(result, x.i32(1));
       },
       () =>
@@ -335,17 +347,6 @@ class X87Writer {
     pop(x, pops);
     record(x, rip);
     x.i64(1)();
-  }
-
-  /** 1 with PE and C1 for a rest and whether it was rounded up. */
-  #storedFlags(x: Expressions, rest: number, up: number): Expression {
-    const inexact = x.op('i64_ne', x.local(rest), x.i64(0));
-    const flags = x.op(
-      'i32_or',
-      x.op('i32_shl', x.local(up), x.i32(Math.log2(STATUS.C1))),
-      x.op('i32_shl', inexact, x.i32(Math.log2(EXCEPTION.PRECISION))),
-    );
-    return x.op('i32_or', flags, x.i32(1));
   }
 
   /** (sign and exponent, significand, kind) -> see {@link convert}; 0 where the result is not normal for sure. */
@@ -393,7 +394,7 @@ class X87Writer {
     const image = x.op('i64_add', x.op('i64_shl', below, x.local(fraction)), x.local(significand));
     const rounded = x.op('i64_add', image, x.op('i64_extend_i32_u', x.local(up)));
     x.store('i64_store', OFFSET.ACCESS_VALUE, x.op('i64_or', rounded, x.local(signBit)));
-    this.#storedFlags(x, rest, up)();
+    x.op('i32_or', roundingFlags(x, rest, up), x.i32(1))();
   }
 
   /** The same for integers; INTEGER kinds plus 3 truncate. */
@@ -437,19 +438,8 @@ class X87Writer {
     x.when(x.op('i64_ne', limit, x.i64(0)), () => x.give(x.i32(0)));
     const negative = x.op('i64_sub', x.i64(0), x.local(significand));
     x.store('i64_store', OFFSET.ACCESS_VALUE, x.op('select', negative, x.local(significand), x.local(sign)));
-    this.#storedFlags(x, rest, up)();
+    x.op('i32_or', roundingFlags(x, rest, up), x.i32(1))();
   }
-}
-
-function writeIsPlain(x: Expressions, at: number): void {
-  x.when(hasTag(x, at, TAG.EMPTY), () => x.give(x.i32(0)));
-  const exponent = x.keep('i32', x.op('i32_and', topAt(x, at), x.i32(MAX_EXPONENT)));
-  const fromOne = x.op('i32_sub', x.local(exponent), x.i32(1));
-  const finite = x.op('i32_lt_u', fromOne, x.i32(MAX_EXPONENT - 1));
-  const significand = x.keep('i64', significandAt(x, at));
-  const normal = x.op('i32_and', finite, x.op('i64_lt_s', x.local(significand), x.i64(0)));
-  const zero = x.op('i32_and', x.op('i32_eqz', x.local(exponent)), x.op('i64_eqz', x.local(significand)));
-  x.op('i32_or', normal, zero)();
 }
 
 function writeWiden(x: Expressions, bits: number, kind: number): void {
