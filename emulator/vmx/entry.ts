@@ -154,6 +154,8 @@ export function loadGuestState(processor: VmxProcessor): void {
   }
   if (processor.has(CONTROL.loadPerfGlobalCtrlOnEntry))
     loadPerfGlobalCtrl(processor.cpu, vmcs.read(GUEST_PERF_GLOBAL_CTRL));
+  if (processor.has(CONTROL.loadLbrCtlOnEntry))
+    words[OFFSET.IA32_LBR_CTL >> 2] = vmcs.low(SLOT.GUEST_IA32_LBR_CTL);
   if (processor.has(CONTROL.loadPatOnEntry)) load(PAT_LIST, words, word);
   if (processor.has(CONTROL.loadEferOnEntry)) load(EFER_LIST, words, word);
   else {

@@ -195,8 +195,9 @@ export function saveGuestState(processor: VmxProcessor, flags: number): void {
   if (processor.has(CONTROL.savePerfGlobalCtrlOnExit)) save(PERF_GLOBAL_CTRL_LIST, words, word);
   if (processor.has(CONTROL.savePatOnExit)) save(PAT_LIST, words, word);
   if (processor.has(CONTROL.saveEferOnExit)) save(EFER_LIST, words, word);
-  // No control says so: the processor has "load PKRS".
+  // No control says so: the processor has "load PKRS" and "load guest IA32_LBR_CTL".
   vmcs.setPair(SLOT.GUEST_IA32_PKRS, words[OFFSET.IA32_PKRS >> 2], 0);
+  vmcs.setPair(SLOT.GUEST_IA32_LBR_CTL, words[OFFSET.IA32_LBR_CTL >> 2], 0);
   if (processor.has(CONTROL.enableEpt) && usesPaePaging(state.cr0, state.cr4, state.efer))
     save(PDPTE_LIST, words, word);
   if (state.VMX_PREEMPTION_ARMED !== 0 && processor.has(CONTROL.saveVmxPreemptionTimerValue)) {
@@ -277,6 +278,7 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
   words[(OFFSET.CR4 >> 2) + 1] = 0;
   if (exitControls & CONTROL.loadPerfGlobalCtrlOnExit.mask)
     loadPerfGlobalCtrl(cpu, vmcs.read(HOST_PERF_GLOBAL_CTRL));
+  if (exitControls & CONTROL.clearLbrCtlOnExit.mask) words[OFFSET.IA32_LBR_CTL >> 2] = 0;
   if (exitControls & CONTROL.loadPatOnExit.mask) load(HOST_PAT_LIST, words, word);
   if (exitControls & CONTROL.loadEferOnExit.mask) load(HOST_EFER_LIST, words, word);
   else {

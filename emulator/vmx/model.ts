@@ -22,6 +22,8 @@ const WITH_PERFMON = [
   'vmx-load-perf-global-ctrl-on-exit',
   'vmx-save-perf-global-ctrl-on-exit',
 ];
+/** And for IA32_LBR_CTL. */
+const WITH_ARCH_LBR = ['vmx-load-lbr-ctl-on-entry', 'vmx-clear-lbr-ctl-on-exit'];
 
 /** The capabilities of a processor: the control-register bits are those that it implements. */
 export function capabilitiesOf({
@@ -35,6 +37,7 @@ export function capabilitiesOf({
       ...withdrawnVmx,
       ...(features.has('PKS') ? [] : WITH_PKS),
       ...(features.has('PERFMON') ? [] : WITH_PERFMON),
+      ...(features.has('ARCH_LBR') ? [] : WITH_ARCH_LBR),
     ]),
   });
 }

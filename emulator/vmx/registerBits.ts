@@ -188,6 +188,20 @@ export const DEBUGCTL_BITS = [
 ] as const satisfies readonly BitFieldRow[];
 export const DEBUGCTL = bitFieldMasks(DEBUGCTL_BITS);
 
+export const LBR_CTL_BITS = [
+  { bit: 0, key: 'LBREn', name: 'Last branch recording' },
+  { bit: 1, key: 'OS', name: 'At CPL 0' },
+  { bit: 2, key: 'USR', name: 'At CPL above 0' },
+  { bit: 3, key: 'CALL_STACK', name: 'Stack of calls' },
+  { bit: 16, key: 'COND', name: 'Conditional branches' },
+  { bit: 17, key: 'NEAR_REL_JMP', name: 'Near relative jumps' },
+  { bit: 18, key: 'NEAR_IND_JMP', name: 'Near indirect jumps' },
+  { bit: 19, key: 'NEAR_REL_CALL', name: 'Near relative calls' },
+  { bit: 20, key: 'NEAR_IND_CALL', name: 'Near indirect calls' },
+  { bit: 21, key: 'NEAR_RET', name: 'Near returns' },
+  { bit: 22, key: 'OTHER_BRANCH', name: 'Other branches' },
+] as const satisfies readonly BitFieldRow[];
+
 const MEMORY_TYPES = { 0: 'UC', 1: 'WC', 4: 'WT', 5: 'WP', 6: 'WB', 7: 'UC-' } as const;
 
 export const PAT_BITS = [0, 1, 2, 3, 4, 5, 6, 7].map((entry) => ({

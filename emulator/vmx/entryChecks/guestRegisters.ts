@@ -4,9 +4,10 @@
  * Intel SDM Vol. 3C, "VM Entries", "Checks on Guest Control Registers, Debug Registers, and MSRs", "Checks on Guest
  * Descriptor-Table Registers" and "Checks on Guest RIP, RFLAGS, and SSP".
  */
+import { definedBits } from '../../base/bitFields.ts';
 import type { VmcsFieldKey } from '../fields.ts';
 import { ENTRIES } from '../manual.ts';
-import { ACCESS_RIGHTS, CR0, CR4, EFER, EVENT_TYPE, RFLAGS } from '../registerBits.ts';
+import { ACCESS_RIGHTS, CR0, CR4, EFER, EVENT_TYPE, LBR_CTL_BITS, RFLAGS } from '../registerBits.ts';
 import {
   beyondPhysicalWidth,
   canonical,
@@ -26,6 +27,7 @@ const CONTROL_REGISTERS = ENTRIES('Checks on Guest Control Registers, Debug Regi
 const DESCRIPTOR_TABLES = ENTRIES('Checks on Guest Descriptor-Table Registers', '3.1.3');
 const RIP_RFLAGS = ENTRIES('Checks on Guest RIP, RFLAGS, and SSP', '3.1.4');
 
+const LBR_CTL_DEFINED = definedBits(LBR_CTL_BITS);
 const CET_ADDRESSES = ['GUEST_IA32_S_CET', 'GUEST_IA32_INTERRUPT_SSP_TABLE_ADDR'] as const;
 
 const UPPER_HALF = 0xffff_ffff_0000_0000n;
@@ -150,6 +152,17 @@ export const GUEST_CONTROL_REGISTER_CHECKS: readonly EntryCheckRow[] = [
             'GUEST_IA32_PERF_GLOBAL_CTRL',
             v.GUEST_IA32_PERF_GLOBAL_CTRL & ~v.context.perfGlobalCtrlSupported,
           )
+        : undefined,
+  },
+  {
+    id: 'guest.lbrCtl',
+    group: 'guest',
+    needs: ['GUEST_IA32_LBR_CTL'],
+    text: 'Reserved bits of guest IA32_LBR_CTL must be 0 if "load guest IA32_LBR_CTL" is 1',
+    ref: CONTROL_REGISTERS,
+    check: (v) =>
+      v.controls.loadLbrCtlOnEntry
+        ? mustBeZero('GUEST_IA32_LBR_CTL', v.GUEST_IA32_LBR_CTL & ~LBR_CTL_DEFINED)
         : undefined,
   },
   {

@@ -226,7 +226,7 @@ export const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
   'controls.exitMsrLoad.lastByte': [
     { by: longModeGuest().set({ VM_EXIT_MSR_LOAD_COUNT: 2n, VM_EXIT_MSR_LOAD_ADDRESS: BEYOND_WIDTH - 16n }) },
   ],
-  'controls.vmEntry.reserved': [{ by: longModeGuest().control('loadLbrCtlOnEntry', true) }],
+  'controls.vmEntry.reserved': [{ by: longModeGuest().control('loadUinvOnEntry', true) }],
   'controls.smm.outside': [
     { by: anyProcessor(longModeGuest(), 'entryToSmm') },
     { by: anyProcessor(longModeGuest(), 'deactivateDualMonitorTreatment') },
@@ -353,6 +353,10 @@ export const VIOLATIONS: Readonly<Record<string, readonly Violated[]>> = {
   'guest.sysenter.canonical': [{ by: longModeGuest().set({ GUEST_IA32_SYSENTER_ESP: NOT_CANONICAL }) }],
   'guest.perfGlobalCtrl': [
     { by: longModeGuest().control('loadPerfGlobalCtrlOnEntry', true).set({ GUEST_IA32_PERF_GLOBAL_CTRL: 1n << 35n }) },
+  ],
+  'guest.lbrCtl': [
+    { by: longModeGuest().control('loadLbrCtlOnEntry', true).set({ GUEST_IA32_LBR_CTL: 0x10n }) },
+    { by: longModeGuest().control('loadLbrCtlOnEntry', true).set({ GUEST_IA32_LBR_CTL: 0x80_0000n }) },
   ],
   'guest.pat': [{ by: longModeGuest().set({ GUEST_IA32_PAT: 0x0300n }) }],
   'guest.efer.reserved': [{ by: longModeGuest().change('GUEST_IA32_EFER', { set: 1n << 12n }) }],
