@@ -9,7 +9,7 @@ import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
 import { AR, FLAG, FS, SS } from '../state/registers.ts';
 import { writeCrc32, writeDepositBits, writeExtractBits } from './bitFunctions.ts';
-import { pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
+import { pushField32, pushField64, storeField32, storeField64 } from './stateFields.ts';
 import { writeVectorFault } from './vectorFunctions.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { ModuleBuilder } from './wasm/moduleBuilder.ts';

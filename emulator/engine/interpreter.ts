@@ -3,6 +3,7 @@
  * handlers are cases of one switch, all others are functions behind a table. `npm run build` writes the module to
  * dist/interpreter.wasm.
  */
+import { assert } from '../base/errors.ts';
 import { Emitter } from '../isa/emitter.ts';
 import type { HandlerSpec } from '../isa/forms.ts';
 import type { Bits, Effect, Value, VectorState, Where, X87Function } from '../isa/ir.ts';
@@ -15,7 +16,8 @@ import { addCoreFunctions, pushGpr, pushKnownCondition } from './coreFunctions.t
 import { CROSSING, pushJumpCacheHit, pushPageOf, pushRipOf, pushTranslated } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import type { AccessBits } from './lowering.ts';
-import { Lowering, pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
+import { Lowering } from './lowering.ts';
+import { pushField32, pushField64, storeField32, storeField64 } from './stateFields.ts';
 import type { Label } from './wasm/functionBuilder.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
@@ -49,6 +51,8 @@ interface Continuation {
   leave(reason: number): void;
   /** After a slow access: a helper may have taken the budget away. */
   afterAccess(): void;
+  /** Whether a handler can take more than its own instruction from the budget. */
+  readonly sharesBudget: boolean;
 }
 
 class InterpreterLowering extends Lowering {
@@ -309,6 +313,15 @@ class InterpreterLowering extends Lowering {
     this.#continue.lookUp();
   }
 
+  protected pushBudget(): void {
+    this.fn.code.localGet(BUDGET_LOCAL);
+  }
+
+  protected takeBudget(count: number): void {
+    assert(this.#continue.sharesBudget, 'a handler that takes from the budget is a case of the switch');
+    this.fn.code.localGet(BUDGET_LOCAL).localGet(count).op('i32_sub').localSet(BUDGET_LOCAL);
+  }
+
   protected jumpFar(pushRip: () => void): void {
     this.jumpTo(pushRip);
   }
@@ -358,6 +371,7 @@ function addHandlerFunction(module: ModuleBuilder, core: CoreIndexes, spec: Hand
       fn.code.i32Const(LEFT).op('return');
     },
     afterAccess: () => emptyBudgetWhenCut(fn),
+    sharesBudget: false,
   });
   lowering.handler(spec);
   fn.op('unreachable');
@@ -425,6 +439,7 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
       fn.br(system);
     },
     afterAccess: () => emptyBudgetWhenCut(fn),
+    sharesBudget: true,
   };
 
   const pseudo: Record<number, () => void> = {

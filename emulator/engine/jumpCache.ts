@@ -1,7 +1,7 @@
 /** The look-ups of generated code: from RIP to its record, and from a record to its translation. */
 import { RECORD } from '../isa/record.ts';
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, OFFSET, RECORD_SIZE, RECORDS, TRANSLATED } from '../state/layout.ts';
-import { pushField32, pushField64 } from './lowering.ts';
+import { pushField32, pushField64 } from './stateFields.ts';
 import type { FunctionBuilder } from './wasm/functionBuilder.ts';
 
 /** Spreads addresses, those of functions at multiples of 16 too. */

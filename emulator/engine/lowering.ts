@@ -19,6 +19,8 @@ import type {
 import { cellOf, countUses, operandsOf, partsOf } from '../isa/ir.ts';
 import { OFFSET, TLB_ENTRIES, TLB_READ, TLB_WRITE } from '../state/layout.ts';
 import { VECTOR } from '../state/registers.ts';
+import { lowerBulk } from './bulk.ts';
+import { pushField64, storeField32, storeField64 } from './stateFields.ts';
 import type { FunctionBuilder } from './wasm/functionBuilder.ts';
 import type { OpName } from './wasm/opcodes.ts';
 
@@ -114,6 +116,10 @@ export abstract class Lowering {
   protected abstract raise(vector: number): void;
   protected abstract jump(): void;
   protected abstract jumpTo(pushRip: () => void): void;
+  /** Pushes the instructions that are left after the current one. */
+  protected abstract pushBudget(): void;
+  /** Counts so many instructions (a local) besides the current one. */
+  protected abstract takeBudget(count: number): void;
   protected abstract jumpFar(pushRip: () => void): void;
   protected abstract repeat(): void;
   protected abstract next(): void;
@@ -430,6 +436,17 @@ export abstract class Lowering {
         fn.end();
         return;
       }
+      case 'bulk':
+        lowerBulk(effect, {
+          fn: this.fn,
+          temporary: (type) => this.temporary(type),
+          push: (value) => this.push(value),
+          pushTlbHit: (linear, write) => this.#lookUp(linear, 8, write),
+          pushOffset: (linear, write) => this.#pushOffset(linear, write),
+          pushBudget: () => this.pushBudget(),
+          takeBudget: (count) => this.takeBudget(count),
+        });
+        return;
       case 'system':
         this.system();
         this.ended = true;
@@ -615,30 +632,6 @@ export abstract class Lowering {
     code.localGet(linear).op('i32_wrap_i64').localGet(this.#entry);
     code.memory('i32_load', (write ? TLB_WRITE : TLB_READ) + 8).op('i32_add');
   }
-}
-
-/** Pushes a 4-byte CPU field. */
-export function pushField32(fn: FunctionBuilder, offset: number): void {
-  fn.code.i32Const(0).memory('i32_load', offset);
-}
-
-/** Pushes an 8-byte CPU field. */
-export function pushField64(fn: FunctionBuilder, offset: number): void {
-  fn.code.i32Const(0).memory('i64_load', offset);
-}
-
-/** Stores an i32 in a CPU field. */
-export function storeField32(fn: FunctionBuilder, offset: number, push: () => void): void {
-  fn.code.i32Const(0);
-  push();
-  fn.code.memory('i32_store', offset);
-}
-
-/** Stores an i64 in a CPU field. */
-export function storeField64(fn: FunctionBuilder, offset: number, push: () => void): void {
-  fn.code.i32Const(0);
-  push();
-  fn.code.memory('i64_store', offset);
 }
 
 function cellWritten(effect: Effect): Cell | undefined {

@@ -19,9 +19,10 @@ import { pushKnownCondition } from './coreFunctions.ts';
 import { FLAG_KINDS } from './interpreter.ts';
 import { pushJumpCacheHit, pushPageOf, pushTranslated } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
-import { Lowering, pushField32, pushField64, storeField32, storeField64 } from './lowering.ts';
+import { Lowering } from './lowering.ts';
 import type { Container, Region } from './regions.ts';
 import { containerOf } from './regions.ts';
+import { pushField32, pushField64, storeField32, storeField64 } from './stateFields.ts';
 import { pushVectorFault } from './vectorFunctions.ts';
 import type { Label } from './wasm/functionBuilder.ts';
 import { FunctionBuilder } from './wasm/functionBuilder.ts';
@@ -565,6 +566,14 @@ class TranslatorLowering extends Lowering {
     fn.end();
     code.localGet(rip);
     this.#leaveForRip();
+  }
+
+  protected pushBudget(): void {
+    this.fn.code.localGet(BUDGET_LOCAL);
+  }
+
+  protected takeBudget(count: number): void {
+    this.fn.code.localGet(BUDGET_LOCAL).localGet(count).op('i32_sub').localSet(BUDGET_LOCAL);
   }
 
   protected jumpFar(pushRip: () => void): void {

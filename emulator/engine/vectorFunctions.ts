@@ -4,7 +4,7 @@ import type { VectorState } from '../isa/ir.ts';
 import { SLOW, type Slow } from '../mmu/mmu.ts';
 import { OFFSET } from '../state/layout.ts';
 import { CR0, CR4, FLAG, VECTOR } from '../state/registers.ts';
-import { pushField32 } from './lowering.ts';
+import { pushField32 } from './stateFields.ts';
 import type { FunctionBuilder } from './wasm/functionBuilder.ts';
 
 const XCR0_SSE_AVX = 6;

@@ -475,6 +475,14 @@ export class Emitter {
     this.#effect({ kind: 'if', condition, taken: takenBlock, otherwise: otherwiseBlock }, order);
   }
 
+  /** Elements copied or filled at once by a repeated string instruction, going up; see the effect. */
+  bulk(count: Value, destination: Value, from: { source: Value } | { value: Value }): Value {
+    const into = this.#value({ kind: 'result', type: 'i64', width: 64 });
+    const { source, value } = { source: undefined, value: undefined, ...from };
+    this.#effect({ kind: 'bulk', into, bits: this.bits, count, destination, source, value });
+    return into;
+  }
+
   #load(where: Where, bits: Bits, forWrite: Access | undefined): Value {
     const into = this.#value({ kind: 'result', type: 'i64', width: bits });
     this.#effect({ kind: 'load', into, where, bits, forWrite });

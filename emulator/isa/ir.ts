@@ -280,6 +280,20 @@ export type Effect =
   | { readonly kind: 'jump-to'; readonly rip: Value }
   | { readonly kind: 'jump-far'; readonly rip: Value }
   | { readonly kind: 'repeat-if'; readonly condition: Value }
+  /**
+   * Many iterations of a repeated string instruction at once, each an instruction of the budget, inside one page each that the
+   * TLB knows: from `source`, or all `value`. `into`: how many were done, 0 where it is not as simple as that.
+   */
+  | {
+      readonly kind: 'bulk';
+      readonly into: Value;
+      readonly bits: Bits;
+      /** At most so many. */
+      readonly count: Value;
+      readonly destination: Value;
+      readonly source: Value | undefined;
+      readonly value: Value | undefined;
+    }
   /** Ends the instruction: let the row's TypeScript function do all of it. */
   | { readonly kind: 'system' };
 
@@ -320,6 +334,8 @@ export function operandsOf(effect: Effect): readonly Value[] {
     case 'jump-if':
     case 'repeat-if':
       return [effect.condition];
+    case 'bulk':
+      return [effect.count, effect.destination, effect.source, effect.value].filter((v) => v !== undefined);
     case 'jump-to':
     case 'jump-far':
       return [effect.rip];

@@ -52,7 +52,8 @@ function lateFaults(block: Block, changed: boolean): { late: string[]; changed: 
   for (const effect of block.effects) {
     if (now && canFault(effect)) late.push(effect.kind);
     if (changesState(effect)) now = true;
-    if (effect.kind !== 'if') continue;
+    // Whole iterations of a repeated instruction: a fault after them is that of a later one.
+    if (effect.kind !== 'if' || effect.taken.effects[0]?.kind === 'bulk') continue;
     const taken = lateFaults(effect.taken, now);
     const otherwise = effect.otherwise ? lateFaults(effect.otherwise, now) : { late: [], changed: now };
     late.push(...taken.late, ...otherwise.late);

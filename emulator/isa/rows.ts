@@ -66,7 +66,7 @@ const HOT = [
   /^SET[A-Z]+\.8\.r8$/,
   /^(CDQE|CQO|CDQ)\./,
   /^NOP\./,
-  /^(REP )?(MOVS|STOS)[BDQ]\.\d+\.:flat$/,
+  /^(REP )?(MOVS|STOS)[BWDQ]\.\d+\.:flat$/,
 ];
 
 /** One expression, made once: every start of the machine asks it thousands of times. */

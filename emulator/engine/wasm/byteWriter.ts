@@ -116,6 +116,11 @@ export class ByteWriter {
     return this.simd(name).u8(0).u32(offset);
   }
 
+  /** Takes destination, source and length; they may overlap. */
+  memoryCopy(): this {
+    return this.u8(0xfc).u32(10).u8(0).u8(0);
+  }
+
   call(functionIndex: number): this {
     return this.u8(OP.call).u32(functionIndex);
   }
