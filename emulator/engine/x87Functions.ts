@@ -14,17 +14,8 @@ import { CR0, CS, FLAG } from '../state/registers.ts';
 import type { Expression, Expressions } from './wasm/expressions.ts';
 import type { ModuleBuilder } from './wasm/moduleBuilder.ts';
 import type { ValueType } from './wasm/opcodes.ts';
-import type { ArithmeticIndexes } from './x87Arithmetic.ts';
-import {
-  addArithmetic,
-  addFunction,
-  roundingControl,
-  roundingFlags,
-  SIGN,
-  setStatus,
-  setTag,
-  writePlain,
-} from './x87Arithmetic.ts';
+import type { ArithmeticIndexes, Operation, Plain } from './x87Arithmetic.ts';
+import { addFunction, addRounding, compute, roundingControl, roundingFlags, SIGN } from './x87Arithmetic.ts';
 
 /** Number of parameters; they and the one result are i64. */
 export const X87_PARAMETERS: Readonly<Record<X87Function, number>> = {
@@ -52,98 +43,144 @@ const TOP_BIT = 1n << 63n;
 /** Registers are 8 bytes of the file of significands. */
 const REGISTER_MASK = 0x38;
 
-/** The register of ST(i), given 8 × i: bits 13:11 of the status word are TOP. */
-function register(x: Expressions, i: Expression): Expression {
-  const top = x.op('i32_shr_u', x.load('i32_load', OFFSET.X87_STATUS), x.i32(8));
-  return x.op('i32_and', x.op('i32_add', top, i), x.i32(REGISTER_MASK));
-}
-
-function hasTag(x: Expressions, at: number, tag: number): Expression {
-  const shift = x.op('i32_shr_u', x.local(at), x.i32(2));
-  const own = x.op('i32_and', x.op('i32_shr_u', x.load('i32_load', OFFSET.X87_TAG), shift), x.i32(3));
-  return x.op('i32_eq', own, x.i32(tag));
-}
-
 function giveUpIf(x: Expressions, condition: Expression): void {
   x.when(condition, () => x.give(x.i64(0)));
 }
 
-/** No exception is unmasked or waits, and the FPU is there. */
-function requirePlain(x: Expressions): void {
-  const field = (offset: number, mask: number) => x.op('i32_and', x.load('i32_load', offset), x.i32(mask));
-  const masks = x.op('i32_xor', field(OFFSET.X87_CONTROL, STATUS.EXCEPTIONS), x.i32(STATUS.EXCEPTIONS));
-  const blocked = x.op(
-    'i32_or',
-    field(OFFSET.CR0, CR0.EM | CR0.TS),
-    field(OFFSET.X87_STATUS, STATUS.SUMMARY),
-  );
-  giveUpIf(x, x.op('i32_or', masks, blocked));
-}
-
-/** The instruction is the last one. @see SDM "x87 FPU Instruction and Data (Operand) Pointers", 8.1.8 of volume 1 */
-function record(x: Expressions, rip: number): void {
-  x.store('i64_store', OFFSET.X87_INSTRUCTION_POINTER, x.local(rip));
-  const selector = x.load('i32_load', OFFSET.SEG_SELECTOR + 4 * CS);
-  x.store('i32_store', OFFSET.X87_INSTRUCTION_SELECTOR, selector);
-}
-
-/** Pops so many registers, 0 to 2. */
-function pop(x: Expressions, count: number): void {
-  const one = () => {
-    const at = x.keep('i32', register(x, x.i32(0)));
-    setTag(x, at, x.i32(TAG.EMPTY));
-    setTop(x, x.op('i32_add', x.local(at), x.i32(8)), 0);
-  };
-  x.when(x.op('i64_ne', x.local(count), x.i64(0)), () => {
-    one();
-    x.when(x.op('i64_eq', x.local(count), x.i64(2)), one);
-  });
-}
-
-/** TOP becomes a register's number; clears other bits besides. */
-function setTop(x: Expressions, at: Expression, cleared: number): void {
-  setStatus(x, STATUS.TOP | cleared, x.op('i32_shl', x.op('i32_and', at, x.i32(REGISTER_MASK)), x.i32(8)));
-}
-
-/** A zero or normal number in locals, and where it is. */
-interface Plain {
-  readonly top: number;
-  readonly significand: number;
-}
-
 interface PlainRegister extends Plain {
+  /** The register: 8 times its physical number. */
   readonly at: number;
 }
 
-/** ST(i), given 8 × i, if it is plain. */
-function plain(x: Expressions, i: Expression): PlainRegister {
-  const at = x.keep('i32', register(x, i));
-  giveUpIf(x, hasTag(x, at, TAG.EMPTY));
-  const half = x.op('i32_shr_u', x.local(at), x.i32(1));
-  const top = x.keep('i32', x.load('i32_load', OFFSET.X87_EXPONENT, half));
-  const significand = x.keep('i64', x.load('i64_load', OFFSET.X87_SIGNIFICAND, x.local(at)));
-  const exponent = x.op('i32_and', x.local(top), x.i32(MAX_EXPONENT));
-  const finite = x.op('i32_lt_u', x.op('i32_sub', exponent, x.i32(1)), x.i32(MAX_EXPONENT - 1));
-  const normal = x.op('i32_and', finite, x.op('i64_lt_s', x.local(significand), x.i64(0)));
-  x.when(x.op('i32_eqz', normal), () => {
-    const nothing = x.op('i64_eqz', x.local(significand));
-    giveUpIf(x, x.op('i32_eqz', x.op('i32_and', x.op('i32_eqz', exponent), nothing)));
-  });
-  return { at, top, significand };
+/** The FPU in one instruction: status and tag word are in locals until it ends, so that each is loaded and stored once. */
+class Fpu {
+  readonly #x: Expressions;
+  readonly #status: number;
+  readonly #tag: number;
+
+  /** Gives up unless no exception is unmasked or waits, and the FPU is there. */
+  constructor(x: Expressions) {
+    this.#x = x;
+    this.#status = x.keep('i32', x.load('i32_load', OFFSET.X87_STATUS));
+    const control = x.op('i32_and', x.load('i32_load', OFFSET.X87_CONTROL), x.i32(STATUS.EXCEPTIONS));
+    const masks = x.op('i32_xor', control, x.i32(STATUS.EXCEPTIONS));
+    const missing = x.op('i32_and', x.load('i32_load', OFFSET.CR0), x.i32(CR0.EM | CR0.TS));
+    const pending = x.op('i32_and', x.local(this.#status), x.i32(STATUS.SUMMARY));
+    giveUpIf(x, x.op('i32_or', masks, x.op('i32_or', missing, pending)));
+    this.#tag = x.keep('i32', x.load('i32_load', OFFSET.X87_TAG));
+  }
+
+  /** The register of ST(i), given 8 × i: bits 13:11 of the status word are TOP. */
+  register(i: Expression): number {
+    const x = this.#x;
+    const top = x.op('i32_shr_u', x.local(this.#status), x.i32(8));
+    return x.keep('i32', x.op('i32_and', x.op('i32_add', top, i), x.i32(REGISTER_MASK)));
+  }
+
+  isEmpty(at: number): Expression {
+    const x = this.#x;
+    const own = x.op('i32_shr_u', x.local(this.#tag), x.op('i32_shr_u', x.local(at), x.i32(2)));
+    return x.op('i32_eq', x.op('i32_and', own, x.i32(3)), x.i32(TAG.EMPTY));
+  }
+
+  /** ST(i), given 8 × i, if it is plain. */
+  read(i: Expression): PlainRegister {
+    const x = this.#x;
+    const at = this.register(i);
+    giveUpIf(x, this.isEmpty(at));
+    const half = x.op('i32_shr_u', x.local(at), x.i32(1));
+    const top = x.keep('i32', x.load('i32_load', OFFSET.X87_EXPONENT, half));
+    const significand = x.keep('i64', x.load('i64_load', OFFSET.X87_SIGNIFICAND, x.local(at)));
+    const exponent = x.op('i32_and', x.local(top), x.i32(MAX_EXPONENT));
+    const finite = x.op('i32_lt_u', x.op('i32_sub', exponent, x.i32(1)), x.i32(MAX_EXPONENT - 1));
+    const normal = x.op('i32_and', finite, x.op('i64_lt_s', x.local(significand), x.i64(0)));
+    x.when(x.op('i32_eqz', normal), () => {
+      const nothing = x.op('i64_eqz', x.local(significand));
+      giveUpIf(x, x.op('i32_eqz', x.op('i32_and', x.op('i32_eqz', exponent), nothing)));
+    });
+    return { at, top, significand };
+  }
+
+  /** The same of a parameter. */
+  given(i: number): PlainRegister {
+    return this.read(this.#x.op('i32_wrap_i64', this.#x.local(i)));
+  }
+
+  /** Writes a register with its tag. */
+  write(at: number, top: Expression, significand: number): void {
+    const x = this.#x;
+    x.store('i32_store', OFFSET.X87_EXPONENT, top, x.op('i32_shr_u', x.local(at), x.i32(1)));
+    x.store('i64_store', OFFSET.X87_SIGNIFICAND, x.local(significand), x.local(at));
+    // TAG.ZERO is 1 and TAG.VALID 0.
+    this.#setTag(at, x.op('i64_eqz', x.local(significand)));
+  }
+
+  #setTag(at: number, tag: Expression): void {
+    const x = this.#x;
+    const shift = x.op('i32_shr_u', x.local(at), x.i32(2));
+    const mask = x.op('i32_xor', x.op('i32_shl', x.i32(TAG.EMPTY), shift), x.i32(-1));
+    const others = x.op('i32_and', x.local(this.#tag), mask);
+    x.set(this.#tag, x.op('i32_or', others, x.op('i32_shl', tag, shift)));
+  }
+
+  /** Status bits: those of a mask go, others come. */
+  setStatus(mask: number, bits: Expression): void {
+    const x = this.#x;
+    x.set(this.#status, x.op('i32_or', x.op('i32_and', x.local(this.#status), x.i32(~mask)), bits));
+  }
+
+  clearC1(): void {
+    this.setStatus(STATUS.C1, this.#x.i32(0));
+  }
+
+  /** TOP becomes a register's number. */
+  setTop(at: Expression): void {
+    const x = this.#x;
+    const top = x.op('i32_shl', x.op('i32_and', at, x.i32(REGISTER_MASK)), x.i32(8));
+    this.setStatus(STATUS.TOP, top);
+  }
+
+  push({ top, significand }: Plain, rip: number): void {
+    const x = this.#x;
+    const at = this.register(x.i32(-8));
+    giveUpIf(x, x.op('i32_eqz', this.isEmpty(at)));
+    this.clearC1();
+    this.setTop(x.local(at));
+    this.write(at, x.local(top), significand);
+    this.end(rip);
+  }
+
+  /** Pops so many registers, 0 to 2, as a parameter says. */
+  pop(count: number): void {
+    const x = this.#x;
+    const one = () => {
+      const at = this.register(x.i32(0));
+      this.#setTag(at, x.i32(TAG.EMPTY));
+      this.setTop(x.op('i32_add', x.local(at), x.i32(8)));
+    };
+    x.when(x.op('i64_ne', x.local(count), x.i64(0)), () => {
+      one();
+      x.when(x.op('i64_eq', x.local(count), x.i64(2)), one);
+    });
+  }
+
+  /**
+   * Ends the instruction, which becomes the last one, and pushes what its function gives.
+   *
+   * @see SDM "x87 FPU Instruction and Data (Operand) Pointers", 8.1.8 of volume 1
+   */
+  end(rip: number, result: Expression = this.#x.i64(1)): void {
+    const x = this.#x;
+    x.store('i32_store', OFFSET.X87_STATUS, x.local(this.#status));
+    x.store('i32_store', OFFSET.X87_TAG, x.local(this.#tag));
+    x.store('i64_store', OFFSET.X87_INSTRUCTION_POINTER, x.local(rip));
+    const selector = x.load('i32_load', OFFSET.SEG_SELECTOR + 4 * CS);
+    x.store('i32_store', OFFSET.X87_INSTRUCTION_SELECTOR, selector);
+    result();
+  }
 }
 
-const given = (x: Expressions, i: number) => plain(x, x.op('i32_wrap_i64', x.local(i)));
 const valuesOf = (x: Expressions, { top, significand }: Plain) => [x.local(top), x.local(significand)];
-
-/** Pushes a number, if there is room, and ends the instruction. */
-function finishPush(x: Expressions, { top, significand }: Plain, rip: number): void {
-  const at = x.keep('i32', register(x, x.i32(-8)));
-  giveUpIf(x, x.op('i32_eqz', hasTag(x, at, TAG.EMPTY)));
-  setTop(x, x.local(at), STATUS.C1);
-  writePlain(x, at, x.local(top), significand);
-  record(x, rip);
-  x.i64(1)();
-}
 
 /** Writes the functions, with what they share. */
 class X87Writer {
@@ -159,7 +196,7 @@ class X87Writer {
 
   constructor(module: ModuleBuilder, multiplyHigh: number) {
     this.#module = module;
-    this.#arithmetic = addArithmetic(module, multiplyHigh);
+    this.#arithmetic = addRounding(module, multiplyHigh);
     this.#widen = addFunction(module, ['i64', 'i32'], ['i32', 'i64'], writeWiden);
     this.#compare = addFunction(module, ['i32', 'i64', 'i32', 'i64'], ['i32'], writeCompare);
     const stored: [ValueType[], ValueType[]] = [['i32', 'i64', 'i32'], ['i32']];
@@ -169,18 +206,10 @@ class X87Writer {
     );
   }
 
-  add(name: X87Function, write: (x: Expressions, ...parameters: number[]) => void): number {
+  add(name: X87Function, write: (x: Expressions, fpu: Fpu, ...parameters: number[]) => void): number {
     const parameters = Array.from({ length: X87_PARAMETERS[name] }, (): ValueType => 'i64');
-    return addFunction(
-      this.#module,
-      parameters,
-      ['i64'],
-      (x, ...locals) => {
-        requirePlain(x);
-        write(x, ...locals);
-      },
-      name,
-    );
+    const body = (x: Expressions, ...locals: number[]) => write(x, new Fpu(x), ...locals);
+    return addFunction(this.#module, parameters, ['i64'], body, name);
   }
 
   /** What a memory operand holds. */
@@ -194,128 +223,112 @@ class X87Writer {
   }
 
   /** (sign and exponent, significand, RIP): a number that is plain. */
-  push(x: Expressions, top: number, significand: number, rip: number): void {
-    finishPush(x, { top: x.keep('i32', x.op('i32_wrap_i64', x.local(top))), significand }, rip);
+  push(x: Expressions, fpu: Fpu, top: number, significand: number, rip: number): void {
+    fpu.push({ top: x.keep('i32', x.op('i32_wrap_i64', x.local(top))), significand }, rip);
   }
 
   /** (bits, kind, RIP) */
-  pushNarrow(x: Expressions, bits: number, kind: number, rip: number): void {
-    finishPush(x, this.#narrow(x, bits, kind), rip);
+  pushNarrow(x: Expressions, fpu: Fpu, bits: number, kind: number, rip: number): void {
+    fpu.push(this.#narrow(x, bits, kind), rip);
   }
 
   /** (8 × i, RIP) */
-  pushRegister(x: Expressions, i: number, rip: number): void {
-    finishPush(x, given(x, i), rip);
+  pushRegister(fpu: Fpu, i: number, rip: number): void {
+    fpu.push(fpu.given(i), rip);
   }
 
   /** (8 × i, RIP) */
-  exchange(x: Expressions, i: number, rip: number): void {
-    const first = plain(x, x.i32(0));
-    const second = given(x, i);
-    writePlain(x, first.at, x.local(second.top), second.significand);
-    writePlain(x, second.at, x.local(first.top), first.significand);
-    setStatus(x, STATUS.C1, x.i32(0));
-    record(x, rip);
-    x.i64(1)();
+  exchange(x: Expressions, fpu: Fpu, i: number, rip: number): void {
+    const first = fpu.read(x.i32(0));
+    const second = fpu.given(i);
+    fpu.write(first.at, x.local(second.top), second.significand);
+    fpu.write(second.at, x.local(first.top), first.significand);
+    fpu.clearC1();
+    fpu.end(rip);
   }
 
   /** (8 × i of the destination, registers to pop, RIP) */
-  copy(x: Expressions, i: number, pops: number, rip: number): void {
-    const from = plain(x, x.i32(0));
-    const to = x.keep('i32', register(x, x.op('i32_wrap_i64', x.local(i))));
-    writePlain(x, to, x.local(from.top), from.significand);
-    setStatus(x, STATUS.C1, x.i32(0));
-    pop(x, pops);
-    record(x, rip);
-    x.i64(1)();
+  copy(x: Expressions, fpu: Fpu, i: number, pops: number, rip: number): void {
+    const from = fpu.read(x.i32(0));
+    const to = fpu.register(x.op('i32_wrap_i64', x.local(i)));
+    fpu.write(to, x.local(from.top), from.significand);
+    fpu.clearC1();
+    fpu.pop(pops);
+    fpu.end(rip);
   }
 
   /** (bits of the sign and exponent that stay, bits that change, RIP) */
-  changeSign(x: Expressions, kept: number, changed: number, rip: number): void {
-    const { at, top, significand } = plain(x, x.i32(0));
+  changeSign(x: Expressions, fpu: Fpu, kept: number, changed: number, rip: number): void {
+    const { at, top, significand } = fpu.read(x.i32(0));
     const masked = x.op('i32_and', x.local(top), x.op('i32_wrap_i64', x.local(kept)));
-    writePlain(x, at, x.op('i32_xor', masked, x.op('i32_wrap_i64', x.local(changed))), significand);
-    setStatus(x, STATUS.C1, x.i32(0));
-    record(x, rip);
-    x.i64(1)();
+    fpu.write(at, x.op('i32_xor', masked, x.op('i32_wrap_i64', x.local(changed))), significand);
+    fpu.clearC1();
+    fpu.end(rip);
   }
 
   /** (8 × i of the first operand, of the second, of the destination, registers to pop, RIP) */
-  arithmetic(x: Expressions, operation: keyof ArithmeticIndexes, parameters: readonly number[]): void {
+  arithmetic(x: Expressions, fpu: Fpu, operation: Operation, parameters: readonly number[]): void {
     const [first, second, destination, pops, rip] = parameters as [number, number, number, number, number];
-    const a = given(x, first);
-    const b = given(x, second);
-    const to = x.op(
-      'select',
-      x.local(a.at),
-      x.local(b.at),
-      x.op('i64_eq', x.local(first), x.local(destination)),
-    );
-    const callee = this.#arithmetic[operation];
-    giveUpIf(x, x.op('i32_eqz', x.call(callee, ...valuesOf(x, a), ...valuesOf(x, b), to)));
-    pop(x, pops);
-    record(x, rip);
-    x.i64(1)();
+    const a = fpu.given(first);
+    const b = fpu.given(second);
+    const isFirst = x.op('i64_eq', x.local(first), x.local(destination));
+    const to = x.keep('i32', x.op('select', x.local(a.at), x.local(b.at), isFirst));
+    const result = compute(x, operation, a, b, this.#arithmetic);
+    fpu.write(to, x.local(result.top), result.significand);
+    fpu.setStatus(STATUS.C1, x.local(result.flags));
+    fpu.pop(pops);
+    fpu.end(rip);
   }
 
   /** (bits, kind, whether memory is the first operand, RIP) */
-  arithmeticNarrow(x: Expressions, operation: keyof ArithmeticIndexes, parameters: readonly number[]): void {
+  arithmeticNarrow(x: Expressions, fpu: Fpu, operation: Operation, parameters: readonly number[]): void {
     const [bits, kind, reversed, rip] = parameters as [number, number, number, number];
-    const register = plain(x, x.i32(0));
-    const source = this.#narrow(x, bits, kind);
-    const callee = this.#arithmetic[operation];
-    const stack = valuesOf(x, register);
-    const memory = valuesOf(x, source);
-    const done = x.fn.allocate('i32');
-    x.when(
-      x.op('i64_eqz', x.local(reversed)),
-      () => x.set(done, x.call(callee, ...stack, ...memory, x.local(register.at))),
-      () => x.set(done, x.call(callee, ...memory, ...stack, x.local(register.at))),
-    );
-    giveUpIf(x, x.op('i32_eqz', x.local(done)));
-    record(x, rip);
-    x.i64(1)();
+    const a = fpu.read(x.i32(0));
+    const b = this.#narrow(x, bits, kind);
+    x.when(x.op('i64_ne', x.local(reversed), x.i64(0)), () => {
+      for (const value of valuesOf(x, a)) value();
+      for (const value of valuesOf(x, b)) value();
+      x.take(a.top, a.significand);
+      x.take(b.top, b.significand);
+    });
+    const result = compute(x, operation, a, b, this.#arithmetic);
+    fpu.write(a.at, x.local(result.top), result.significand);
+    fpu.setStatus(STATUS.C1, x.local(result.flags));
+    fpu.end(rip);
   }
 
-  /** Delivers CF and ZF as C0 and C3, or with `toFlags` as the result, 2 set; pops. */
-  #deliver(x: Expressions, relation: number, pops: number, toFlags: Expression, rip: number): void {
-    x.when(
-      toFlags,
-      () => setStatus(x, STATUS.C1, x.i32(0)),
-      () =>
-        setStatus(
-          x,
-          STATUS.C0 | STATUS.C1 | STATUS.C2 | STATUS.C3,
-          x.op('i32_shl', x.local(relation), x.i32(8)),
-        ),
+  /** Delivers CF and ZF as C0 and C3, or with `toFlags` as the result, bit 1 set; pops. */
+  #deliver(x: Expressions, fpu: Fpu, relation: number, pops: number, toFlags: Expression, rip: number): void {
+    fpu.clearC1();
+    x.when(x.op('i32_eqz', toFlags), () =>
+      fpu.setStatus(STATUS.C0 | STATUS.C2 | STATUS.C3, x.op('i32_shl', x.local(relation), x.i32(8))),
     );
-    pop(x, pops);
-    record(x, rip);
-    x.op('i64_extend_i32_u', x.op('i32_or', x.local(relation), x.i32(FLAG.FIXED)))();
+    fpu.pop(pops);
+    fpu.end(rip, x.op('i64_extend_i32_u', x.op('i32_or', x.local(relation), x.i32(FLAG.FIXED))));
   }
 
   /** (8 × i, registers to pop, whether the result goes to the flags, RIP) */
-  compare(x: Expressions, i: number, pops: number, toFlags: number, rip: number): void {
-    const a = plain(x, x.i32(0));
-    const b = given(x, i);
+  compare(x: Expressions, fpu: Fpu, i: number, pops: number, toFlags: number, rip: number): void {
+    const a = fpu.read(x.i32(0));
+    const b = fpu.given(i);
     const relation = x.keep('i32', x.call(this.#compare, ...valuesOf(x, a), ...valuesOf(x, b)));
-    this.#deliver(x, relation, pops, x.op('i32_wrap_i64', x.local(toFlags)), rip);
+    this.#deliver(x, fpu, relation, pops, x.op('i32_wrap_i64', x.local(toFlags)), rip);
   }
 
   /** (bits, kind, registers to pop, RIP) */
-  compareNarrow(x: Expressions, bits: number, kind: number, pops: number, rip: number): void {
-    const a = plain(x, x.i32(0));
+  compareNarrow(x: Expressions, fpu: Fpu, bits: number, kind: number, pops: number, rip: number): void {
+    const a = fpu.read(x.i32(0));
     const b = this.#narrow(x, bits, kind);
     const relation = x.keep('i32', x.call(this.#compare, ...valuesOf(x, a), ...valuesOf(x, b)));
-    this.#deliver(x, relation, pops, x.i32(0), rip);
+    this.#deliver(x, fpu, relation, pops, x.i32(0), rip);
   }
 
   /**
    * (kind) -> 1 with the PE and C1 that storing ST(0) sets; ACCESS_VALUE is what is to be stored. For 80 bits that is the
    * significand, and ACCESS_VECTOR the sign and exponent.
    */
-  convert(x: Expressions, kind: number): void {
-    const value = plain(x, x.i32(0));
+  convert(x: Expressions, fpu: Fpu, kind: number): void {
+    const value = fpu.read(x.i32(0));
     const is = (limit: number) => x.op('i64_lt_u', x.local(kind), x.i64(limit));
     const args = [...valuesOf(x, value), x.op('i32_wrap_i64', x.local(kind))];
     const result = x.fn.allocate('i32');
@@ -337,16 +350,11 @@ class X87Writer {
   }
 
   /** (what {@link convert} gave, registers to pop, RIP): the value is stored. */
-  stored(x: Expressions, flags: number, pops: number, rip: number): void {
-    const bits = x.op(
-      'i32_and',
-      x.op('i32_wrap_i64', x.local(flags)),
-      x.i32(EXCEPTION.PRECISION | STATUS.C1),
-    );
-    setStatus(x, STATUS.C1, bits);
-    pop(x, pops);
-    record(x, rip);
-    x.i64(1)();
+  stored(x: Expressions, fpu: Fpu, flags: number, pops: number, rip: number): void {
+    const bits = x.op('i32_wrap_i64', x.local(flags));
+    fpu.setStatus(STATUS.C1, x.op('i32_and', bits, x.i32(EXCEPTION.PRECISION | STATUS.C1)));
+    fpu.pop(pops);
+    fpu.end(rip);
   }
 
   /** (sign and exponent, significand, kind) -> see {@link convert}; 0 where the result is not normal for sure. */
@@ -506,17 +514,17 @@ function writeCompare(
 /** Adds all of them, exported by their names. */
 export function addX87Functions(module: ModuleBuilder, multiplyHigh: number): Record<X87Function, number> {
   const writer = new X87Writer(module, multiplyHigh);
-  const arithmetic = (name: X87Function, operation: keyof ArithmeticIndexes) =>
-    writer.add(name, (x, ...parameters) => writer.arithmetic(x, operation, parameters));
-  const narrow = (name: X87Function, operation: keyof ArithmeticIndexes) =>
-    writer.add(name, (x, ...parameters) => writer.arithmeticNarrow(x, operation, parameters));
+  const arithmetic = (name: X87Function, operation: Operation) =>
+    writer.add(name, (x, fpu, ...parameters) => writer.arithmetic(x, fpu, operation, parameters));
+  const narrow = (name: X87Function, operation: Operation) =>
+    writer.add(name, (x, fpu, ...parameters) => writer.arithmeticNarrow(x, fpu, operation, parameters));
   return {
-    x87Push: writer.add('x87Push', (x, a, b, c) => writer.push(x, a, b, c)),
-    x87PushNarrow: writer.add('x87PushNarrow', (x, a, b, c) => writer.pushNarrow(x, a, b, c)),
-    x87PushRegister: writer.add('x87PushRegister', (x, a, b) => writer.pushRegister(x, a, b)),
-    x87Exchange: writer.add('x87Exchange', (x, a, b) => writer.exchange(x, a, b)),
-    x87Copy: writer.add('x87Copy', (x, a, b, c) => writer.copy(x, a, b, c)),
-    x87ChangeSign: writer.add('x87ChangeSign', (x, a, b, c) => writer.changeSign(x, a, b, c)),
+    x87Push: writer.add('x87Push', (x, fpu, a, b, c) => writer.push(x, fpu, a, b, c)),
+    x87PushNarrow: writer.add('x87PushNarrow', (x, fpu, a, b, c) => writer.pushNarrow(x, fpu, a, b, c)),
+    x87PushRegister: writer.add('x87PushRegister', (_x, fpu, a, b) => writer.pushRegister(fpu, a, b)),
+    x87Exchange: writer.add('x87Exchange', (x, fpu, a, b) => writer.exchange(x, fpu, a, b)),
+    x87Copy: writer.add('x87Copy', (x, fpu, a, b, c) => writer.copy(x, fpu, a, b, c)),
+    x87ChangeSign: writer.add('x87ChangeSign', (x, fpu, a, b, c) => writer.changeSign(x, fpu, a, b, c)),
     x87Add: arithmetic('x87Add', 'add'),
     x87Subtract: arithmetic('x87Subtract', 'subtract'),
     x87Multiply: arithmetic('x87Multiply', 'multiply'),
@@ -525,9 +533,11 @@ export function addX87Functions(module: ModuleBuilder, multiplyHigh: number): Re
     x87SubtractNarrow: narrow('x87SubtractNarrow', 'subtract'),
     x87MultiplyNarrow: narrow('x87MultiplyNarrow', 'multiply'),
     x87DivideNarrow: narrow('x87DivideNarrow', 'divide'),
-    x87Compare: writer.add('x87Compare', (x, a, b, c, d) => writer.compare(x, a, b, c, d)),
-    x87CompareNarrow: writer.add('x87CompareNarrow', (x, a, b, c, d) => writer.compareNarrow(x, a, b, c, d)),
-    x87Convert: writer.add('x87Convert', (x, a) => writer.convert(x, a)),
-    x87Stored: writer.add('x87Stored', (x, a, b, c) => writer.stored(x, a, b, c)),
+    x87Compare: writer.add('x87Compare', (x, fpu, a, b, c, d) => writer.compare(x, fpu, a, b, c, d)),
+    x87CompareNarrow: writer.add('x87CompareNarrow', (x, fpu, a, b, c, d) =>
+      writer.compareNarrow(x, fpu, a, b, c, d),
+    ),
+    x87Convert: writer.add('x87Convert', (x, fpu, a) => writer.convert(x, fpu, a)),
+    x87Stored: writer.add('x87Stored', (x, fpu, a, b, c) => writer.stored(x, fpu, a, b, c)),
   };
 }
