@@ -106,35 +106,14 @@ far_pointer:
         .word   SPARE
 bounds: .long   10, 20
 
+#include "flat32.h"
+
         .text
         .code32
         .globl  start
 start:
-        cli
-        mov     esp, offset stack_end
-        lgdt    [gdtr]
-        push    CODE
-        push    offset 1f
-        retf
-1:      mov     eax, DATA
-        mov     ss, eax
-        mov     ds, eax
-        mov     es, eax
-        mov     fs, eax
-        mov     gs, eax
-        xor     ecx, ecx
-        mov     esi, offset stubs
-2:      mov     eax, esi
-        and     eax, 0xffff
-        or      eax, CODE << 16
-        mov     [idt + ecx * 8], eax
-        mov     eax, esi
-        mov     ax, 0x8e00
-        mov     [idt + ecx * 8 + 4], eax
-        add     esi, 16
-        inc     ecx
-        cmp     ecx, 256
-        jne     2b
+        LOAD_SEGMENTS
+        GATES_TO_STUBS
         mov     byte ptr [idt + 0x80 * 8 + 5], 0xee
         lidt    [idtr]
         mov     dword ptr [tss + 4], offset esp0_end

@@ -133,22 +133,13 @@ idtr:   .word   2047
 
 #define EXPECT_FAULT(error) EXPECT([x_error], error); mov eax, [x_site]; EXPECT([x_eip], eax)
 
+#include "flat32.h"
+
         .text
         .code32
         .globl  start
 start:
-        cli
-        mov     esp, offset stack_end
-        lgdt    [gdtr]
-        push    CODE
-        push    offset 1f
-        retf
-1:      mov     eax, DATA
-        mov     ss, eax
-        mov     ds, eax
-        mov     es, eax
-        mov     fs, eax
-        mov     gs, eax
+        LOAD_SEGMENTS
         lidt    [idtr]
         /* 1. Page tables: 4 MiB pages to themselves, but at WINDOW the task sees the next ones. */
         xor     ecx, ecx

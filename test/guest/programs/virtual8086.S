@@ -147,35 +147,14 @@ gdtr:   .word   gdt_end - gdt - 1
 idtr:   .word   2047
         .long   idt
 
+#include "flat32.h"
+
         .text
         .code32
         .globl  start
 start:
-        cli
-        mov     esp, offset stack_end
-        lgdt    [gdtr]
-        push    CODE
-        push    offset 1f
-        retf
-1:      mov     eax, DATA
-        mov     ss, eax
-        mov     ds, eax
-        mov     es, eax
-        mov     fs, eax
-        mov     gs, eax
-        xor     ecx, ecx
-        mov     esi, offset stubs
-2:      mov     eax, esi
-        and     eax, 0xffff
-        or      eax, CODE << 16
-        mov     [idt + ecx * 8], eax
-        mov     eax, esi
-        mov     ax, 0x8e00
-        mov     [idt + ecx * 8 + 4], eax
-        add     esi, 16
-        inc     ecx
-        cmp     ecx, 256
-        jne     2b
+        LOAD_SEGMENTS
+        GATES_TO_STUBS
         .irp    vector, 3, 4, 0x80, 0x81
         mov     byte ptr [idt + \vector * 8 + 5], 0xee
         .endr
