@@ -316,6 +316,7 @@ export function formOf(instruction: IcedInstruction, code: CodeBits): DecodedFor
       bits.push(branch16 ? 16 : kind === OpKind.NearBranch32 ? 32 : 64);
       branchTarget = Number(BigInt.asIntN(branch16 ? 16 : 64, instruction.nearBranchTarget));
       if (kind === OpKind.NearBranch32) branchTarget |= 0;
+      if (kind !== OpKind.NearBranch64) immediate = BigInt.asUintN(64, BigInt(branchTarget) - instruction.ip);
       continue;
     }
     const addressBits = STRING_ADDRESS_BITS.get(kind);

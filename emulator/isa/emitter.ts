@@ -417,6 +417,13 @@ export class Emitter {
     return this.#value({ kind: 'next-rip', type: 'i64', width: 64 });
   }
 
+  /** Where a direct branch goes outside 64-bit mode: the way there is its record's immediate. */
+  directTarget(): Value {
+    const way = this.#value({ kind: 'immediate', type: 'i64', width: 64, bits: 64 });
+    const mask = this.constant(this.bits === 16 ? 0xffff : 0xffff_ffff);
+    return this.and(this.add(this.rip(), way), mask);
+  }
+
   jump(): void {
     this.#effect({ kind: 'jump' });
   }

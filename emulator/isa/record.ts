@@ -25,7 +25,10 @@ export const RECORD = {
   SPOILED: 11,
   /** i32: record of a direct branch target in the same page; index of a system instruction. */
   TARGET: 12,
-  /** i64: immediate masked to its operand's size; offset of a direct branch target from the page base. */
+  /**
+   * i64: immediate masked to its operand's size; of a direct branch outside 64-bit mode the way from its beginning to its
+   * target; of a pseudo handler the offset of a target from the page base.
+   */
   IMMEDIATE: 16,
   /** i32: displacement; for the RIP-relative form, offset of the operand from the page base. */
   DISPLACEMENT: 24,

@@ -55,10 +55,7 @@ function pop(e: Emitter): void {
   e.write(0, value);
 }
 
-/**
- * #GP(0) for a target that is not canonical or, outside 64-bit mode, beyond the limit of CS. Targets of direct branches
- * are checked when they are fetched: DEVIATION(direct-branch-limit).
- */
+/** #GP(0) for a target that is not canonical or, outside 64-bit mode, beyond the limit of CS. */
 function checkTarget(e: Emitter, target: Value): void {
   if (e.bits < 64) {
     const limit = e.field(OFFSET.SEG_LIMIT + 4 * CS, 32);
@@ -70,8 +67,24 @@ function checkTarget(e: Emitter, target: Value): void {
   e.raiseIf(e.compare('i64_ne', canonical, target), VECTOR.GP);
 }
 
+/**
+ * The same for a direct branch, if it is taken. Only outside 64-bit mode: there a target that is not canonical is found when
+ * it is fetched, as processors do.
+ */
+function checkDirectTarget(e: Emitter, taken?: Value): void {
+  if (e.bits === 64) return;
+  const beyond = e.compare('i64_gt_u', e.directTarget(), e.field(OFFSET.SEG_LIMIT + 4 * CS, 32));
+  e.raiseIf(taken === undefined ? beyond : e.logic('i32_and', taken, beyond), VECTOR.GP);
+}
+
+function jumpIf(e: Emitter, condition: Value): void {
+  checkDirectTarget(e, condition);
+  e.jumpIf(condition);
+}
+
 function call(e: Emitter): void {
   if (e.spec.operands[0] === 'j') {
+    checkDirectTarget(e);
     push(e, e.nextRip(), e.bits);
     e.jump();
   } else {
@@ -91,6 +104,7 @@ function ret(e: Emitter): void {
 
 function jmp(e: Emitter): void {
   if (e.spec.operands[0] === 'j') {
+    checkDirectTarget(e);
     e.jump();
     return;
   }
@@ -113,12 +127,13 @@ function counted(kind: 'LOOP' | 'LOOPE' | 'LOOPNE' | 'JCXZ') {
     const all = e.register(RCX, 64);
     const count = e.and(all, mask);
     if (kind === 'JCXZ') {
-      e.jumpIf(e.isZero(count));
+      jumpIf(e, e.isZero(count));
       return;
     }
     const left = e.and(e.sub(count, e.constant(1)), mask);
     let again = e.isNotZero(left);
     if (kind !== 'LOOP') again = e.logic('i32_and', again, e.condition(kind === 'LOOPE' ? ZERO : ZERO + 1));
+    checkDirectTarget(e, again);
     setCounter(e, RCX, all, left);
     e.jumpIf(again);
   };
@@ -147,7 +162,7 @@ const conditionalJumps = CONDITIONS.map(
   (name, condition): SemanticRow => ({
     op: `J${name}`,
     forms: DIRECT,
-    emit: (e) => e.jumpIf(e.condition(condition)),
+    emit: (e) => jumpIf(e, e.condition(condition)),
     flags: { reads: true },
     ref: SDM('Jcc—Jump if Condition Is Met', 'vol. 2A'),
   }),
