@@ -25,6 +25,8 @@ export const X87_PARAMETERS: Readonly<Record<X87Function, number>> = {
   x87Exchange: 2,
   x87Copy: 3,
   x87ChangeSign: 3,
+  x87Move: 3,
+  x87RoundToInteger: 1,
   x87Add: 5,
   x87Subtract: 5,
   x87Multiply: 5,
@@ -266,6 +268,50 @@ class X87Writer {
     fpu.end(rip);
   }
 
+  /** (8 × i, whether ST(0) becomes a copy of it, RIP) */
+  move(x: Expressions, fpu: Fpu, i: number, moves: number, rip: number): void {
+    const to = fpu.read(x.i32(0));
+    const from = fpu.given(i);
+    x.when(x.op('i64_ne', x.local(moves), x.i64(0)), () =>
+      fpu.write(to.at, x.local(from.top), from.significand),
+    );
+    fpu.end(rip);
+  }
+
+  /** (RIP) */
+  roundToInteger(x: Expressions, fpu: Fpu, rip: number): void {
+    const { at, top, significand } = fpu.read(x.i32(0));
+    const magnitude = x.op('i32_and', x.local(top), x.i32(MAX_EXPONENT));
+    const exponent = x.keep('i32', x.op('i32_sub', magnitude, x.i32(BIAS)));
+    const hasFraction = x.op('i32_lt_s', x.local(exponent), x.i32(63));
+    const flags = x.keep('i32', x.i32(0));
+    x.when(x.op('i32_and', hasFraction, x.op('i64_ne', x.local(significand), x.i64(0))), () => {
+      const rest = splitAtPoint(x, exponent, significand);
+      x.set(top, x.op('i32_and', x.local(top), x.i32(SIGN)));
+      const up = x.keep(
+        'i32',
+        x.call(
+          this.#arithmetic.roundsUp,
+          x.local(top),
+          roundingControl(x),
+          x.local(significand),
+          x.local(rest),
+        ),
+      );
+      x.set(flags, roundingFlags(x, rest, up));
+      x.set(significand, x.op('i64_add', x.local(significand), x.op('i64_extend_i32_u', x.local(up))));
+      x.when(x.op('i64_ne', x.local(significand), x.i64(0)), () => {
+        const zeros = x.keep('i64', x.op('i64_clz', x.local(significand)));
+        x.set(significand, x.op('i64_shl', x.local(significand), x.local(zeros)));
+        const rounded = x.op('i32_sub', x.i32(BIAS + 63), x.op('i32_wrap_i64', x.local(zeros)));
+        x.set(top, x.op('i32_or', x.local(top), rounded));
+      });
+    });
+    fpu.write(at, x.local(top), significand);
+    fpu.setStatus(STATUS.C1, x.local(flags));
+    fpu.end(rip);
+  }
+
   /** (8 × i of the first operand, of the second, of the destination, registers to pop, RIP) */
   arithmetic(x: Expressions, fpu: Fpu, operation: Operation, parameters: readonly number[]): void {
     const [first, second, destination, pops, rip] = parameters as [number, number, number, number, number];
@@ -421,21 +467,7 @@ class X87Writer {
     const magnitude = x.op('i32_and', x.local(top), x.i32(MAX_EXPONENT));
     const exponent = x.keep('i32', x.op('i32_sub', magnitude, x.i32(BIAS)));
     x.when(x.op('i32_ge_s', x.local(exponent), x.local(bits)), () => x.give(x.i32(0)));
-    const rest = x.keep('i64', x.i64(1));
-    x.when(
-      x.op('i32_lt_s', x.local(exponent), x.i32(0)),
-      () => {
-        // Half and more.
-        x.when(x.op('i32_eq', x.local(exponent), x.i32(-1)), () => x.set(rest, x.local(significand)));
-        x.set(significand, x.i64(0));
-      },
-      () => {
-        const above = x.keep('i64', x.op('i64_extend_i32_u', x.local(exponent)));
-        x.set(rest, x.op('i64_shl', x.local(significand), x.op('i64_add', x.local(above), x.i64(1))));
-        const below = x.op('i64_sub', x.i64(63), x.local(above));
-        x.set(significand, x.op('i64_shr_u', x.local(significand), below));
-      },
-    );
+    const rest = splitAtPoint(x, exponent, significand);
     const control = x.op('select', x.i32(ROUNDING.ZERO), roundingControl(x), x.local(truncates));
     const up = x.keep(
       'i32',
@@ -448,6 +480,26 @@ class X87Writer {
     x.store('i64_store', OFFSET.ACCESS_VALUE, x.op('select', negative, x.local(significand), x.local(sign)));
     x.op('i32_or', roundingFlags(x, rest, up), x.i32(1))();
   }
+}
+
+/** The significand becomes the integer part of a number with an exponent of at most 62, and this gives the rest. */
+function splitAtPoint(x: Expressions, exponent: number, significand: number): number {
+  const rest = x.keep('i64', x.i64(1));
+  x.when(
+    x.op('i32_lt_s', x.local(exponent), x.i32(0)),
+    () => {
+      // Half and more.
+      x.when(x.op('i32_eq', x.local(exponent), x.i32(-1)), () => x.set(rest, x.local(significand)));
+      x.set(significand, x.i64(0));
+    },
+    () => {
+      const above = x.keep('i64', x.op('i64_extend_i32_u', x.local(exponent)));
+      x.set(rest, x.op('i64_shl', x.local(significand), x.op('i64_add', x.local(above), x.i64(1))));
+      const below = x.op('i64_sub', x.i64(63), x.local(above));
+      x.set(significand, x.op('i64_shr_u', x.local(significand), below));
+    },
+  );
+  return rest;
 }
 
 function writeWiden(x: Expressions, bits: number, kind: number): void {
@@ -525,6 +577,8 @@ export function addX87Functions(module: ModuleBuilder, multiplyHigh: number): Re
     x87Exchange: writer.add('x87Exchange', (x, fpu, a, b) => writer.exchange(x, fpu, a, b)),
     x87Copy: writer.add('x87Copy', (x, fpu, a, b, c) => writer.copy(x, fpu, a, b, c)),
     x87ChangeSign: writer.add('x87ChangeSign', (x, fpu, a, b, c) => writer.changeSign(x, fpu, a, b, c)),
+    x87Move: writer.add('x87Move', (x, fpu, a, b, c) => writer.move(x, fpu, a, b, c)),
+    x87RoundToInteger: writer.add('x87RoundToInteger', (x, fpu, a) => writer.roundToInteger(x, fpu, a)),
     x87Add: arithmetic('x87Add', 'add'),
     x87Subtract: arithmetic('x87Subtract', 'subtract'),
     x87Multiply: arithmetic('x87Multiply', 'multiply'),

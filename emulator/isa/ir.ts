@@ -110,6 +110,8 @@ export type X87Function =
   | 'x87Exchange'
   | 'x87Copy'
   | 'x87ChangeSign'
+  | 'x87Move'
+  | 'x87RoundToInteger'
   | `x87${'Add' | 'Subtract' | 'Multiply' | 'Divide' | 'Compare'}${'' | 'Narrow'}`
   | 'x87Convert'
   | 'x87Stored';

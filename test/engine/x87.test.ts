@@ -82,6 +82,21 @@ describe.skipIf(missing('as', 'ld')).each(TIERS)('%s code', (tier) => {
     expect(physical.read16(DATA + 12)).toBe(0x20);
   });
 
+  it('chooses by the flags of the instructions before', () => {
+    // The largest of three numbers, twice the other way round, and the smaller of two by a comparison of integers.
+    const { physical } = run(
+      `fninit; mov ecx, 3
+       1: fldl2e; fldpi; fld1
+       fcomi st, st(1); fcmovb st, st(1); fcomi st, st(2); fcmovb st, st(2); fstp qword ptr [rbx]; fstp st(0); fstp st(0)
+       fldpi; fld1; mov eax, 5; cmp eax, 6; fcmovnb st, st(1); frndint; fist dword ptr [rbx+8]
+       cmp eax, 5; fcmovnb st, st(1); frndint; fistp dword ptr [rbx+12]; fstp st(0)
+       dec ecx; jnz 1b`,
+      tier,
+    );
+    expect(physical.read64(DATA)).toBe(0x4009_21fb_5444_2d18n);
+    expect([physical.read32(DATA + 8), physical.read32(DATA + 12)]).toEqual([1, 3]);
+  });
+
   it('meets #NM before the fault of a memory operand, and before FNSTSW', () => {
     for (const text of ['fld qword ptr [rcx]', 'fstp tbyte ptr [rcx]', 'fnstsw ax', 'fadd st, st(1)']) {
       const { state } = run(

@@ -212,10 +212,18 @@ const changeSign =
   (e) =>
     void usual(e, 'x87ChangeSign', kept, changed);
 
+/** Of FCMOVcc, as of Jcc. */
+const MOVES = { B: 2, NB: 3, E: 4, NE: 5, BE: 6, NBE: 7, U: 10, NU: 11 } as const;
+
+function conditionalMove(condition: number): Emit {
+  return (e) => void usual(e, 'x87Move', e.stackRegister(1), e.bit(e.condition(condition)));
+}
+
 function row(op: string, forms: readonly Form[], emit: Emit): SemanticRow {
   const system = X87_ROWS.find((candidate) => candidate.op === op);
   if (!system) throw new Error(`no row ${op}`);
-  const flags = /^FU?COMI/.test(op) ? { flags: { writes: 'all' as const } } : {};
+  const comparison = /^FU?COMI/.test(op) ? { flags: { writes: 'all' as const } } : {};
+  const flags = op.startsWith('FCMOV') ? { flags: { reads: true } } : comparison;
   return { op, forms, emit, feature: system.feature as FeatureKey, ref: system.ref, ...flags };
 }
 
@@ -247,6 +255,10 @@ export const FAST_X87_ROWS: readonly SemanticRow[] = [
   row('FXCH', [REGISTERS], (e) => void usual(e, 'x87Exchange', e.stackRegister(1))),
   row('FCHS', [NONE], changeSign(0xffff, 0x8000)),
   row('FABS', [NONE], changeSign(0x7fff, 0)),
+  ...Object.entries(MOVES).map(([name, condition]) =>
+    row(`FCMOV${name}`, [REGISTERS], conditionalMove(condition)),
+  ),
+  row('FRNDINT', [NONE], (e) => void usual(e, 'x87RoundToInteger')),
   row('FCOM', [REGISTERS, memory(32, 64)], compare(0)),
   row('FCOMP', [REGISTERS, memory(32, 64)], compare(1)),
   row('FCOMPP', [NONE], compare(2)),
