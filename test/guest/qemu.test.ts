@@ -72,6 +72,7 @@ const QEMU_DIFFERS: readonly (readonly [program: string, sentence: string, inste
   ['virtual8086', "22.3.1: the handler's segment must have DPL 0", 'looks for a stack of DPL 1 first'],
   ['virtual8086', '#DE, with RF in the image', 'saves RF as 0'],
   ['virtual8086', '#AC: CPL is 3', 'does not check alignment'],
+  ['vme', 'CPUID.01H:EDX[1] offers', 'does not have VME'],
   ['x2apic', 'CPUID.01H:ECX[21] offers', 'does not have x2APIC'],
   ['xapic', '12.4.7.1: after reset', 'keeps what its firmware has set'],
   ['xapic', '12.5.1: while SVR has disabled the APIC', 'clears the mask bit'],
@@ -93,6 +94,8 @@ const QEMU_ENDS_BEFORE: ReadonlyMap<string, string> = new Map([
   ['tasks', 'table 9-1: SS: null'],
   // IRETD at CPL 3 enters virtual-8086 mode.
   ['virtual8086', 'IRETD at CPL 3 ignores VM'],
+  // Has neither CR4.VME nor CR4.PVI.
+  ['vme', '22.3: with CR4.VME and IOPL below 3'],
   ['x2apic', '12.12.1.2: in xAPIC mode the MSRs'],
 ]);
 
