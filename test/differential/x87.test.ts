@@ -37,10 +37,15 @@ describe.skipIf(missing('gcc', 'as', 'ld'))('an x87 instruction gives what the h
         flags: given.flags.toString(16),
       };
       const wanted = describeOutcome(expected, form);
-      for (const [name, model] of models) {
+      const outcomes = models.map(([name, model]) => {
         const input = { ...about, name };
-        expect({ input, ...describeOutcome(model.run(given), form) }).toEqual({ input, ...wanted });
-      }
+        const outcome = model.run(given);
+        expect({ input, ...describeOutcome(outcome, form) }).toEqual({ input, ...wanted });
+        return outcome;
+      });
+      // Pointers to the last instruction too.
+      const [, interpreted, translated] = outcomes as [X87Outcome, X87Outcome, X87Outcome];
+      expect(hex(translated.state)).toBe(hex(interpreted.state));
     });
   });
 
