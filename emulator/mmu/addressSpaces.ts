@@ -161,10 +161,10 @@ export class AddressSpaces {
     const id = ids[number];
     words[CONTEXT] = id !== 0 ? id : this.#contexts.allocate(this.#space, number);
     words[CONTEXT + 1] = 0;
-    const changes = !this.privilegeIsFollowed && this.audit === undefined;
+    const followed = this.privilegeIsFollowed;
     const smap = (cr4 & CR4.SMAP) !== 0;
-    words[CONTEXT_IDS] = changes ? ids[mode | accessClass(false, false, writeProtect, smep, smap)] : 0;
-    words[CONTEXT_IDS + 1] = changes ? ids[mode | accessClass(true, false, writeProtect, smep, smap)] : 0;
+    words[CONTEXT_IDS] = followed ? 0 : ids[mode | accessClass(false, false, writeProtect, smep, smap)];
+    words[CONTEXT_IDS + 1] = followed ? 0 : ids[mode | accessClass(true, false, writeProtect, smep, smap)];
     this.#tagStructures();
   }
 
