@@ -6,6 +6,7 @@ import {
   processorInRoot,
   type TestVmx,
 } from '../../test/support/vmxProcessor.ts';
+import { readMsr } from '../core/msrs.ts';
 import { OUTCOME } from '../core/outcome.ts';
 import { readRflags } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
@@ -88,6 +89,11 @@ describe('VMLAUNCH and VMRESUME', () => {
     test.state.setDebugRegister(7, 0x402n);
     test.vmx.enterGuest();
     expect(test.state.debugRegister(7)).toBe(0x402n);
+  });
+
+  it('leave IA32_DEBUGCTL.LBR clear where last-branch records are architectural', () => {
+    const { state } = processorInGuest(guestVmcs().set({ GUEST_IA32_DEBUGCTL: 3n }));
+    expect(state.IA32_DEBUGCTL).toBe(2n);
   });
 
   it('take LMA and LME from "IA-32e mode guest" without "load IA32_EFER"', () => {
@@ -309,6 +315,16 @@ describe('event injection', () => {
     const test = injecting(0x30n, (vmcs) => vmcs.control('monitorTrapFlag', true));
     expect(test.vmx.pendingExit('above-debug-traps')).toBe(OUTCOME.VM_EXIT);
     expect(test.field('GUEST_RIP')).toBe(BigInt(HANDLER));
+  });
+
+  it('is recorded as a branch from RIP to the handler where the guest records them', () => {
+    const { state, cpu } = injecting(0x30n, (vmcs) =>
+      vmcs.control('loadLbrCtlOnEntry', true).set({ GUEST_IA32_LBR_CTL: 0x7f_0007n }),
+    );
+    expect(state.RIP).toBe(BigInt(HANDLER));
+    expect(readMsr(cpu, 0x1500)).toBe(BigInt(AT.GUEST_CODE));
+    expect(readMsr(cpu, 0x1600)).toBe(BigInt(HANDLER));
+    expect(readMsr(cpu, 0x1501)).toBe(0n);
   });
 
   it('whose delivery faults exits with the injected event as IDT-vectoring information', () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { readMsr, writeMsr } from '../../emulator/core/msrs.ts';
 import { CPU_FIELDS } from '../../emulator/state/layout.ts';
-import { RCX } from '../../emulator/state/registers.ts';
+import { CS, RCX, SS } from '../../emulator/state/registers.ts';
 import { assemble } from '../support/assemble.ts';
 import type { BareProcessor } from '../support/bareProcessor.ts';
 import { missing } from '../support/tools.ts';
@@ -279,6 +279,54 @@ describe.skipIf(missing('as', 'ld'))('last-branch records', () => {
       const [jump, iret] = architectural(processor);
       expect(iret?.[0]).toBe(0xffff_ffff_ffff_ffffn);
       expect(iret?.[1]).toBe(jump?.[0]);
+    });
+
+    it(`have SYSCALL and SYSRET, and select by the privilege level where they end: ${tier}`, () => {
+      const code = 'syscall\n1: jmp 1b\n.org 0x20\nsysretq';
+      for (const [select, wanted] of [
+        [0n, ['jmp', 'sysret', 'syscall']],
+        [1n, ['jmp', 'sysret']],
+        [2n, ['syscall']],
+      ] as const) {
+        const processor = start(code, 'skylake-server');
+        const { state, physical, engine } = processor;
+        for (let table = 0x1000; table < 0x4000; table += 0x1000)
+          physical.write64(table, physical.read64(table) | 4n);
+        state.IA32_EFER |= 1n;
+        state.IA32_STAR = (0x10n << 32n) | (0x20n << 48n);
+        state.IA32_LSTAR = at(0x20);
+        state.CPL = 3;
+        state.setSegmentAccessRights(CS, 0xa0fb);
+        state.setSegmentAccessRights(SS, 0xc0f3);
+        processor.cpu.mmu.updateContext();
+        write(processor, { [IA32_DEBUGCTL]: LBR, [MSR_LBR_SELECT]: select });
+        engine.run(3);
+        const records: Readonly<Record<(typeof wanted)[number], Pair>> = {
+          jmp: [at(2), at(2)],
+          sysret: [at(0x20), at(2)],
+          syscall: [at(0), at(0x20)],
+        };
+        expect(stack(processor)).toEqual(wanted.map((name) => records[name]));
+      }
+    });
+
+    it(`have an interrupt after the branch before it, and the IRET: ${tier}`, () => {
+      const processor = start('jmp 1f\n1: nop\nhlt', 'skylake-server');
+      // The handler of #UD's vector and of all others: IRETQ.
+      processor.physical.copyIn(Number(HANDLER), new Uint8Array([0x48, 0xcf]));
+      const { state, engine, physical } = processor;
+      physical.write64(0x6000 + 0x18, 0x00cf_9300_0000_ffffn);
+      state.GDTR_LIMIT = 0x1f;
+      write(processor, { [IA32_DEBUGCTL]: LBR });
+      engine.run(1);
+      state.NMI_PENDING = 1;
+      engine.run(1);
+      expect(stack(processor)).toEqual([
+        [HANDLER, at(2)],
+        [at(2), HANDLER],
+        [at(0), at(2)],
+      ]);
+      expect([read(processor, LER_FROM), read(processor, LER_TO)]).toEqual([at(0), at(2)]);
     });
 
     it(`are as many as IA32_LBR_DEPTH says, the youngest first: ${tier}`, () => {
