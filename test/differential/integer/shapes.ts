@@ -2,12 +2,15 @@
 import type { SemanticRow, StatusFlag, UndefinedByCount } from '../../../emulator/isa/forms.ts';
 import { expandRow } from '../../../emulator/isa/forms.ts';
 import { SEMANTIC_ROWS } from '../../../emulator/isa/rows.ts';
+import { SYSTEM_CALL_ROWS } from '../../../emulator/isa/semantics/systemCalls.ts';
 import { X87_ROWS } from '../../../emulator/isa/x87/rows.ts';
 import type { Random } from '../../support/random.ts';
 import type { Mode, Shape } from './instruction.ts';
 import { existsIn, MODES, shapeOf } from './instruction.ts';
 
 const X87_OPS = new Set(X87_ROWS.map(({ op }) => op));
+/** On the host they lead to its kernel. */
+const SYSTEM_CALL_OPS = new Set(SYSTEM_CALL_ROWS.map(({ op }) => op));
 
 export interface TestedRow {
   readonly op: string;
@@ -20,7 +23,7 @@ export interface TestedRow {
 
 /** Rows with vectors and those of the x87 FPU have suites of their own. */
 function isInteger(row: SemanticRow): boolean {
-  if (row.op.startsWith('VZERO') || X87_OPS.has(row.op)) return false;
+  if (row.op.startsWith('VZERO') || X87_OPS.has(row.op) || SYSTEM_CALL_OPS.has(row.op)) return false;
   return row.forms.every(({ operands }) => !operands.some((kind) => /[vq]/.test(kind)));
 }
 

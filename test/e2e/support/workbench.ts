@@ -52,9 +52,7 @@ export class Workbench {
 
   /** A command by its title, as the palette shows it. */
   async run(title: string): Promise<void> {
-    await this.press('F1');
-    await this.quickInput.fill(`>${title}`);
-    await this.quickPick(title);
+    await this.#choose('F1', `>${title}`, title);
   }
 
   get quickInput(): Locator {
@@ -71,10 +69,15 @@ export class Workbench {
       .click({ timeout });
   }
 
-  /** Types into the quick input for files and chooses a row; a window that has just opened may not know it yet. */
+  /** Types into the quick input for files and chooses a row. */
   async quickOpen(text: string, label: string): Promise<void> {
+    await this.#choose('Control+P', text, label);
+  }
+
+  /** The list is of what the window knew when it was opened: where the row is missing, it is opened again. */
+  async #choose(key: string, text: string, label: string): Promise<void> {
     await until(`${label} for ${text}`, async () => {
-      await this.press('Control+P');
+      await this.press(key);
       await this.quickInput.fill(text);
       return this.quickPick(label, QUICK).then(
         () => true,
