@@ -10,6 +10,11 @@ import { CODE, describeState, prepare, TIERS } from './tiersSupport.ts';
 
 const IA32_PERF_CAPABILITIES = 0x345;
 const IA32_DEBUGCTL = 0x1d9;
+const IA32_PMC0 = 0xc1;
+const IA32_PERFEVTSEL0 = 0x186;
+const IA32_PERF_GLOBAL_STATUS = 0x38e;
+const IA32_PERF_GLOBAL_CTRL = 0x38f;
+const IA32_PERF_GLOBAL_STATUS_RESET = 0x390;
 const LBR = 1n;
 const FREEZE_LBRS_ON_PMI = 1n << 11n;
 const LBR_FRZ = 1n << 58n;
@@ -213,17 +218,17 @@ describe.skipIf(missing('as', 'ld'))('last-branch records', () => {
       processor.state.setGpr(RCX, 1000n);
       write(processor, {
         [IA32_DEBUGCTL]: LBR | FREEZE_LBRS_ON_PMI,
-        [0x186]: 0x53_00c0n,
-        [0xc1]: -10n & 0xffff_ffffn,
-        [0x38f]: 1n,
+        [IA32_PERFEVTSEL0]: 0x53_00c0n,
+        [IA32_PMC0]: -10n & 0xffff_ffffn,
+        [IA32_PERF_GLOBAL_CTRL]: 1n,
       });
       while (engine.retired < 30) {
         clock.ringDue();
         engine.run(30 - engine.retired);
       }
-      expect(read(processor, 0x38e)).toBe(LBR_FRZ | 1n);
+      expect(read(processor, IA32_PERF_GLOBAL_STATUS)).toBe(LBR_FRZ | 1n);
       expect(stack(processor)).toHaveLength(5);
-      write(processor, { [0x390]: LBR_FRZ });
+      write(processor, { [IA32_PERF_GLOBAL_STATUS_RESET]: LBR_FRZ });
       engine.run(10);
       expect(stack(processor)).toHaveLength(10);
     });
