@@ -41,7 +41,9 @@ if (isMainThread) {
     last = next;
   }, 1).unref();
   const write = () => {
-    const mostMemory = process.resourceUsage().maxRSS / 1024;
+    // maxRSS has what the process had before it was Node: a copy of whoever started it.
+    const status = tells ? readFileSync('/proc/self/status', 'latin1') : '';
+    const mostMemory = Number(/VmHWM:\\s*(\\d+)/.exec(status)?.[1] ?? process.resourceUsage().maxRSS) / 1024;
     writeFileSync(${JSON.stringify(`${FILE}.new`)}, JSON.stringify({ mostMemory, pauses }));
     renameSync(${JSON.stringify(`${FILE}.new`)}, ${JSON.stringify(FILE)});
     last = look();
