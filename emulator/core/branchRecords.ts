@@ -13,7 +13,7 @@ import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { VECTOR } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
-import { DEBUGCTL } from './debugRegisters.ts';
+import { DEBUGCTL, LBR_CTL } from './debugRegisters.ts';
 import { LBR_FRZ } from './performanceMonitoring.ts';
 import type { GuestEvent } from './virtualization.ts';
 
@@ -44,8 +44,6 @@ const KINDS: Readonly<Record<BranchKind, { readonly leftOut: number; readonly en
 const LBR_SELECT = { CPL_EQ_0: 1 << 0, CPL_NEQ_0: 1 << 1, EN_CALLSTACK: 1 << 9 } as const;
 export const LBR_SELECT_BITS = 0x3ffn;
 
-/** IA32_LBR_CTL besides the kinds. @see SDM "IA32_LBR_CTL", table 20-1 */
-export const LBR_CTL = { LBREN: 1 << 0, OS: 1 << 1, USR: 1 << 2, CALL_STACK: 1 << 3 } as const;
 export const LBR_CTL_BITS = 0x7f_000fn;
 
 const CYCLES_MAX = 0xffff;
@@ -74,6 +72,23 @@ export function branchRecordFacility(cpu: Cpu): 'architectural' | 'stack' | 'sin
   if (cpu.has('ARCH_LBR')) return 'architectural';
   const { branchRecords } = cpu.model;
   return branchRecords === 'stack' && !cpu.has('PDCM') ? 'none' : branchRecords;
+}
+
+/** Whether some records stop at a performance-monitoring interrupt when IA32_DEBUGCTL asks for it. */
+export function freezesRecords(cpu: Cpu): boolean {
+  const facility = branchRecordFacility(cpu);
+  return cpu.has('PDCM') && (facility === 'architectural' || facility === 'stack');
+}
+
+/**
+ * Bits of IA32_DEBUGCTL that are not reserved.
+ *
+ * @see SDM "IA32_DEBUGCTL MSR", 19.4.1
+ */
+export function debugctlBits(cpu: Cpu): bigint {
+  const bits = DEBUGCTL.LBR | DEBUGCTL.BTF;
+  if (!cpu.has('PDCM')) return bits;
+  return bits | DEBUGCTL.FREEZE_PERFMON_ON_PMI | (freezesRecords(cpu) ? DEBUGCTL.FREEZE_LBRS_ON_PMI : 0n);
 }
 
 /** Architectural records do not know IA32_DEBUGCTL.LBR: whatever is written, the bit is 0. */

@@ -44,20 +44,8 @@ export const DEBUGCTL = {
   FREEZE_PERFMON_ON_PMI: 1n << 12n,
 } as const;
 
-/**
- * Bits of IA32_DEBUGCTL that are not reserved.
- *
- * @see SDM "IA32_DEBUGCTL MSR", 19.4.1
- */
-export function debugctlBits(cpu: Cpu): bigint {
-  const bits = DEBUGCTL.LBR | DEBUGCTL.BTF;
-  if (!cpu.has('PDCM')) return bits;
-  const freezesRecords = cpu.has('ARCH_LBR') || cpu.model.branchRecords === 'stack';
-  return bits | DEBUGCTL.FREEZE_PERFMON_ON_PMI | (freezesRecords ? DEBUGCTL.FREEZE_LBRS_ON_PMI : 0n);
-}
-
-/** IA32_LBR_CTL: architectural last-branch records are made. */
-const LBREN = 1n;
+/** IA32_LBR_CTL besides the kinds of branches. @see SDM "IA32_LBR_CTL", table 20-1 */
+export const LBR_CTL = { LBREN: 1 << 0, OS: 1 << 1, USR: 1 << 2, CALL_STACK: 1 << 3 } as const;
 
 /** What a breakpoint register watches: the R/W field of DR7. */
 export const BREAKPOINT = { EXECUTE: 0, WRITE: 1, IO: 2, ACCESS: 3 } as const;
@@ -111,7 +99,7 @@ export function recordDebugException(state: CpuState, conditions: bigint): void 
   state.setDebugRegister(6, kept | DR6.RTM | (conditions & DR6_WRITABLE));
   state.setDebugRegister(7, state.debugRegister(7) & ~DR7.GD);
   state.IA32_DEBUGCTL &= ~(DEBUGCTL.LBR | DEBUGCTL.BTF);
-  state.IA32_LBR_CTL &= ~LBREN;
+  state.IA32_LBR_CTL &= ~BigInt(LBR_CTL.LBREN);
 }
 
 /**

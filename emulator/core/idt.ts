@@ -40,7 +40,7 @@ import { OUTCOME, type Outcome } from './outcome.ts';
 import { currentStack, StackFrame } from './stack.ts';
 import { switchTask } from './taskSwitch.ts';
 import { type InnerStack, innerStack, innerStack64, longStack } from './tss.ts';
-import { isRedirected, shownFlags } from './virtualInterrupts.ts';
+import { isRedirected, isRestricted, shownFlags } from './virtualInterrupts.ts';
 import type { GuestEvent } from './virtualization.ts';
 
 const IDT_FLAG = 2;
@@ -99,7 +99,7 @@ function deliverRealMode(cpu: Cpu, event: GuestEvent, flags: number): Outcome {
  */
 function deliverRedirected(cpu: Cpu, event: GuestEvent, flags: number): Outcome {
   const { state } = cpu;
-  const restricted = (state.systemFlags & FLAG.IOPL) !== FLAG.IOPL;
+  const restricted = isRestricted(cpu);
   const shown = restricted ? shownFlags(flags) : flags;
   const outcome = enterParagraphHandler(cpu, event, BigInt(event.vector * 4), shown);
   if (outcome === OUTCOME.JUMPED)

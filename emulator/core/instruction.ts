@@ -2,6 +2,9 @@
  * 112 to 864 are the x87 FPU's environment and state in memory, with 16- and 32-bit operand size; 4096 is the FXSAVE area, 0
  * what has no fixed size.
  */
+/** Bytes. @see SDM "Instruction Format", 2.1 of volume 2A */
+export const LONGEST_INSTRUCTION = 15;
+
 export type OperandBits = 0 | 8 | 16 | 32 | 64 | 80 | 128 | 256 | 112 | 224 | 752 | 864 | 4096;
 
 export type RegisterKind = 'general' | 'segment' | 'control' | 'debug' | 'xmm' | 'ymm' | 'mmx' | 'other';

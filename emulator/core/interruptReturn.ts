@@ -14,7 +14,7 @@ import { OUTCOME, type Outcome } from './outcome.ts';
 import { dropInnerSegments } from './segments.ts';
 import { StackReader } from './stack.ts';
 import { returnFromTask } from './taskSwitch.ts';
-import { acceptedFlags, hasVirtualInterruptFlag } from './virtualInterrupts.ts';
+import { acceptedFlags, hasVirtualInterruptFlag, iopl, isRestricted } from './virtualInterrupts.ts';
 
 const ARITHMETIC_AND_CONTROL =
   FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.TF | FLAG.DF | FLAG.OF | FLAG.NT;
@@ -33,15 +33,6 @@ export function interruptReturn(cpu: Cpu, instruction: Instruction): Outcome {
   if (outcome !== OUTCOME.FAULT) cpu.nmiUnblockedByIret = false;
   if (outcome === OUTCOME.JUMPED) cpu.loadedResumeFlag = true;
   return outcome;
-}
-
-/** A virtual-8086 program that may not change IF. */
-function isRestricted(cpu: Cpu): boolean {
-  return cpu.state.virtual8086 && iopl(cpu) < 3;
-}
-
-function iopl(cpu: Cpu): number {
-  return (cpu.state.systemFlags & FLAG.IOPL) >> 12;
 }
 
 interface Frame {
@@ -104,19 +95,20 @@ function returnToParagraph(cpu: Cpu, stack: StackReader, frame: Frame, operandSi
   const { state } = cpu;
   if (frame.offset > BigInt(state.segmentLimit(CS))) return cpu.raiseGp();
   const flags = readRflags(state);
-  const accepted = isRestricted(cpu) ? acceptedFlags(flags, frame.flags) : flags;
+  const restricted = isRestricted(cpu);
+  const accepted = restricted ? acceptedFlags(flags, frame.flags) : flags;
   if (accepted === undefined) return cpu.raiseGp();
   state.setGpr(RSP, stack.pointer);
   loadParagraph(state, CS, frame.selector);
   state.RIP = frame.offset;
-  if (isRestricted(cpu)) {
+  if (restricted) {
     writeRflags(state, accepted);
     return OUTCOME.JUMPED;
   }
   let changed = ARITHMETIC_AND_CONTROL | FLAG.IF;
   if (operandSize !== 16) changed |= FLAG.RF | FLAG.AC | FLAG.ID;
   if (inRealMode(state)) changed |= FLAG.IOPL;
-  writeRflags(state, (readRflags(state) & ~changed) | (frame.flags & changed));
+  writeRflags(state, (flags & ~changed) | (frame.flags & changed));
   return OUTCOME.JUMPED;
 }
 

@@ -5,8 +5,8 @@
  */
 import { OFFSET } from '../state/layout.ts';
 import { lbrFormat } from './branchRecordMsrs.ts';
+import { freezesRecords } from './branchRecords.ts';
 import type { Cpu } from './cpu.ts';
-import { DEBUGCTL, debugctlBits } from './debugRegisters.ts';
 import type { MsrRow } from './msrs.ts';
 import { COUNTER_BITS, CTR_FRZ, FIXED_COUNTERS, LBR_FRZ, MAX_COUNTERS } from './performanceMonitoring.ts';
 
@@ -119,8 +119,7 @@ function writePerfGlobalCtrl(cpu: Cpu, value: bigint): boolean {
 }
 
 function statusBits(cpu: Cpu): bigint {
-  const freezesRecords = (debugctlBits(cpu) & DEBUGCTL.FREEZE_LBRS_ON_PMI) !== 0n;
-  return cpu.performance.enableBits | CTR_FRZ | OTHER_STATUS | (freezesRecords ? LBR_FRZ : 0n);
+  return cpu.performance.enableBits | CTR_FRZ | OTHER_STATUS | (freezesRecords(cpu) ? LBR_FRZ : 0n);
 }
 
 function resetStatus(cpu: Cpu, value: bigint): boolean {

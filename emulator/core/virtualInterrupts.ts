@@ -9,6 +9,15 @@ import { CR4, FLAG, TR } from '../state/registers.ts';
 import type { Cpu } from './cpu.ts';
 import { ioMapBase, readTss } from './tss.ts';
 
+export function iopl({ state }: Cpu): number {
+  return (state.systemFlags & FLAG.IOPL) >> 12;
+}
+
+/** A virtual-8086 program that may not change IF. */
+export function isRestricted(cpu: Cpu): boolean {
+  return cpu.state.virtual8086 && iopl(cpu) < 3;
+}
+
 /** Whether CLI and STI change VIF; asked where they may not change IF. */
 export function hasVirtualInterruptFlag({ state }: Cpu): boolean {
   return (state.cr4 & (state.virtual8086 ? CR4.VME : CR4.PVI)) !== 0 && state.CPL === 3;

@@ -5,6 +5,7 @@
  *
  * Intel SDM Vol. 3C, "Virtual Machine Control Structures", chapter 26.
  */
+import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import { PAGE_FLAG } from '../mmu/physicalMemory.ts';
 import { fieldExists, VMCS_FIELD_LIST } from '../vmx/vmcsLayout.ts';
 import { disassemble } from './disassembler.ts';
@@ -45,7 +46,6 @@ interface Moment {
 }
 
 const PAGE = 4096;
-const LONGEST_INSTRUCTION = 15;
 
 export class DataBreakpoints {
   #machine: WatchedMachine;

@@ -1,4 +1,5 @@
 /** Disassembly in Intel syntax, by iced-x86. */
+import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import {
   FlowControl,
   Formatter,
@@ -10,8 +11,6 @@ import {
   Register,
 } from '../isa/iced.ts';
 import type { DisassembledLine } from './target.ts';
-
-const LONGEST = 15;
 
 /** How an instruction goes on, as far as stepping over it needs to know. */
 export interface InstructionShape {
@@ -84,7 +83,7 @@ export function disassemble(
 
 /** How many bytes hold `count` instructions, whatever they are. */
 export function bytesFor(count: number): number {
-  return count * LONGEST;
+  return count * LONGEST_INSTRUCTION;
 }
 
 function targetOf(instruction: IcedInstruction): bigint | undefined {

@@ -2,7 +2,9 @@
  * Running the machine in batches: to a breakpoint, through a statement, out of a function. Between batches calls of
  * the debugger are served.
  */
+
 import { Unimplemented, UserError } from '../base/errors.ts';
+import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import { describeFailedEntry } from '../vmx/describeEntryFailure.ts';
 import { type ExitReasonKey, exitReasonRow } from '../vmx/exitReasons.ts';
 import type { SanitizerFinding } from '../vmx/sanitizer.ts';
@@ -32,7 +34,6 @@ const EXITS_IN_SLICE = 1_000;
 const STEPS_IN_SLICE = 500;
 /** A guest that leaves so often without executing anything is looked at again in the next slice. */
 const MOST_EXITS = 16;
-const LONGEST_INSTRUCTION = 15;
 /** An exit breakpoint on this reason also stops at entries that fail without an exit (VMfail). */
 const ENTRY_FAILURE: ExitReasonKey = 'entryFailureInvalidGuestState';
 

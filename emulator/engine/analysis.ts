@@ -103,14 +103,18 @@ const LEAVING: ReadonlySet<Effect['kind']> = new Set([
   'system',
 ]);
 
+function isFlags({ kind }: Value): boolean {
+  return kind === 'flags' || kind === 'condition';
+}
+
 function dependsOnFlags(value: Value): boolean {
   const seen = new Set<Value>();
   const visit = (part: Value): boolean => {
-    if (part.kind === 'flags' || part.kind === 'condition') return true;
+    if (isFlags(part)) return true;
     if (seen.has(part)) return false;
     seen.add(part);
     return partsOf(part).some(visit);
   };
   // Most are immediates and registers.
-  return partsOf(value).length > 0 ? visit(value) : value.kind === 'flags' || value.kind === 'condition';
+  return partsOf(value).length > 0 ? visit(value) : isFlags(value);
 }

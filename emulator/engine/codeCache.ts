@@ -3,8 +3,10 @@
  * straight-line code follow each other. Invalidated records become REFETCH, so that whoever still points at them
  * leaves by himself; where only some lines of a page were written, they are decoded again in their places.
  */
+
 import { assert } from '../base/errors.ts';
 import type { FeatureKey } from '../core/features.ts';
+import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import type { CodeBits, DecodedForm } from '../isa/decode.ts';
 import { formOf } from '../isa/decode.ts';
 import type { HandlerSpec } from '../isa/forms.ts';
@@ -36,7 +38,6 @@ const BLOCK_LIMIT = 64;
 const MOST_STOPS = 64;
 /** Code is tracked in lines of this many bytes, so that data beside it does not thrash. */
 const LINE_SHIFT = 7;
-const LONGEST_INSTRUCTION = 15;
 /** Two records for an instruction in two pages, two for the end of the block. */
 const RESERVE = (BLOCK_LIMIT + 8) * 2 * RECORD_SIZE;
 

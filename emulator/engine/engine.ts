@@ -2,16 +2,18 @@
  * The run loop of one logical processor: generated code executes, and what it leaves for is handled here. Between
  * activations events are taken, in the manual's order.
  */
+
 import { EmulatorBug, Unimplemented } from '../base/errors.ts';
 import { recordBranch, recordsBranches } from '../core/branchRecords.ts';
 import type { Cpu } from '../core/cpu.ts';
 import { beginStep, checkEvents, endStep, mustStep } from '../core/eventCheck.ts';
 import { deliverFault } from '../core/events.ts';
 import { HardwareBreakpoints } from '../core/hardwareBreakpoints.ts';
+import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import { instructionPointerMask, linearAddress } from '../core/memory.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { CodeBits } from '../isa/decode.ts';
-import { codeBits } from '../isa/decode.ts';
+import { codeBits, codeSizeInContext } from '../isa/decode.ts';
 import type { SystemRow } from '../isa/forms.ts';
 import { IcedDecoder } from '../isa/iced.ts';
 import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
@@ -42,11 +44,10 @@ const CODE_CONTEXT = OFFSET.CODE_CONTEXT >> 2;
 const IP_BASE_LOW = OFFSET.IP_BASE >> 2;
 const CS_ACCESS_RIGHTS = (OFFSET.SEG_ACCESS_RIGHTS >> 2) + CS;
 /** Code size and code-segment base of 64-bit code in a code context. */
-const CODE_64 = 2 << 12;
+const CODE_64 = codeSizeInContext(64);
 
 /** The limit of a flat segment. */
 const FLAT = 0xffff_ffff;
-const LONGEST_INSTRUCTION = 15;
 
 /** Why {@link Engine.run} came back. */
 export type RunEnd =
@@ -424,7 +425,7 @@ export class Engine {
 
   /** Whether the built-in VMM takes over here. */
   get #isAtVmm(): boolean {
-    const { state } = this.cpu;
+    const state = this.#state;
     return state.VMX_OPERATION === VMX_OPERATION.ROOT && state.RIP === this.vmmEntry;
   }
 
@@ -519,7 +520,7 @@ export class Engine {
       id = base === 0n && limit === FLAT ? 0 : this.#codeSegments.size + 1;
       this.#codeSegments.set(segment, id);
     }
-    return (Number(this.#state.CONTEXT & 0xfffn) | ((bits >> 5) << 12) | (id << 14)) >>> 0;
+    return (Number(this.#state.CONTEXT & 0xfffn) | codeSizeInContext(bits) | (id << 14)) >>> 0;
   }
 
   /**

@@ -119,8 +119,7 @@ export class Translations {
     const profile = this.#profiles.get(page);
     if (profile === undefined) return;
     this.#profiles.delete(page);
-    if (profile.translations.size > 0)
-      this.#drops.set(page.hostPage, (this.#drops.get(page.hostPage) ?? 0) + 1);
+    if (profile.translations.size > 0) this.#countDrop(page);
     for (const translation of profile.translations) this.#remove(translation);
   }
 
@@ -134,11 +133,15 @@ export class Translations {
       removed |= translation.lines;
       this.#remove(translation);
     }
-    if (removed !== 0) this.#drops.set(page.hostPage, (this.#drops.get(page.hostPage) ?? 0) + 1);
+    if (removed !== 0) this.#countDrop(page);
     for (const record of profile.settled) {
       const offset = this.#reader.offset(record);
       if ((removed | lines) & lineMask(offset, offset + 1)) profile.settled.delete(record);
     }
+  }
+
+  #countDrop({ hostPage }: CodePage): void {
+    this.#drops.set(hostPage, (this.#drops.get(hostPage) ?? 0) + 1);
   }
 
   flush(end: number): void {

@@ -7,7 +7,7 @@
  *
  * Intel SDM Vol. 1, "Rounding", 4.8.4; "Floating-Point Exception Conditions", 8.5.
  */
-import { BIAS, MAX_EXPONENT } from '../isa/softfloat/float80.ts';
+import { BIAS, INTEGER_BIT, MAX_EXPONENT } from '../isa/softfloat/float80.ts';
 import { EXCEPTION, ROUNDING } from '../isa/softfloat/rounding.ts';
 import { STATUS } from '../isa/x87/fpu.ts';
 import { OFFSET } from '../state/layout.ts';
@@ -18,7 +18,6 @@ import type { ModuleBuilder } from './wasm/moduleBuilder.ts';
 import type { ValueType } from './wasm/opcodes.ts';
 
 export const SIGN = 0x8000;
-const TOP_BIT = 1n << 63n;
 /** Rounding and precision control, and their values in programs: to nearest, 64 bits. */
 const CONTROLS = 0xf00;
 const USUAL = 0x300;
@@ -133,8 +132,8 @@ function writeRoundsUp(
 ): void {
   const is = (value: number) => x.op('i32_eq', x.local(control), x.i32(value));
   x.when(x.op('i32_eqz', x.local(control)), () => {
-    const above = x.op('i64_gt_u', x.local(rest), x.i64(TOP_BIT));
-    const half = x.op('i64_eq', x.local(rest), x.i64(TOP_BIT));
+    const above = x.op('i64_gt_u', x.local(rest), x.i64(INTEGER_BIT));
+    const half = x.op('i64_eq', x.local(rest), x.i64(INTEGER_BIT));
     const odd = x.op('i32_wrap_i64', x.op('i64_and', x.local(significand), x.i64(1)));
     x.give(x.op('i32_or', above, x.op('i32_and', half, odd)));
   });
@@ -192,7 +191,7 @@ function finish(x: Expressions, { round }: ArithmeticIndexes, value: Unrounded, 
     },
   );
   x.when(x.op('i64_eqz', x.local(significand)), () => {
-    x.set(significand, x.i64(TOP_BIT));
+    x.set(significand, x.i64(INTEGER_BIT));
     x.set(exponent, x.op('i32_add', x.local(exponent), x.i32(1)));
   });
   x.set(result.top, x.op('i32_or', x.local(sign), x.local(exponent)));
@@ -279,7 +278,7 @@ function add(
         const sticky = x.op('i64_and', x.local(rest), x.i64(1));
         const below = x.op('i64_or', x.op('i64_shr_u', x.local(rest), x.i64(1)), sticky);
         x.set(rest, x.op('i64_or', x.op('i64_shl', x.local(sum), x.i64(63)), below));
-        x.set(sum, x.op('i64_or', x.op('i64_shr_u', x.local(sum), x.i64(1)), x.i64(TOP_BIT)));
+        x.set(sum, x.op('i64_or', x.op('i64_shr_u', x.local(sum), x.i64(1)), x.i64(INTEGER_BIT)));
         x.set(exponent, x.op('i32_add', x.local(exponent), x.i32(1)));
       });
       x.set(significandA, x.local(sum));
@@ -381,7 +380,7 @@ function divide(x: Expressions, a: Plain, b: Plain, functions: ArithmeticIndexes
   }
   // Twice the remainder against the divisor; an exact half does not come about.
   const more = x.op('i64_gt_u', x.local(remainder), x.op('i64_sub', x.local(divisor), x.local(remainder)));
-  const rest = x.op('select', x.i64(TOP_BIT | 1n), x.i64(1), more);
+  const rest = x.op('select', x.i64(INTEGER_BIT | 1n), x.i64(1), more);
   x.set(next, x.op('select', x.i64(0), rest, x.op('i64_eqz', x.local(remainder))));
   finish(x, functions, { sign, exponent, significand: quotient, rest: next }, result);
 }

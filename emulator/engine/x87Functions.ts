@@ -6,7 +6,7 @@
  * Intel SDM Vol. 1, "x87 FPU Execution Environment", 8.1; "x87 FPU Instruction Set", 8.3.
  */
 import { NARROW_KIND, type X87Function } from '../isa/ir.ts';
-import { BIAS, MAX_EXPONENT } from '../isa/softfloat/float80.ts';
+import { BIAS, INTEGER_BIT, MAX_EXPONENT } from '../isa/softfloat/float80.ts';
 import { EXCEPTION, ROUNDING } from '../isa/softfloat/rounding.ts';
 import { STATUS, TAG } from '../isa/x87/fpu.ts';
 import { OFFSET } from '../state/layout.ts';
@@ -41,7 +41,6 @@ export const X87_PARAMETERS: Readonly<Record<X87Function, number>> = {
   x87Stored: 3,
 };
 
-const TOP_BIT = 1n << 63n;
 /** Registers are 8 bytes of the file of significands. */
 const REGISTER_MASK = 0x38;
 
@@ -522,7 +521,7 @@ function writeWiden(x: Expressions, bits: number, kind: number): void {
     const below = x.op('i64_shl', x.local(bits), x.i64(63 - fraction));
     x.give(
       x.op('i32_or', x.local(sign), x.op('i32_add', x.local(exponent), x.i32(BIAS - bias))),
-      x.op('i64_or', below, x.i64(TOP_BIT)),
+      x.op('i64_or', below, x.i64(INTEGER_BIT)),
     );
   };
   x.when(x.op('i32_eqz', x.local(kind)), () => widenFloat(32, 23, 127));

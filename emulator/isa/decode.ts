@@ -23,6 +23,11 @@ import type { Bits } from './ir.ts';
 /** What bytes mean depends on this alone: the default size of the code segment. */
 export type CodeBits = 16 | 32 | 64;
 
+/** In CODE_CONTEXT, between the translation context and the code segment. */
+export function codeSizeInContext(bits: CodeBits): number {
+  return (bits >> 5) << 12;
+}
+
 export function codeBits(longMode: boolean, codeAccessRights: number): CodeBits {
   if (longMode && (codeAccessRights & AR.L) !== 0) return 64;
   return codeAccessRights & AR.DB ? 32 : 16;

@@ -1,8 +1,10 @@
 /** The instruction that a TypeScript function executes, by name and by what the processor offers. */
+
 import { SDM } from '../base/reference.ts';
 import type { Cpu } from '../core/cpu.ts';
 import { isFeatureKey } from '../core/features.ts';
 import type { Instruction } from '../core/instruction.ts';
+import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import type { SystemRow } from './forms.ts';
 import { SEMANTIC_ROWS } from './rows.ts';
 import { SYSTEM_ROWS } from './system/rows.ts';
@@ -17,7 +19,6 @@ const INVALID: SystemRow = {
  * The decoder stops after this many bytes: what is not complete then is too long. DEVIATION(invalid-of-15-bytes): what
  * is complete and undefined cannot be told from it.
  */
-const LONGEST = 15;
 
 const TOO_LONG: SystemRow = {
   op: 'TOO LONG',
@@ -41,6 +42,6 @@ export function findSystemRow(cpu: Cpu, instruction: Instruction): SystemRow | u
   const feature = FEATURES.get(instruction.name);
   if (row === undefined && feature !== undefined && !cpu.has(feature)) return INVALID;
   if (row === undefined && PARTIAL.has(instruction.name)) return INVALID;
-  if (row === INVALID && instruction.length === LONGEST) return TOO_LONG;
+  if (row === INVALID && instruction.length === LONGEST_INSTRUCTION) return TOO_LONG;
   return row;
 }

@@ -242,7 +242,7 @@ export class PageWalker {
     const second = this.#second;
     if (!second.enabled) return address(lo & this.#entries.addressMask, hi);
     if (!second.translate(lo, hi, EPT_ACCESS.READ)) return this.#secondLevelFault(0, 0, lo, hi, 0);
-    if (((second.hostLo >>> 12) | (second.hostHi << 20)) === this.apicPage) return this.#apicAccess(0, 0);
+    if (this.#isApicPage(second.hostLo, second.hostHi)) return this.#apicAccess(0, 0);
     return address((second.hostLo | (lo & 0xfff)) & this.#entries.addressMask, second.hostHi);
   }
 
@@ -292,7 +292,7 @@ export class PageWalker {
           hostLo = second.hostLo | (guestLo & 0xfff);
           hostHi = second.hostHi;
         }
-        if (((hostLo >>> 12) | (hostHi << 20)) === this.apicPage) return this.#apicAccess(top, level);
+        if (this.#isApicPage(hostLo, hostHi)) return this.#apicAccess(top, level);
       }
       const entryLo = entries.read(hostLo, hostHi);
       const entryHi = entries.high;
@@ -387,7 +387,7 @@ export class PageWalker {
         if (!second.pagingWriteAccess) this.#verified = false;
         hostLo = second.hostLo | (guestLo & 0xfff);
         hostHi = second.hostHi;
-        if (((hostLo >>> 12) | (hostHi << 20)) === this.apicPage) return this.#apicAccess(2, level);
+        if (this.#isApicPage(hostLo, hostHi)) return this.#apicAccess(2, level);
       }
       const entry = this.#entries.read32(hostLo, hostHi);
       if ((request & RECORD) !== 0) this.#record(2, level, guestLo, 0, hostLo, hostHi, entry, 0);
@@ -567,6 +567,10 @@ export class PageWalker {
     this.top = top;
     this.level = level + 1;
     return this.#secondLevelFault(lo, hi, guestLo, guestHi, EPT_LINEAR_VALID);
+  }
+
+  #isApicPage(hostLo: number, hostHi: number): boolean {
+    return ((hostLo >>> 12) | (hostHi << 20)) === this.apicPage;
   }
 
   /**

@@ -58,6 +58,9 @@ export function arithmeticFlags({ i32 }: CpuState): number {
   return flags;
 }
 
+/** The flags that a processor may define, but for the arithmetic ones. */
+export const SYSTEM_FLAGS = 0x3f_ffff & ~ARITHMETIC_FLAGS;
+
 /** RFLAGS as PUSHFQ would see it. */
 export function readRflags(state: CpuState): number {
   return (state.systemFlags & ~ARITHMETIC_FLAGS) | arithmeticFlags(state) | FLAG.FIXED;
@@ -65,7 +68,7 @@ export function readRflags(state: CpuState): number {
 
 /** Replaces RFLAGS; bits that no processor defines are dropped. */
 export function writeRflags(state: CpuState, flags: number): void {
-  state.systemFlags = (flags & ~ARITHMETIC_FLAGS & 0x3f_ffff) | FLAG.FIXED;
+  state.systemFlags = (flags & SYSTEM_FLAGS) | FLAG.FIXED;
   setArithmeticFlags(state, flags);
 }
 

@@ -5,9 +5,8 @@
  * Intel SDM Vol. 3C, "Introduction to Virtual Machine Extensions", chapter 25.
  */
 import type { Alarm } from '../base/clock.ts';
-import { writableDebugctl } from '../core/branchRecords.ts';
+import { debugctlBits, writableDebugctl } from '../core/branchRecords.ts';
 import type { Cpu } from '../core/cpu.ts';
-import { debugctlBits } from '../core/debugRegisters.ts';
 import type { GuestEvent } from '../core/virtualization.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';

@@ -93,84 +93,26 @@ export const EFER = bitFieldMasks(EFER_BITS);
 const BREAKPOINT_TYPES = { 0: 'execution', 1: 'data write', 2: 'I/O', 3: 'data read or write' } as const;
 const BREAKPOINT_LENGTHS = { 0: '1 byte', 1: '2 bytes', 2: '8 bytes', 3: '4 bytes' } as const;
 
-export const DR7_BITS = [
-  { bit: 0, key: 'L0', name: 'Local breakpoint 0' },
-  { bit: 1, key: 'G0', name: 'Global breakpoint 0' },
-  { bit: 2, key: 'L1', name: 'Local breakpoint 1' },
-  { bit: 3, key: 'G1', name: 'Global breakpoint 1' },
-  { bit: 4, key: 'L2', name: 'Local breakpoint 2' },
-  { bit: 5, key: 'G2', name: 'Global breakpoint 2' },
-  { bit: 6, key: 'L3', name: 'Local breakpoint 3' },
-  { bit: 7, key: 'G3', name: 'Global breakpoint 3' },
+/** What each of DR0 to DR3 has in DR7. */
+function ofEachBreakpoint(rows: (n: number) => readonly BitFieldRow[]): BitFieldRow[] {
+  return [0, 1, 2, 3].flatMap(rows);
+}
+
+// biome-ignore format: rows are read as a table
+export const DR7_BITS: readonly BitFieldRow[] = [
+  ...ofEachBreakpoint((n) => [
+    { bit: 2 * n, key: `L${n}`, name: `Local breakpoint ${n}` },
+    { bit: 2 * n + 1, key: `G${n}`, name: `Global breakpoint ${n}` },
+  ]),
   { bit: 8, key: 'LE', name: 'Local exact' },
   { bit: 9, key: 'GE', name: 'Global exact' },
   { bit: 11, key: 'RTM', name: 'Restricted transactional memory' },
   { bit: 13, key: 'GD', name: 'General detect' },
-  {
-    bit: 16,
-    width: 2,
-    key: 'RW0',
-    name: 'Breakpoint 0 condition',
-    values: BREAKPOINT_TYPES,
-    enabledBy: 0x3n,
-  },
-  {
-    bit: 18,
-    width: 2,
-    key: 'LEN0',
-    name: 'Breakpoint 0 length',
-    values: BREAKPOINT_LENGTHS,
-    enabledBy: 0x3n,
-  },
-  {
-    bit: 20,
-    width: 2,
-    key: 'RW1',
-    name: 'Breakpoint 1 condition',
-    values: BREAKPOINT_TYPES,
-    enabledBy: 0xcn,
-  },
-  {
-    bit: 22,
-    width: 2,
-    key: 'LEN1',
-    name: 'Breakpoint 1 length',
-    values: BREAKPOINT_LENGTHS,
-    enabledBy: 0xcn,
-  },
-  {
-    bit: 24,
-    width: 2,
-    key: 'RW2',
-    name: 'Breakpoint 2 condition',
-    values: BREAKPOINT_TYPES,
-    enabledBy: 0x30n,
-  },
-  {
-    bit: 26,
-    width: 2,
-    key: 'LEN2',
-    name: 'Breakpoint 2 length',
-    values: BREAKPOINT_LENGTHS,
-    enabledBy: 0x30n,
-  },
-  {
-    bit: 28,
-    width: 2,
-    key: 'RW3',
-    name: 'Breakpoint 3 condition',
-    values: BREAKPOINT_TYPES,
-    enabledBy: 0xc0n,
-  },
-  {
-    bit: 30,
-    width: 2,
-    key: 'LEN3',
-    name: 'Breakpoint 3 length',
-    values: BREAKPOINT_LENGTHS,
-    enabledBy: 0xc0n,
-  },
-] as const satisfies readonly BitFieldRow[];
+  ...ofEachBreakpoint((n) => [
+    { bit: 16 + 4 * n, width: 2, key: `RW${n}`, name: `Breakpoint ${n} condition`, values: BREAKPOINT_TYPES, enabledBy: 3n << BigInt(2 * n) },
+    { bit: 18 + 4 * n, width: 2, key: `LEN${n}`, name: `Breakpoint ${n} length`, values: BREAKPOINT_LENGTHS, enabledBy: 3n << BigInt(2 * n) },
+  ]),
+];
 
 export const DEBUGCTL_BITS = [
   { bit: 0, key: 'LBR', name: 'Last branch recording' },

@@ -55,16 +55,23 @@ function pop(e: Emitter): void {
   e.write(0, value);
 }
 
+/** The address with its unused bits as copies of the one below: itself when it is canonical. */
+export function canonical(e: Emitter, address: Value): Value {
+  const unused = e.field(OFFSET.UNUSED_ADDRESS_BITS, 64);
+  return e.sar(e.shl(address, unused), unused);
+}
+
+function isBeyondLimit(e: Emitter, target: Value): Value {
+  return e.compare('i64_gt_u', target, e.field(OFFSET.SEG_LIMIT + 4 * CS, 32));
+}
+
 /** #GP(0) for a target that is not canonical or, outside 64-bit mode, beyond the limit of CS. */
 function checkTarget(e: Emitter, target: Value): void {
   if (e.bits < 64) {
-    const limit = e.field(OFFSET.SEG_LIMIT + 4 * CS, 32);
-    e.raiseIf(e.compare('i64_gt_u', target, limit), VECTOR.GP);
+    e.raiseIf(isBeyondLimit(e, target), VECTOR.GP);
     return;
   }
-  const unused = e.field(OFFSET.UNUSED_ADDRESS_BITS, 64);
-  const canonical = e.sar(e.shl(target, unused), unused);
-  e.raiseIf(e.compare('i64_ne', canonical, target), VECTOR.GP);
+  e.raiseIf(e.compare('i64_ne', canonical(e, target), target), VECTOR.GP);
 }
 
 /**
@@ -73,7 +80,7 @@ function checkTarget(e: Emitter, target: Value): void {
  */
 function checkDirectTarget(e: Emitter, taken?: Value): void {
   if (e.bits === 64) return;
-  const beyond = e.compare('i64_gt_u', e.directTarget(), e.field(OFFSET.SEG_LIMIT + 4 * CS, 32));
+  const beyond = isBeyondLimit(e, e.directTarget());
   e.raiseIf(taken === undefined ? beyond : e.logic('i32_and', taken, beyond), VECTOR.GP);
 }
 

@@ -6,15 +6,15 @@
  */
 import { SDM } from '../../base/reference.ts';
 import { FLAT_CODE, FLAT_DATA, SYSRET_FLAGS, syscall, sysret } from '../../core/fastSystemCalls.ts';
+import { SYSTEM_FLAGS } from '../../state/flags.ts';
 import { OFFSET } from '../../state/layout.ts';
-import { AR, ARITHMETIC_FLAGS, CS, EFER, FLAG, R11, RCX, SS } from '../../state/registers.ts';
+import { AR, CS, EFER, FLAG, R11, RCX, SS } from '../../state/registers.ts';
+import { codeSizeInContext } from '../decode.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Form, SemanticRow } from '../forms.ts';
 import type { Value } from '../ir.ts';
+import { canonical } from './control.ts';
 
-const SYSTEM_FLAGS = 0x3f_ffff & ~ARITHMETIC_FLAGS;
-/** Code size in a code context of a flat segment. */
-const CODE_64 = 2 << 12;
 const NO_OPERANDS: readonly Form[] = [{ operands: [], bits: [8] }];
 
 function setSegment(e: Emitter, segment: number, selector: Value, accessRights: number): void {
@@ -37,7 +37,7 @@ function enter(
   setSegment(e, SS, to.ss, FLAT_DATA | dpl);
   e.setField(OFFSET.CPL, 32, e.constant(cpl));
   e.setField(OFFSET.CONTEXT, 64, to.context);
-  e.setField(OFFSET.CODE_CONTEXT, 32, e.or(to.context, e.constant(CODE_64)));
+  e.setField(OFFSET.CODE_CONTEXT, 32, e.or(to.context, e.constant(codeSizeInContext(64))));
   e.jumpFar(to.rip);
 }
 
@@ -91,14 +91,13 @@ function emitSysret(e: Emitter): void {
   const rip = e.register(RCX, 64);
   const flags = e.and(e.register(R11, 64), e.constant(SYSRET_FLAGS));
   const context = e.field(OFFSET.CONTEXT_IDS + 4, 32);
-  const unused = e.field(OFFSET.UNUSED_ADDRESS_BITS, 64);
   const letsIn = e.and(e.and(flags, e.xor(e.systemFlags(), e.constant(-1n))), e.constant(FLAG.IF));
   const plain = all(
     e,
     enabled(e),
     e.isNotZero(context),
     e.isZero(e.field(OFFSET.CPL, 32)),
-    e.compare('i64_eq', e.sar(e.shl(rip, unused), unused), rip),
+    e.compare('i64_eq', canonical(e, rip), rip),
     e.isZero(e.or(letsIn, e.and(flags, e.constant(FLAG.TF | FLAG.AC)))),
   );
   const selector = e.shr(e.field(OFFSET.IA32_STAR, 64), 48);

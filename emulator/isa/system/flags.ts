@@ -5,16 +5,18 @@ import type { Instruction } from '../../core/instruction.ts';
 import { inRealMode } from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { currentStack, StackFrame, StackReader } from '../../core/stack.ts';
-import { acceptedFlags, hasVirtualInterruptFlag, shownFlags } from '../../core/virtualInterrupts.ts';
+import {
+  acceptedFlags,
+  hasVirtualInterruptFlag,
+  iopl,
+  isRestricted,
+  shownFlags,
+} from '../../core/virtualInterrupts.ts';
 import { readRflags, writeRflags } from '../../state/flags.ts';
 import { ARITHMETIC_FLAGS, BLOCKING, FLAG, RSP } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
 
 type Bytes = 2 | 4 | 8;
-
-function iopl(cpu: Cpu): number {
-  return (cpu.state.systemFlags & FLAG.IOPL) >> 12;
-}
 
 /** Real-address mode and programs at or inside IOPL may change IF. */
 function mayChangeIf(cpu: Cpu): boolean {
@@ -51,7 +53,7 @@ function showsVirtualFlag(cpu: Cpu, instruction: Instruction): boolean {
 /** @see SDM "PUSHF/PUSHFD/PUSHFQ—Push EFLAGS Register Onto the Stack": VM and RF are pushed as 0 */
 function pushf(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
-  const restricted = state.virtual8086 && iopl(cpu) < 3;
+  const restricted = isRestricted(cpu);
   if (restricted && !showsVirtualFlag(cpu, instruction)) return cpu.raiseGp();
   const flags = readRflags(state) & ~(FLAG.VM | FLAG.RF);
   const frame = new StackFrame(cpu, currentStack(state));
@@ -65,7 +67,7 @@ function pushf(cpu: Cpu, instruction: Instruction): Outcome {
 /** @see SDM "POPF/POPFD/POPFQ—Pop Stack Into EFLAGS Register", table 4-16 */
 function popf(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
-  const restricted = state.virtual8086 && iopl(cpu) < 3;
+  const restricted = isRestricted(cpu);
   if (restricted && !showsVirtualFlag(cpu, instruction)) return cpu.raiseGp();
   const stack = new StackReader(cpu);
   const value = stack.pop((instruction.operandSize / 8) as Bytes);

@@ -6,6 +6,7 @@ import type { Instruction } from '../../core/instruction.ts';
 import { probeSegmented, readSegmented, writeSegmented } from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { ioPermitted } from '../../core/tss.ts';
+import { iopl } from '../../core/virtualInterrupts.ts';
 import { CR0, ES, FLAG, RAX, RCX, RDI, RDX, RSI } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
 import { readGpr, readGpr32, writeGpr, writeGpr32 } from './operands.ts';
@@ -20,8 +21,7 @@ type Size = 1 | 2 | 4;
 function checkPermission(cpu: Cpu, port: number, size: Size): Outcome {
   const { state } = cpu;
   if ((state.cr0 & CR0.PE) === 0) return OUTCOME.NEXT;
-  const iopl = (state.systemFlags & FLAG.IOPL) >> 12;
-  if (state.CPL <= iopl && !state.virtual8086) return OUTCOME.NEXT;
+  if (state.CPL <= iopl(cpu) && !state.virtual8086) return OUTCOME.NEXT;
   const permitted = ioPermitted(cpu, port, size);
   if (permitted === undefined) return cpu.failed;
   return permitted ? OUTCOME.NEXT : cpu.raiseGp();

@@ -7,7 +7,7 @@ import { sysenter, sysexit, sysret } from '../../core/fastSystemCalls.ts';
 import type { Instruction } from '../../core/instruction.ts';
 import { interruptReturn } from '../../core/interruptReturn.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
-import { isRedirected } from '../../core/virtualInterrupts.ts';
+import { isRedirected, isRestricted } from '../../core/virtualInterrupts.ts';
 import type { GuestEvent } from '../../core/virtualization.ts';
 import { arithmeticFlags } from '../../state/flags.ts';
 import { FLAG, VECTOR } from '../../state/registers.ts';
@@ -48,10 +48,8 @@ function softwareEvent(
 
 /** @see SDM "INT n/INTO/INT3/INT1—Call to Interrupt Procedure" */
 function int(cpu: Cpu, instruction: Instruction): Outcome {
-  const { state } = cpu;
   const vector = Number(instruction.immediate & 0xffn);
-  const iopl = (state.systemFlags & FLAG.IOPL) >> 12;
-  if (state.virtual8086 && iopl < 3) {
+  if (isRestricted(cpu)) {
     const redirected = isRedirected(cpu, vector);
     if (redirected === undefined) return cpu.failed;
     if (!redirected) return cpu.raiseGp();
