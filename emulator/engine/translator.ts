@@ -3,7 +3,8 @@
  * flags in locals. It is made from the same records and the same semantics as the interpreter, and leaves to the
  * interpreter for whatever is not plain: faults, MMIO, writes to code, system instructions.
  *
- * Every block charges its instructions at entry; every way out has a static (RIP, instructions not executed) pair.
+ * Every block charges its instructions at entry; every way out has a static (record, instructions not executed) pair, or a
+ * RIP that was computed.
  */
 import { assert } from '../base/errors.ts';
 import type { Emitter } from '../isa/emitter.ts';

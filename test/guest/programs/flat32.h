@@ -35,3 +35,19 @@
         cmp     ecx, 256
         jne     2b
         .endm
+
+        /* Of every vector: its number, over an error code, and on to common_stub. */
+        .macro STUBS
+        .balign 16
+stubs:
+        .set    vector, 0
+        .rept   256
+        .balign 16
+        .if     !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17)
+        push    0
+        .endif
+        push    vector
+        jmp     common_stub
+        .set    vector, vector + 1
+        .endr
+        .endm

@@ -207,18 +207,7 @@ run_v86:
 1:      mov     dword ptr [x_resume], 0
         ret
 
-        .balign 16
-stubs:
-        .set    vector, 0
-        .rept   256
-        .balign 16
-        .if     !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17)
-        push    0
-        .endif
-        push    vector
-        jmp     common_stub
-        .set    vector, vector + 1
-        .endr
+        STUBS
 
 common_stub:
         push    eax
