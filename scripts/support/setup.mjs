@@ -56,7 +56,7 @@ const SOURCES = [
   'cli',
   'scripts/generate.mjs',
   'scripts/support',
-  'esbuild.mjs',
+  'bundle.mjs',
   'package-lock.json',
 ];
 
@@ -75,7 +75,7 @@ function newest(paths) {
 
 /** Builds; false when that failed. */
 export function build() {
-  return run(process.execPath, [join(root, 'esbuild.mjs')]);
+  return run(process.execPath, [join(root, 'bundle.mjs')]);
 }
 
 export function buildIfOutdated() {

@@ -3,30 +3,28 @@
  * bundler leave out what is not used: no module does anything by being imported.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { build } from 'esbuild';
+import { join, relative, resolve } from 'node:path';
+import { rolldown } from 'rolldown';
 import { describe, expect, it } from 'vitest';
 
 const repository = resolve(import.meta.dirname, '../..');
 
 /** The sources that end up in the bundle of `entry`. */
 async function bundled(entry: string): Promise<string[]> {
-  const { metafile } = await build({
-    absWorkingDir: repository,
-    entryPoints: [entry],
-    bundle: true,
+  const bundle = await rolldown({
+    cwd: repository,
+    input: join(repository, entry),
     platform: 'node',
-    format: 'esm',
     external: ['vscode'],
-    write: false,
-    outdir: 'build',
-    metafile: true,
-    logLevel: 'silent',
   });
-  return Object.values(metafile.outputs).flatMap(({ inputs }) =>
-    Object.entries(inputs)
-      .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
-      .map(([path]) => path),
+  const { output } = await bundle.generate({ format: 'esm' });
+  await bundle.close();
+  return output.flatMap((chunk) =>
+    chunk.type === 'asset'
+      ? []
+      : Object.entries(chunk.modules)
+          .filter(([, { renderedLength }]) => renderedLength > 0)
+          .map(([path]) => relative(repository, path)),
   );
 }
 
