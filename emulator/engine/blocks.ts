@@ -3,10 +3,10 @@
  * than from the instruction before: at branch targets, behind branches, calls and what the interpreter has to do.
  */
 import type { HandlerSpec } from '../isa/forms.ts';
+import type { HandlerTable } from '../isa/handlers.ts';
 import { PSEUDO, RECORD } from '../isa/record.ts';
 import { RECORD_SIZE } from '../state/layout.ts';
 import type { CodePage } from './codeCache.ts';
-import { handlerOf } from './codeCache.ts';
 
 /** One decoded instruction as the translator reads it from its record. */
 export interface TranslatedInstruction {
@@ -36,8 +36,10 @@ export interface BasicBlock {
 /** Reads decoded code from the machine's memory. */
 export class RecordReader {
   readonly #view: DataView;
+  readonly handlers: HandlerTable;
 
-  constructor(memory: WebAssembly.Memory) {
+  constructor(memory: WebAssembly.Memory, handlers: HandlerTable) {
+    this.handlers = handlers;
     this.#view = new DataView(memory.buffer);
   }
 
@@ -98,7 +100,7 @@ export function blocksOf(reader: RecordReader, page: CodePage): BasicBlock[] {
     if (entry === 0) continue;
     const record = reader.resolve(entry);
     const handler = reader.handler(record);
-    const spec = handlerOf(handler);
+    const spec = reader.handlers.spec(handler);
     const next = reader.resolve(record + RECORD_SIZE);
     if (spec === undefined) {
       if (handler === PSEUDO.SYSTEM) leaders.add(next);

@@ -9,11 +9,10 @@ import type { FeatureKey } from '../core/features.ts';
 import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import type { CodeBits, DecodedForm } from '../isa/decode.ts';
 import { formOf } from '../isa/decode.ts';
-import type { HandlerSpec } from '../isa/forms.ts';
+import type { HandlerTable } from '../isa/handlers.ts';
 import type { IcedInstruction } from '../isa/iced.ts';
 import { IcedDecoder } from '../isa/iced.ts';
-import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG, SPOILED } from '../isa/record.ts';
-import { HANDLERS } from '../isa/rows.ts';
+import { PSEUDO, RECORD, RECORD_FLAG, SPOILED } from '../isa/record.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
@@ -40,26 +39,6 @@ const MOST_STOPS = 64;
 const LINE_SHIFT = 7;
 /** Two records for an instruction in two pages, two for the end of the block. */
 const RESERVE = (BLOCK_LIMIT + 8) * 2 * RECORD_SIZE;
-
-const HANDLER_NUMBERS = new Map(HANDLERS.map((spec, index) => [spec.key, PSEUDO_COUNT + index]));
-
-/** Handler numbers by key: without a row's feature its keys stand for another row's handlers, or for none (#UD). */
-function handlersOffered(offers: (feature: FeatureKey) => boolean): ReadonlyMap<string, number> {
-  const numbers = new Map(HANDLER_NUMBERS);
-  for (const { key, row, feature, onlyWith } of HANDLERS) {
-    if (onlyWith !== undefined && !offers(onlyWith)) numbers.delete(key);
-    if (feature === undefined || offers(feature)) continue;
-    const instead = row.without && HANDLER_NUMBERS.get(`${row.without}${key.slice(row.op.length)}`);
-    if (instead) numbers.set(key, instead);
-    else numbers.delete(key);
-  }
-  return numbers;
-}
-
-/** The handler behind a record's handler number; undefined for pseudo handlers. */
-export function handlerOf(number: number): HandlerSpec | undefined {
-  return number < PSEUDO_COUNT ? undefined : HANDLERS[number - PSEUDO_COUNT];
-}
 
 export class CodePage {
   readonly hostPage: number;
@@ -99,7 +78,8 @@ export class CodeCache {
   readonly #physical: PhysicalMemory;
   readonly #events: CodeCacheEvents;
   readonly #view: DataView;
-  readonly #handlers: ReadonlyMap<string, number>;
+  readonly handlers: HandlerTable;
+  readonly #offers: (feature: FeatureKey) => boolean;
   readonly #pages = new Map<number, CodePage>();
   readonly #systemInstructions: SystemInstruction[] = [];
   #next = RECORDS;
@@ -125,10 +105,12 @@ export class CodeCache {
   constructor(
     state: CpuState,
     physical: PhysicalMemory,
+    handlers: HandlerTable,
     offers: (feature: FeatureKey) => boolean,
     events: CodeCacheEvents,
   ) {
-    this.#handlers = handlersOffered(offers);
+    this.handlers = handlers;
+    this.#offers = offers;
     this.#decodedBefore = new DecodedBefore(state.memory);
     this.#state = state;
     this.#physical = physical;
@@ -391,7 +373,7 @@ export class CodeCache {
     if (this.#pages.get(pageKey(page.hostPage, page.bits)) !== page) return true;
     for (const record of spoiled) {
       const handler = this.#view.getUint16(record, true);
-      const row = handlerOf(handler)?.row;
+      const row = this.handlers.spec(handler)?.row;
       const again = row === undefined ? SPOILED.NO : row.endsBlock === true ? SPOILED.ENDS : SPOILED.GOES_ON;
       this.#view.setUint16(record + RECORD.HANDLER, PSEUDO.REFETCH, true);
       this.#view.setUint8(record + RECORD.SPOILED, again);
@@ -602,7 +584,9 @@ export class CodeCache {
     offset: number,
   ): { ends: boolean; branch: number | undefined; flags: number } {
     const form = instruction.isInvalid ? undefined : formOf(instruction, page.bits);
-    const handler = form && (this.#handlers.get(form.key) ?? this.#handlers.get(form.generalKey));
+    const handler =
+      form &&
+      (this.handlers.number(form.key, this.#offers) ?? this.handlers.number(form.generalKey, this.#offers));
     const view = this.#view;
     this.#clear(record);
     view.setInt32(record + RECORD.OFFSET, offset, true);
@@ -615,7 +599,7 @@ export class CodeCache {
     }
     view.setUint16(record + RECORD.HANDLER, handler, true);
     const flags = this.#writeOperands(record, form, page.bits);
-    return { ends: handlerOf(handler)?.row.endsBlock === true, branch: form.branchTarget, flags };
+    return { ends: this.handlers.spec(handler)?.row.endsBlock === true, branch: form.branchTarget, flags };
   }
 
   #writeOperands(record: number, form: DecodedForm, bits: CodeBits): number {

@@ -15,6 +15,7 @@ import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { CodeBits } from '../isa/decode.ts';
 import { codeBits, codeSizeInContext } from '../isa/decode.ts';
 import type { SystemRow } from '../isa/forms.ts';
+import { HandlerTable } from '../isa/handlers.ts';
 import { IcedDecoder } from '../isa/iced.ts';
 import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
@@ -27,7 +28,7 @@ import type { CpuState } from '../state/cpuState.ts';
 import { JUMP_CACHE, OFFSET, RECORD_SIZE } from '../state/layout.ts';
 import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR, VMX_OPERATION } from '../state/registers.ts';
 import { type Branch, branchOf, isWhole } from './branches.ts';
-import { CodeCache, handlerOf } from './codeCache.ts';
+import { CodeCache } from './codeCache.ts';
 import { jumpCachePlace } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import { Translations } from './translations.ts';
@@ -118,7 +119,8 @@ export class Engine {
     this.cpu = cpu;
     this.#state = cpu.state;
     this.#physical = physical;
-    this.code = new CodeCache(cpu.state, physical, (feature) => cpu.has(feature), {
+    const handlers = new HandlerTable(options.interpreter);
+    this.code = new CodeCache(cpu.state, physical, handlers, (feature) => cpu.has(feature), {
       pageHasCode: (page) => physical.setPageFlag(page, PAGE_FLAG.CODE),
       pageHasNoCode: (page) => physical.clearPageFlag(page, PAGE_FLAG.CODE),
       pageDropped: (page) => this.#translations?.drop(page),
@@ -590,7 +592,7 @@ export class Engine {
   #segmentOfAccess(record: number): number {
     const state = this.#state;
     const segment = state.u8[record + RECORD.SEGMENT] as number;
-    const handler = handlerOf(state.u16[record >> 1] as number);
+    const handler = this.code.handlers.spec(state.u16[record >> 1] as number);
     if (handler?.row.variants !== 'stack') return segment;
     if (handler.operands.every((kind) => kind === 'r' || kind === 'i' || kind === 'j')) return SS;
     const offset = this.#systemInstruction(record).effectiveAddress();
@@ -645,7 +647,7 @@ export class Engine {
 
   /** The row that executes the instruction; found once. */
   #rowOf(record: number, instruction: SystemInstruction): Pick<SystemRow, 'call' | 'ticks'> {
-    const call = handlerOf(this.#state.u16[record >> 1] as number)?.row.call;
+    const call = this.code.handlers.spec(this.#state.u16[record >> 1] as number)?.row.call;
     const row = call ? { call } : findSystemRow(this.cpu, instruction);
     if (row === undefined) {
       throw new Unimplemented(`instruction ${instruction.name} at RIP 0x${this.#state.RIP.toString(16)}`);

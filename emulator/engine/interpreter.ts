@@ -6,9 +6,9 @@
 import { assert } from '../base/errors.ts';
 import { Emitter } from '../isa/emitter.ts';
 import type { HandlerSpec } from '../isa/forms.ts';
+import { encodeHandlers, expandHandlers, HANDLER_SECTION } from '../isa/handlers.ts';
 import type { Bits, Effect, Value, VectorState, Where, X87Function } from '../isa/ir.ts';
 import { PSEUDO, PSEUDO_COUNT, RECORD, RECORD_FLAG } from '../isa/record.ts';
-import { HANDLERS, HOT_HANDLER_COUNT } from '../isa/rows.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
 import { JUMP_CACHE, OFFSET, RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/layout.ts';
 import type { CoreIndexes } from './coreFunctions.ts';
@@ -343,9 +343,6 @@ class InterpreterLowering extends Lowering {
 
 /** Translations that can be live at once: each is a module. */
 export const TRANSLATION_SLOTS = 2048;
-/** The slots follow the handler functions in the table of the interpreter's module. */
-export const FIRST_SLOT = HANDLERS.length - HOT_HANDLER_COUNT;
-
 /** Interpretation that begins so often at one record costs as much as what a sample stands for. */
 const OFTEN = 500;
 
@@ -687,12 +684,14 @@ function callIndirect(fn: FunctionBuilder, type: number): void {
 /** The interpreter's module as bytes. */
 export function generateInterpreter(memory: MemoryImport): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(memory);
+  const { specs, hotCount } = expandHandlers();
   const core = addCoreFunctions(module);
-  const cold = HANDLERS.slice(HOT_HANDLER_COUNT).map((spec) => addHandlerFunction(module, core, spec));
+  const cold = specs.slice(hotCount).map((spec) => addHandlerFunction(module, core, spec));
   // Only the core module owns the table: a table that is imported costs memory and time in every module.
   module.table(cold, TRANSLATION_SLOTS);
-  const run = addRun(module, core, HANDLERS.slice(0, HOT_HANDLER_COUNT));
+  const run = addRun(module, core, specs.slice(0, hotCount));
   addExecute(module, run, cold.length, false);
   addExecute(module, run, cold.length, true);
+  module.custom(HANDLER_SECTION, encodeHandlers(specs));
   return module.finish();
 }

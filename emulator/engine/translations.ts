@@ -6,7 +6,7 @@ import { PSEUDO } from '../isa/record.ts';
 import { RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/layout.ts';
 import { type BasicBlock, blocksOf, choose, groupsOf, RecordReader, recordOf } from './blocks.ts';
 import { type CodeCache, type CodePage, lineMask } from './codeCache.ts';
-import { FIRST_SLOT, TRANSLATION_SLOTS } from './interpreter.ts';
+import { TRANSLATION_SLOTS } from './interpreter.ts';
 import { regionOf } from './regions.ts';
 import { translate } from './translator.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
@@ -53,6 +53,8 @@ export class Translations {
   readonly #reader: RecordReader;
   readonly #imports: WebAssembly.Imports;
   readonly #table: WebAssembly.Table;
+  /** The slots follow the interpreter's handler functions. */
+  readonly #firstSlot: number;
   readonly #translated: Int32Array;
   readonly #profiles = new Map<CodePage, Profile>();
   /** How often translated code of a host page was dropped because the page was written. */
@@ -67,9 +69,10 @@ export class Translations {
   /** `interpreter`: exports of the interpreter's module. */
   constructor(memory: WebAssembly.Memory, code: CodeCache, interpreter: WebAssembly.Exports) {
     this.#code = code;
-    this.#reader = new RecordReader(memory);
+    this.#reader = new RecordReader(memory, code.handlers);
     this.#imports = { env: { ...interpreter, memory } };
     this.#table = interpreter.table as WebAssembly.Table;
+    this.#firstSlot = this.#table.length - TRANSLATION_SLOTS;
     this.#translated = new Int32Array(memory.buffer, TRANSLATED, (TRANSLATED_END - TRANSLATED) / 4);
   }
 
@@ -204,7 +207,7 @@ export class Translations {
     const region = regionOf(this.#reader, blocks, ways);
     const bytes = translate(this.#reader, blocks, region, slot, MEMORY_IMPORT);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
-    this.#table.set(FIRST_SLOT + slot, instance.exports.run as () => number);
+    this.#table.set(this.#firstSlot + slot, instance.exports.run as () => number);
     const entries = region.entries.map((block) => recordOf(blocks[block] as BasicBlock));
     for (const [i, record] of entries.entries())
       this.#translated[(record - RECORDS) / RECORD_SIZE] =
@@ -231,7 +234,7 @@ export class Translations {
     if (!this.#live.delete(translation)) return;
     this.#profiles.get(translation.page)?.translations.delete(translation);
     for (const record of translation.entries) this.#translated[(record - RECORDS) / RECORD_SIZE] = 0;
-    this.#table.set(FIRST_SLOT + translation.slot, null);
+    this.#table.set(this.#firstSlot + translation.slot, null);
     this.#freeSlots.push(translation.slot);
     this.#bytes -= translation.bytes;
   }

@@ -72,15 +72,12 @@ function describeRegisters(): (RegisterOperand | undefined)[] {
   return all;
 }
 
-const MNEMONIC_NAMES: readonly string[] = namesOf(Mnemonic).map((name) => name?.toUpperCase() ?? '');
-const CODE_NAMES: readonly string[] = namesOf(Code).map((name) => name ?? '');
+/** By mnemonic, as they are asked for: iced-x86's tables are large. */
+const mnemonicNames: string[] = [];
 
-function namesOf(table: object): (string | undefined)[] {
-  const names: (string | undefined)[] = [];
-  for (const [name, value] of Object.entries(table)) {
-    if (typeof value === 'number') names[value] = name;
-  }
-  return names;
+function mnemonicName(mnemonic: number): string {
+  mnemonicNames[mnemonic] ??= (Mnemonic[mnemonic] as string).toUpperCase();
+  return mnemonicNames[mnemonic];
 }
 
 /** Mnemonics that several of ours share, or that iced spells by size where our rows do not. */
@@ -104,7 +101,7 @@ const RENAMED: Readonly<Record<string, string>> = {
 
 /** The manual's mnemonic, without operands. */
 export function mnemonicOf(instruction: IcedInstruction): string {
-  const name = MNEMONIC_NAMES[instruction.mnemonic] as string;
+  const name = mnemonicName(instruction.mnemonic);
   // Two instructions have the names of string instructions.
   if (name === 'MOVSD' || name === 'CMPSD')
     return codeNameOf(instruction).includes('xmm') ? `${name} XMM` : name;
@@ -113,7 +110,7 @@ export function mnemonicOf(instruction: IcedInstruction): string {
 
 /** iced-x86's name of the encoding, e.g. `Iretq`. */
 export function codeNameOf(instruction: IcedInstruction): string {
-  return CODE_NAMES[instruction.code] as string;
+  return Code[instruction.code] as string;
 }
 
 /** Segment, addressing registers and displacement of a memory operand. */
@@ -391,14 +388,14 @@ function stringOperation(instruction: IcedInstruction, mnemonic: string, string:
 
 /** RET and LEAVE: iced's code names carry the size letter (`Retnq`, `Leaved`). */
 function sizeFromCode(instruction: IcedInstruction): Bits {
-  const name = CODE_NAMES[instruction.code] as string;
+  const name = codeNameOf(instruction);
   const letter = /^(?:Retn|Leave)([wdq])/.exec(name)?.[1];
   return letter === undefined ? 64 : (SIZE_SUFFIX[letter.toUpperCase()] as Bits);
 }
 
 function counterBits(instruction: IcedInstruction, mnemonic: string): 16 | 32 | 64 {
   // `Jrcxz`, or `Loop_rel8_64_RCX`.
-  const names = mnemonic === 'JCXZ' ? MNEMONIC_NAMES[instruction.mnemonic] : CODE_NAMES[instruction.code];
+  const names = mnemonic === 'JCXZ' ? mnemonicName(instruction.mnemonic) : codeNameOf(instruction);
   const counter = /([RE]?)CX(?:Z?)$/.exec(names as string)?.[1];
   return counter === 'R' ? 64 : counter === 'E' ? 32 : 16;
 }

@@ -30,12 +30,15 @@ const READS_MEMORY = rowSet(({ alsoReads }) => alsoReads === 'memory');
 const READS_MODE = rowSet(({ alsoReads }) => alsoReads === 'processorState');
 
 /** The indexes of the rows that read a field, by its ordinal: all, and those that read its bits 31:0. */
-const ROWS_OF_FIELD: readonly (readonly number[])[] = VMCS_FIELD_LIST.map(({ key }) =>
-  ENTRY_CHECKS.flatMap((row, index) => (row.needs.includes(key) ? [index] : [])),
-);
-const ROWS_OF_LOW_HALF: readonly (readonly number[])[] = VMCS_FIELD_LIST.map(({ key, ordinal }) =>
-  ROWS_OF_FIELD[ordinal].filter((index) => ENTRY_CHECKS[index].upperHalfOf !== key),
-);
+const ROWS_OF_FIELD: readonly number[][] = VMCS_FIELD_LIST.map(() => []);
+const ROWS_OF_LOW_HALF: readonly number[][] = VMCS_FIELD_LIST.map(() => []);
+for (const [index, { needs, upperHalfOf }] of ENTRY_CHECKS.entries()) {
+  for (const key of new Set(needs)) {
+    const { ordinal } = VMCS_FIELD[key];
+    ROWS_OF_FIELD[ordinal].push(index);
+    if (upperHalfOf !== key) ROWS_OF_LOW_HALF[ordinal].push(index);
+  }
+}
 
 const IS_CONTROL_WORD = new Uint8Array(VMCS_FIELD_LIST.length);
 for (const { field } of CONTROL_WORDS) IS_CONTROL_WORD[VMCS_FIELD[field].ordinal] = 1;

@@ -9,7 +9,16 @@ import { ByteWriter } from './byteWriter.ts';
 import type { FunctionBuilder } from './functionBuilder.ts';
 import { OP, TYPE, type ValueType } from './opcodes.ts';
 
-const SECTION = { type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10 } as const;
+const SECTION = {
+  custom: 0,
+  type: 1,
+  import: 2,
+  function: 3,
+  table: 4,
+  export: 7,
+  element: 9,
+  code: 10,
+} as const;
 const EXTERNAL = { function: 0, table: 1, memory: 2 } as const;
 const FUNCTION_REFERENCE = 0x70;
 
@@ -28,6 +37,7 @@ export class ModuleBuilder {
   readonly #exports: { name: string; index: number }[] = [];
   #table: readonly number[] = [];
   #freeSlots = 0;
+  readonly #custom: { name: string; bytes: Uint8Array }[] = [];
   readonly #memory: MemoryImport;
 
   constructor(memory: MemoryImport) {
@@ -71,6 +81,11 @@ export class ModuleBuilder {
   table(functions: readonly number[], freeSlots = 0): void {
     this.#table = functions;
     this.#freeSlots = freeSlots;
+  }
+
+  /** A section that means nothing to WebAssembly. */
+  custom(name: string, bytes: Uint8Array): void {
+    this.#custom.push({ name, bytes });
   }
 
   finish(): Uint8Array<ArrayBuffer> {
@@ -125,6 +140,8 @@ export class ModuleBuilder {
       writer.u32(this.#functions.length);
       for (const { body } of this.#functions) writer.raw(body.finish());
     });
+    for (const { name, bytes } of this.#custom)
+      section(SECTION.custom, (writer) => writer.name(name).raw(bytes));
     return out.bytes().slice();
   }
 }
