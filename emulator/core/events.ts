@@ -25,7 +25,6 @@ const EXCEPTION_CLASSES: ReadonlyMap<number, ExceptionClass> = new Map([
   [VECTOR.GP, 'contributory'],
   [VECTOR.PF, 'page fault'],
   [VECTOR.VE, 'page fault'],
-  [VECTOR.VE, 'page fault'],
   [VECTOR.CP, 'contributory'],
 ]);
 

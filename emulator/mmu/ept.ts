@@ -40,7 +40,7 @@ const SUB_PAGE = 1 << (61 - 32);
 /** Of an EPT violation's qualification. */
 const DUE_TO_VERIFICATION = 1 << 15;
 
-/** VM-execution controls that change what EPT entries mean. */
+/** What changes the meaning of EPT entries: VM-execution controls, and capabilities that the processor is made without. */
 export const EPT_FEATURE = {
   /** Bits 10 and 2 of an entry tell user-mode and supervisor-mode linear addresses apart when code is fetched. */
   MODE_BASED_EXECUTE: 1,
@@ -49,7 +49,14 @@ export const EPT_FEATURE = {
   SUB_PAGE_WRITE: 8,
   /** Not of EPT itself: some linear addresses are translated from the HLAT pointer instead of CR3. */
   HLAT: 16,
+  /** An entry that permits fetches and no reads is a misconfiguration. */
+  NO_EXECUTE_ONLY: 32,
+  /** Bit 7 of an entry of these levels is reserved. */
+  NO_PAGE_2M: 64,
+  NO_PAGE_1G: 128,
 } as const;
+
+const LESS_CAPABLE = EPT_FEATURE.NO_EXECUTE_ONLY | EPT_FEATURE.NO_PAGE_2M | EPT_FEATURE.NO_PAGE_1G;
 
 /** Entries say more than cached mappings keep. */
 const UNCACHED = EPT_FEATURE.PAGING_WRITE | EPT_FEATURE.VERIFY_GUEST_PAGING;
@@ -340,8 +347,10 @@ export class SecondLevelWalker {
 
   /** @see SDM "EPT Misconfigurations", 30.3.3.1 */
   #isMisconfigured(eLo: number, eHi: number, level: number, mapsPage: boolean): boolean {
-    // Write without read; execute-only is supported.
+    // Write without read.
     if ((eLo & (READ | WRITE)) === WRITE) return true;
+    if ((this.#features & LESS_CAPABLE) !== 0 && this.#isBeyondCapabilities(eLo, level, mapsPage))
+      return true;
     // Paging-write access without read.
     if (
       mapsPage &&
@@ -353,6 +362,15 @@ export class SecondLevelWalker {
     if ((eHi & this.#reservedHi) !== 0) return true;
     if (!mapsPage) return (eLo & RESERVED_REFERENCE[level]) !== 0;
     return (eLo & RESERVED_PAGE[level]) !== 0 || ((RESERVED_TYPES >>> ((eLo >>> 3) & 7)) & 1) !== 0;
+  }
+
+  /** @see SDM "EPT Misconfigurations", 30.3.3.1; "EPT Translation Mechanism", 30.3.2: IA32_VMX_EPT_VPID_CAP */
+  #isBeyondCapabilities(eLo: number, level: number, mapsPage: boolean): boolean {
+    const features = this.#features;
+    // An entry that permits anything, and no reads and writes, permits fetches.
+    if ((features & EPT_FEATURE.NO_EXECUTE_ONLY) !== 0 && (eLo & READ) === 0) return true;
+    if (level === 2) return mapsPage && (features & EPT_FEATURE.NO_PAGE_2M) !== 0;
+    return level === 3 && mapsPage && (features & EPT_FEATURE.NO_PAGE_1G) !== 0;
   }
 
   /** @see SDM "EPT Violations", 30.3.3.2 */

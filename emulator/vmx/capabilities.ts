@@ -173,9 +173,14 @@ function basic(caps: VmxCapabilities): bigint {
   );
 }
 
+/** IA32_VMX_MISC[27:25]. */
+const MSR_LIST_LIMIT_CODE = 0;
+/** How many entries an MSR area should have at most. @see SDM A.6, "Miscellaneous Data" */
+export const MSR_LIST_LIMIT = 512 * (MSR_LIST_LIMIT_CODE + 1);
+
 /*
  * IA32_VMX_MISC
- *  30: zero-length injection | 29: VMWRITE to any field | 27:25 MSR-list limit (0 is 512) | 24:16 CR3-target values
+ *  30: zero-length injection | 29: VMWRITE to any field | 27:25 MSR-list limit | 24:16 CR3-target values
  *  8:6 activity states | 5: VM exits store IA32_EFER.LMA in "IA-32e mode guest" | 4:0 preemption-timer rate
  */
 function misc(caps: VmxCapabilities): bigint {
@@ -184,6 +189,7 @@ function misc(caps: VmxCapabilities): bigint {
     (BigInt(caps.offered.has('unrestrictedGuest')) << 5n) |
     (BigInt(caps.activityStates) << 6n) |
     (BigInt(caps.cr3TargetCount) << 16n) |
+    (BigInt(MSR_LIST_LIMIT_CODE) << 25n) |
     (BigInt(caps.vmwriteToAnyField) << 29n) |
     (BigInt(caps.zeroLengthInjection) << 30n)
   );

@@ -244,7 +244,7 @@ describe('"enable VM functions"', () => {
 
   it.each([
     ['another leaf', 1n, 1n],
-    ['a leaf above 63', 64n, 1n],
+    ['leaf 63', 63n, 1n],
     ['an index above 511', 0n, 512n],
     ['an entry that VM entry would refuse', 0n, 2n],
   ])('%s exits', (_what, leaf, index) => {
@@ -252,6 +252,16 @@ describe('"enable VM functions"', () => {
     expect(vmfunc(test, leaf, index)).toBe(OUTCOME.VM_EXIT);
     expectExit(test, 'vmfunc');
     expect(test.field('VM_EXIT_INSTRUCTION_LENGTH')).toBe(3n);
+  });
+
+  it.each([64n, 0xffff_ffffn])('leaf %d is #UD: only leaves up to 63 can be enabled', (leaf) => {
+    const test = functions();
+    expect(vmfunc(test, leaf, 1n)).toBe(OUTCOME.FAULT);
+    expect(test.cpu.fault.vector).toBe(VECTOR.UD);
+  });
+
+  it('looks at EAX alone', () => {
+    expect(vmfunc(functions(), 1n << 32n, 1n)).toBe(OUTCOME.NEXT_THEN_CHECK);
   });
 
   it('is what VMFUNC needs: without it, and in root operation, VMFUNC is #UD', () => {

@@ -10,7 +10,7 @@ import { readMsr } from '../core/msrs.ts';
 import { OUTCOME } from '../core/outcome.ts';
 import { readRflags } from '../state/flags.ts';
 import { OFFSET } from '../state/layout.ts';
-import { BLOCKING, CS, FLAG, VMX_OPERATION } from '../state/registers.ts';
+import { ACTIVITY, BLOCKING, CS, FLAG, VMX_OPERATION } from '../state/registers.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
 import {
   DEBUG_ROWS,
@@ -21,6 +21,7 @@ import {
   type TransferRow,
 } from './stateTransfer.ts';
 import { realModeGuest, type TestVmcs } from './testVmcs.ts';
+import { VMCS_FIELD_LIST } from './vmcsLayout.ts';
 
 const ENTRY_FAILURE = 0x8000_0000n;
 const VALID = 0x8000_0000n;
@@ -204,6 +205,67 @@ describe('a VM entry that fails', () => {
     expect(test.field('EXIT_QUALIFICATION')).toBe(2n);
     expect(test.state.IA32_KERNEL_GS_BASE).toBe(0x1111n);
     expect(test.state.RIP).toBe(test.field('HOST_RIP'));
+  });
+
+  it.each([
+    ['MSR loading', 1n, EXIT_REASON_NUMBER.entryFailureMsrLoading],
+    ['too long a list of MSRs', 513n, EXIT_REASON_NUMBER.entryFailureMachineCheck],
+  ])(
+    'in %s leaves blocking by NMI as it was before the entry, whatever the guest’s is',
+    (_what, count, reason) => {
+      for (const [host, guest] of [
+        [0, BLOCKING.NMI],
+        [BLOCKING.NMI, 0],
+      ]) {
+        const test = processorInRoot(
+          guestVmcs().set({
+            VM_ENTRY_MSR_LOAD_COUNT: count,
+            VM_ENTRY_MSR_LOAD_ADDRESS: 0x5000n,
+            GUEST_INTERRUPTIBILITY_STATE: BigInt(guest),
+          }),
+        );
+        test.physical.write64(0x5000, 0xc000_0100n);
+        test.state.INTERRUPTIBILITY = host;
+        test.vmx.enterGuest();
+        expect(test.field('VM_EXIT_REASON')).toBe(ENTRY_FAILURE | BigInt(reason));
+        expect(test.state.INTERRUPTIBILITY).toBe(host);
+      }
+    },
+  );
+
+  it('because of the guest state leaves blocking by NMI alone, and ends blocking by STI', () => {
+    for (const blocking of [BLOCKING.NMI, 0]) {
+      const test = processorInRoot(guestVmcs().set({ GUEST_RFLAGS: 0n, GUEST_INTERRUPTIBILITY_STATE: 8n }));
+      test.state.INTERRUPTIBILITY = blocking | BLOCKING.STI;
+      test.vmx.enterGuest();
+      expect(test.field('VM_EXIT_REASON')).toBe(ENTRY_FAILURE | 33n);
+      expect(test.state.INTERRUPTIBILITY).toBe(blocking);
+    }
+  });
+
+  it('writes reason and qualification alone: no guest state, no other information, no stored MSR', () => {
+    const contents = guestVmcs().set({
+      VM_ENTRY_MSR_LOAD_COUNT: 1n,
+      VM_ENTRY_MSR_LOAD_ADDRESS: 0x5000n,
+      VM_EXIT_MSR_STORE_COUNT: 1n,
+      VM_EXIT_MSR_STORE_ADDRESS: 0x6000n,
+      VM_ENTRY_INTERRUPTION_INFORMATION: VALID | 0x20n,
+      GUEST_RFLAGS: 0x202n,
+      GUEST_ACTIVITY_STATE: 1n,
+    });
+    const test = processorInRoot(contents);
+    test.physical.write64(0x5000, 0xc000_0100n);
+    test.physical.write64(0x6000, 0xc000_0102n);
+    test.physical.write64(0x6008, 0x5a5an);
+    const before = VMCS_FIELD_LIST.map(({ ordinal }) => test.vmx.processor.vmcs.read(ordinal));
+    test.vmx.enterGuest();
+    const changed = VMCS_FIELD_LIST.filter(
+      ({ ordinal }) => test.vmx.processor.vmcs.read(ordinal) !== before[ordinal],
+    );
+    expect(changed.map(({ key }) => key)).toEqual(['VM_EXIT_REASON', 'EXIT_QUALIFICATION']);
+    expect(test.physical.read64(0x6008)).toBe(0x5a5an);
+    expect(test.state.ACTIVITY_STATE).toBe(ACTIVITY.ACTIVE);
+    expect(test.vmx.processor.vmcs.launched).toBe(false);
   });
 
   it('can be tried again: what was wrong is checked again after VMWRITE', () => {

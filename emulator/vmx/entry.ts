@@ -32,7 +32,7 @@ import { injectedEvent, isValid } from './eventInformation.ts';
 import { entryFailureExit } from './exit.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
 import { noteFailedEntry } from './failedEntry.ts';
-import { loadMsrs, refusedMsr } from './msrAreas.ts';
+import { isListTooLong, loadMsrs, refusedMsr } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
 import { DEBUG_ROWS, EFER_ROWS, load, PAT_ROWS, PDPTE_ROWS, transferList } from './stateTransfer.ts';
 import { SLOT } from './vmcs.ts';
@@ -67,17 +67,24 @@ export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
     const { outcome } = failure;
     if (outcome.kind === 'VMfailValid') return outcome;
     processor.announceVmcsWrite();
-    entryFailureExit(processor, outcome.exitReason, outcome.qualification);
+    entryFailureExit(processor, outcome.exitReason, outcome.qualification, state.INTERRUPTIBILITY);
     return 'failed';
   }
 
   processor.sanitizer?.beforeEntry(processor);
 
-  // 2. Loading guest state.
+  // 2. Loading guest state. Blocking by NMI is the host's again if the entry fails behind this.
+  const nmiBlocking = state.INTERRUPTIBILITY & BLOCKING.NMI;
   loadGuestState(processor);
 
   // 3. Loading MSRs.
   const count = vmcs.low(SLOT.VM_ENTRY_MSR_LOAD_COUNT) >>> 0;
+  if (isListTooLong(count)) {
+    noteFailedEntry(processor, { kind: 'longMsrList', count }, launch);
+    processor.announceVmcsWrite();
+    entryFailureExit(processor, EXIT_REASON_NUMBER.entryFailureMachineCheck, 0, nmiBlocking);
+    return 'failed';
+  }
   if (count !== 0) {
     const area = vmcs.physicalAddress(SLOT.VM_ENTRY_MSR_LOAD_ADDRESS);
     const failing = loadMsrs(processor, area, count);
@@ -85,7 +92,7 @@ export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
       const refused = refusedMsr(processor, area, count, failing);
       if (refused !== undefined) noteFailedEntry(processor, { kind: 'msr', refused }, launch);
       processor.announceVmcsWrite();
-      entryFailureExit(processor, EXIT_REASON_NUMBER.entryFailureMsrLoading, failing);
+      entryFailureExit(processor, EXIT_REASON_NUMBER.entryFailureMsrLoading, failing, nmiBlocking);
       return 'failed';
     }
   }
@@ -213,9 +220,9 @@ const TRANSLATION_FEATURES = [
   [CONTROL.enableHlat, EPT_FEATURE.HLAT],
 ] as const;
 
-function setTranslationFeatures({ cpu, vmcs, controls }: VmxProcessor): void {
+function setTranslationFeatures({ cpu, vmcs, controls, eptWithout }: VmxProcessor): void {
   const { secondLevel } = cpu.mmu.spaces;
-  let features = 0;
+  let features = eptWithout;
   for (const [{ slot, mask }, feature] of TRANSLATION_FEATURES)
     if ((controls[slot] & mask) !== 0) features |= feature;
   secondLevel.features = features;

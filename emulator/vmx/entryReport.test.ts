@@ -199,6 +199,20 @@ describe('the MSR-load area in the report', () => {
   });
 });
 
+describe('an MSR-load area with more entries than IA32_VMX_MISC recommends', () => {
+  it('is in the report before and after the entry, which fails at once', () => {
+    const { vmx } = processorInRoot(
+      guestVmcs().set({ VM_ENTRY_MSR_LOAD_ADDRESS: 0x5000n, VM_ENTRY_MSR_LOAD_COUNT: 0xffff_ffffn }),
+    );
+    const next = nextEntryReport(vmx.processor);
+    expect(next).toMatchObject({ enters: false, rules: [{ id: 'msrLoad.count' }] });
+    expect(next.rules[0].field).toMatchObject({ value: 0xffff_ffffn, allowed: 'at most 512' });
+    vmx.enterGuest();
+    expect(lastEntryReport(vmx.processor)?.outcome).toBe(next.outcome);
+    expect(next.outcome).toContain('exit reason 41, qualification 0');
+  });
+});
+
 describe('the VMWRITE that wrote a field last', () => {
   it('is in the report', () => {
     const { vmx } = processorInRoot(guestVmcs().change('HOST_CR0', { clear: CR0.NE }));

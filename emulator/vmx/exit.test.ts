@@ -380,6 +380,29 @@ describe('the MSR areas of a VM exit', () => {
   });
 });
 
+describe('an MSR area of a VM exit with more entries than IA32_VMX_MISC recommends', () => {
+  const inGuest = (field: 'VM_EXIT_MSR_STORE_COUNT' | 'VM_EXIT_MSR_LOAD_COUNT', count: bigint): TestVmx => {
+    const test = processorInGuest(
+      guestVmcs().set({
+        [field]: count,
+        VM_EXIT_MSR_STORE_ADDRESS: 0x5000n,
+        VM_EXIT_MSR_LOAD_ADDRESS: 0x5000n,
+      }),
+    );
+    for (let entry = 0; entry < 512; entry++) test.physical.write64(0x5000 + 16 * entry, 0xc000_0102n);
+    return test;
+  };
+
+  it.each(['VM_EXIT_MSR_STORE_COUNT', 'VM_EXIT_MSR_LOAD_COUNT'] as const)(
+    'is VMX abort 5 at once, by %s',
+    (field) => {
+      expectAbort(exit(inGuest(field, 513n)), 'machineCheckDuringVmExit');
+      expectAbort(exit(inGuest(field, 0xffff_ffffn)), 'machineCheckDuringVmExit');
+      expect(exit(inGuest(field, 512n)).vmx.processor.aborted).toBeUndefined();
+    },
+  );
+});
+
 describe('the level of a guest', () => {
   it('is 1 when the program in root operation started it', () => {
     const test = exit(processorInGuest());

@@ -17,7 +17,7 @@ import { CONTROL } from './controls.ts';
 import { exitTicks } from './costs.ts';
 import { interruptionInformation } from './eventInformation.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
-import { loadMsrs, storeMsrs } from './msrAreas.ts';
+import { isListTooLong, loadMsrs, storeMsrs } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
 import {
   DEBUG_ROWS,
@@ -84,6 +84,10 @@ export function vmExit(
   // 3. Saving MSRs.
   const { vmcs } = processor;
   const stored = vmcs.low(SLOT.VM_EXIT_MSR_STORE_COUNT) >>> 0;
+  if (isListTooLong(stored)) {
+    abort(processor, 'machineCheckDuringVmExit');
+    return OUTCOME.VM_EXIT;
+  }
   if (
     stored !== 0 &&
     storeMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_STORE_ADDRESS), stored) !== 0
@@ -103,14 +107,20 @@ export function vmExit(
  * A VM entry that failed while or after guest state was loaded: of the exit information only reason and qualification
  * are written, and nothing of the guest is saved.
  *
+ * @param nmiBlocking blocking by NMI as it was before the entry
  * @see SDM "VM-Entry Failures During or After Loading Guest State", 28.8
  */
-export function entryFailureExit(processor: VmxProcessor, reason: number, qualification: number): void {
-  const { vmcs, state } = processor;
+export function entryFailureExit(
+  processor: VmxProcessor,
+  reason: number,
+  qualification: number,
+  nmiBlocking: number,
+): void {
+  const { vmcs } = processor;
   vmcs.setLow(SLOT.VM_EXIT_REASON, reason | ENTRY_FAILURE);
   vmcs.setPair(SLOT.EXIT_QUALIFICATION, qualification, 0);
   logExit(processor, reason);
-  if (leaveGuest(processor, state.INTERRUPTIBILITY)) processor.onExit(reason);
+  if (leaveGuest(processor, nmiBlocking)) processor.onExit(reason);
 }
 
 /** The VMM has completed an instruction of the guest: guest state is saved and host state loaded, nothing recorded. */
@@ -300,6 +310,7 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
 
   // 5. Loading MSRs.
   const loaded = vmcs.low(SLOT.VM_EXIT_MSR_LOAD_COUNT) >>> 0;
+  if (isListTooLong(loaded)) return abort(processor, 'machineCheckDuringVmExit');
   if (
     loaded !== 0 &&
     loadMsrs(processor, vmcs.physicalAddress(SLOT.VM_EXIT_MSR_LOAD_ADDRESS), loaded) !== 0

@@ -82,7 +82,7 @@ export const EXIT_REASONS = [
   { number: 37, key: 'monitorTrapFlag', name: 'Monitor trap flag', timing: 'event', ref: APPENDIX },
   { number: 39, key: 'monitor', name: 'MONITOR', timing: 'faultLike', ref: APPENDIX },
   { number: 40, key: 'pause', name: 'PAUSE', timing: 'faultLike', ref: APPENDIX },
-  { number: 41, key: 'entryFailureMachineCheck', name: 'VM-entry failure due to machine-check event', timing: 'entryFailure', absent: 'there are no machine checks', ref: APPENDIX },
+  { number: 41, key: 'entryFailureMachineCheck', name: 'VM-entry failure due to machine-check event', timing: 'entryFailure', ref: APPENDIX },
   { number: 43, key: 'tprBelowThreshold', name: 'TPR below threshold', timing: 'trapLike', ref: APPENDIX },
   { number: 44, key: 'apicAccess', name: 'APIC access', timing: 'faultLike', qualification: 'apicAccess', ref: APPENDIX },
   { number: 45, key: 'virtualizedEoi', name: 'Virtualized EOI', timing: 'trapLike', qualification: 'virtualizedEoi', ref: APPENDIX },

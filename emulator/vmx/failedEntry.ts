@@ -5,6 +5,7 @@
  * Intel SDM Vol. 3C, "VM Entries", 28.1 to 28.4.
  */
 import { formatReference } from '../base/reference.ts';
+import { MSR_LIST_LIMIT } from './capabilities.ts';
 import type { EntryContext } from './entryChecks/check.ts';
 import type { FailedEntryCheck } from './entryChecks/evaluate.ts';
 import {
@@ -16,8 +17,8 @@ import {
   type VmcsSource,
 } from './entryReport.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
-import { ENTRIES } from './manual.ts';
-import { type RefusedMsr, refusedMsr } from './msrAreas.ts';
+import { ENTRIES, VMCS } from './manual.ts';
+import { isListTooLong, type RefusedMsr, refusedMsr } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
 import { SLOT } from './vmcs.ts';
 import { VMCS_FIELD } from './vmcsLayout.ts';
@@ -32,6 +33,7 @@ export type EntryProblem =
   | { readonly kind: 'noVmcs' | 'shadowVmcs' }
   | { readonly kind: 'basic'; readonly error: VmInstructionErrorKey }
   | { readonly kind: 'check'; readonly failure: FailedEntryCheck }
+  | { readonly kind: 'longMsrList'; readonly count: number }
   | { readonly kind: 'msr'; readonly refused: RefusedMsr };
 
 /** What was there when an entry failed: the VMCS may change afterwards. */
@@ -74,6 +76,7 @@ export function lastEntryReport({ failedEntry }: VmxProcessor): EntryReport | un
   const rules = [
     ...basicRules(problem, instruction),
     ...(fields === undefined ? [] : brokenRules(source((ordinal) => fields[ordinal], context, writers))),
+    ...(problem.kind === 'longMsrList' ? [longMsrListRule(problem.count, writers)] : []),
     ...(problem.kind === 'msr' ? [msrRule(problem.refused, fields)] : []),
   ];
   return {
@@ -102,16 +105,20 @@ export function nextEntryReport(processor: VmxProcessor): EntryReport {
     };
   }
   const rules = brokenRules(source((ordinal) => vmcs.read(ordinal), view.context, marks?.writers));
-  const first = rules[0];
   const count = vmcs.low(SLOT.VM_ENTRY_MSR_LOAD_COUNT) >>> 0;
   // An area whose address is refused is not read.
   const isReadable = !rules.some(({ id }) => id.startsWith('controls.entryMsrLoad.'));
+  const tooLong = isListTooLong(count);
   const refused =
-    count !== 0 && isReadable
+    count !== 0 && isReadable && !tooLong
       ? refusedMsr(processor, vmcs.physicalAddress(SLOT.VM_ENTRY_MSR_LOAD_ADDRESS), count)
       : undefined;
-  const all = refused === undefined ? rules : [...rules, msrRule(refused, undefined)];
-  const outcome = first?.outcome ?? (refused && outcomeOf({ kind: 'msr', refused }));
+  const all = [
+    ...rules,
+    ...(tooLong ? [longMsrListRule(count, marks?.writers)] : []),
+    ...(refused === undefined ? [] : [msrRule(refused, undefined)]),
+  ];
+  const outcome = all[0]?.outcome;
   return {
     vmcs: BigInt(vmcs.address),
     instruction,
@@ -142,6 +149,12 @@ function outcomeOf(problem: EntryProblem): string {
     }
     case 'check':
       return describeOutcome(problem.failure.outcome);
+    case 'longMsrList':
+      return describeOutcome({
+        kind: 'entryFailure',
+        exitReason: EXIT_REASON_NUMBER.entryFailureMachineCheck,
+        qualification: 0,
+      });
     case 'msr':
       return describeOutcome({
         kind: 'entryFailure',
@@ -152,6 +165,7 @@ function outcomeOf(problem: EntryProblem): string {
 }
 
 const BASIC = formatReference(ENTRIES('Basic VM-Entry Checks', '1'));
+const MSR_COUNT = formatReference(VMCS('VM-Entry Controls for MSRs', '8.2'));
 const LOADING_MSRS = formatReference(ENTRIES('Loading MSRs', '4'));
 
 const BASIC_TEXTS: Readonly<Partial<Record<VmInstructionErrorKey, string>>> = {
@@ -164,7 +178,7 @@ const BASIC_TEXTS: Readonly<Partial<Record<VmInstructionErrorKey, string>>> = {
 };
 
 function basicRules(problem: EntryProblem, instruction: EntryReport['instruction']): BrokenRule[] {
-  if (problem.kind === 'check' || problem.kind === 'msr') return [];
+  if (problem.kind !== 'basic' && problem.kind !== 'noVmcs' && problem.kind !== 'shadowVmcs') return [];
   const text =
     problem.kind !== 'basic'
       ? `${instruction} needs a current VMCS that is no shadow VMCS: VMPTRLD makes one current`
@@ -180,6 +194,31 @@ function basicRules(problem: EntryProblem, instruction: EntryReport['instruction
       others: [],
     },
   ];
+}
+
+function longMsrListRule(count: number, writers?: BigUint64Array): BrokenRule {
+  const field = VMCS_FIELD.VM_ENTRY_MSR_LOAD_COUNT;
+  return {
+    id: 'msrLoad.count',
+    section: 'VM-entry MSR-load area',
+    text: `The VM-entry MSR-load count should not be greater than ${MSR_LIST_LIMIT}, which IA32_VMX_MISC[27:25] recommends: beyond it a processor may do anything, a machine check included`,
+    reference: MSR_COUNT,
+    outcome: outcomeOf({ kind: 'longMsrList', count }),
+    field: {
+      key: field.key,
+      title: field.title,
+      encoding: field.encoding,
+      bits: 32,
+      value: BigInt(count),
+      offendingBits: undefined,
+      offending: [],
+      allowed: `at most ${MSR_LIST_LIMIT}`,
+      capability: undefined,
+      passing: undefined,
+      writtenAt: writers?.[field.ordinal] || undefined,
+    },
+    others: [],
+  };
 }
 
 function msrRule(refused: RefusedMsr, fields: BigUint64Array | undefined): BrokenRule {

@@ -411,15 +411,16 @@ export function executeVmxInstruction(processor: VmxProcessor, instruction: Inst
 const EPTP_SWITCHING = 0;
 const EPTP_LIST_ENTRIES = 512;
 
-/** @see SDM "VMFUNC—Invoke VM function"; "VM Functions", 27.5.6 */
+const VM_FUNCTION_LEAVES = 64;
+
+/** @see SDM "VMFUNC—Invoke VM function"; "General Operation of the VMFUNC Instruction", 27.5.6.2 */
 function vmfunc(processor: VmxProcessor, instruction: Instruction): Outcome {
   const { cpu, state, vmcs, physical } = processor;
-  if (!processor.inGuest) return cpu.raiseUd();
-  const exits = (): Outcome => interceptInstruction(processor, { point: 'VMFUNC' }, instruction);
   const leaf = Number(state.gpr(RAX) & 0xffff_ffffn);
+  if (!processor.inGuest || leaf >= VM_FUNCTION_LEAVES) return cpu.raiseUd();
+  const exits = (): Outcome => interceptInstruction(processor, { point: 'VMFUNC' }, instruction);
   const enabled = vmcs.read(VMCS_FIELD.VM_FUNCTION_CONTROLS.ordinal);
-  const isEnabled =
-    processor.has(CONTROL.enableVmFunctions) && leaf < 64 && ((enabled >> BigInt(leaf)) & 1n) === 1n;
+  const isEnabled = processor.has(CONTROL.enableVmFunctions) && ((enabled >> BigInt(leaf)) & 1n) === 1n;
   if (!isEnabled || leaf !== EPTP_SWITCHING) return exits();
   const index = Number(state.gpr(RCX) & 0xffff_ffffn);
   if (index >= EPTP_LIST_ENTRIES) return exits();

@@ -2,9 +2,13 @@
  * The lists of MSRs that VM entries and VM exits load and store.
  *
  * Intel SDM Vol. 3C, "Loading MSRs", 28.4; "Saving MSRs", 29.4; "Loading MSRs", 29.6.
+ *
+ * DEVIATION(long-msr-lists): what an area with more entries than IA32_VMX_MISC recommends does is not predictable; here it
+ * is a machine check, whatever the area holds, so that no count keeps the processor busy for hours.
  */
 import { acceptsMsr, msrName, readMsr, writeMsr } from '../core/msrs.ts';
 import { timeStampCounter } from '../core/timeStampCounter.ts';
+import { MSR_LIST_LIMIT } from './capabilities.ts';
 import type { VmxProcessor } from './processor.ts';
 
 /*
@@ -35,6 +39,11 @@ const NOT_STORED: ReadonlySet<number> = new Set([IA32_SMBASE]);
 
 function isX2apicRange({ state }: VmxProcessor, msr: number): boolean {
   return msr >>> 8 === 8 && (state.IA32_APIC_BASE & APIC_BASE_EXTD) !== 0n;
+}
+
+/** @see SDM "VM-Entry Controls for MSRs", 26.8.2; "VM-Exit Controls for MSRs", 26.7.2 */
+export function isListTooLong(count: number): boolean {
+  return count > MSR_LIST_LIMIT;
 }
 
 /** The first entry of an area that VM entry cannot load. */

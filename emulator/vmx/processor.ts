@@ -8,6 +8,7 @@ import type { Alarm } from '../base/clock.ts';
 import { debugctlBits, writableDebugctl } from '../core/branchRecords.ts';
 import type { Cpu } from '../core/cpu.ts';
 import type { GuestEvent } from '../core/virtualization.ts';
+import { EPT_FEATURE } from '../mmu/ept.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
@@ -93,6 +94,8 @@ export class VmxProcessor {
 
   /** The bits of IA32_DEBUGCTL that loading it may set, of the lower 32. */
   readonly debugctlKept: number;
+  /** Bits of EPT_FEATURE for what EPT of this processor cannot do. */
+  readonly eptWithout: number;
 
   constructor(options: VmxOptions) {
     const { cpu, physical } = options;
@@ -114,6 +117,11 @@ export class VmxProcessor {
     this.position = options.position ?? (() => 0);
     this.controls = new Int32Array(cpu.state.memory.buffer, OFFSET.VMX_CONTROLS, CONTROL_SLOTS);
     this.debugctlKept = Number(BigInt.asIntN(32, writableDebugctl(cpu)));
+    const { executeOnly, page2M, page1G } = this.capabilities.eptVpid;
+    this.eptWithout =
+      (executeOnly ? 0 : EPT_FEATURE.NO_EXECUTE_ONLY) |
+      (page2M ? 0 : EPT_FEATURE.NO_PAGE_2M) |
+      (page1G ? 0 : EPT_FEATURE.NO_PAGE_1G);
     this.monitorTrapFlag = new MonitorTrapFlag(cpu.clock, this.position);
     this.virtualApic = new VirtualApic(this);
     this.preemptionAlarm = cpu.clock.createAlarm('VMX-preemption timer', () => undefined);

@@ -290,6 +290,23 @@ describe('vmcs.noSuchField', () => {
   });
 });
 
+describe('vmcs.longMsrList', () => {
+  it('is told for the areas of VM exits, when the guest is entered', () => {
+    const test = watched(
+      guestVmcs().set({ VM_EXIT_MSR_STORE_COUNT: 513n, VM_EXIT_MSR_LOAD_COUNT: 0xffff_ffffn }),
+    );
+    enter(test);
+    expect(rules(test)).toEqual(['vmcs.longMsrList']);
+    expect(test.found[0].description).toContain('VM_EXIT_MSR_STORE_COUNT is 513');
+  });
+
+  it('is not told for 512', () => {
+    const test = watched(guestVmcs().set({ VM_EXIT_MSR_STORE_COUNT: 512n, VM_EXIT_MSR_LOAD_COUNT: 512n }));
+    enter(test);
+    expect(rules(test)).toEqual([]);
+  });
+});
+
 describe('host.rsp', () => {
   it('is a HOST_RSP that is no multiple of 8', () => {
     const test = watched();

@@ -6,6 +6,7 @@ import { formatReference } from '../base/reference.ts';
 import type { StaleUse } from '../mmu/translationAudit.ts';
 import { BLOCKING, TR } from '../state/registers.ts';
 import { checkHostTables } from './hostTables.ts';
+import { isListTooLong } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
 import { SANITIZER_RULES, type SanitizerRule, type SanitizerRuleId } from './sanitizerRules.ts';
 import { SLOT } from './vmcs.ts';
@@ -26,6 +27,7 @@ export interface SanitizerFinding {
 const RULES: ReadonlyMap<string, SanitizerRule> = new Map(SANITIZER_RULES.map((rule) => [rule.id, rule]));
 
 const HOST_RSP = VMCS_FIELD.HOST_RSP.ordinal;
+const EXIT_MSR_COUNTS = ['VM_EXIT_MSR_STORE_COUNT', 'VM_EXIT_MSR_LOAD_COUNT'] as const;
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
 export class Sanitizer {
@@ -89,6 +91,11 @@ export class Sanitizer {
     const alignment = controls.hostAddressSpaceSize ? 8n : 4n;
     const rsp = vmcs.read(HOST_RSP);
     if (rsp % alignment !== 0n) this.report(processor, 'host.rsp', `HOST_RSP is ${hex(rsp)}`);
+
+    for (const field of EXIT_MSR_COUNTS) {
+      const count = vmcs.low(SLOT[field]) >>> 0;
+      if (isListTooLong(count)) this.report(processor, 'vmcs.longMsrList', `${field} is ${count}`);
+    }
 
     const blocked = (vmcs.low(SLOT.GUEST_INTERRUPTIBILITY_STATE) & BLOCKING.NMI) !== 0;
     if (blocked && controls.nmiExiting && !controls.virtualNmis)

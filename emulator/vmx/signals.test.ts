@@ -98,6 +98,11 @@ describe('INIT in VMX root operation', () => {
     signalInit(test.cpu);
     expect(checkEvents(test.cpu)).toBe(OUTCOME.NEXT);
     expect(test.state.ACTIVITY_STATE).toBe(ACTIVITY.SHUTDOWN);
+    // A snapshot knows why.
+    const saved = test.vmx.save();
+    test.vmx.reset();
+    test.vmx.restore(saved);
+    expect(test.vmx.processor.aborted).toBe('loadingHostMsrs');
   });
 
   it('is not blocked any more after VMXOFF: the processor goes to the reset vector', () => {

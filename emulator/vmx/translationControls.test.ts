@@ -255,3 +255,34 @@ describe('"advanced VM-exit information for EPT violations"', () => {
     expect(expectExit(test, 'eptViolation') & 0xe00n).toBe(bits);
   });
 });
+
+describe('EPT of a processor', () => {
+  const PAGE = 1n << 7n;
+  const WRITE_BACK = 6n << 3n;
+  const EXECUTE = 4n;
+  const small = (test: TestVmx): void => {
+    smallPages(test);
+    setPage(test, 0x5000, EXECUTE);
+  };
+  const large = (entry: number) => (test: TestVmx) => {
+    test.physical.write64(AT.EPT + entry, WRITE_BACK | PAGE | 7n);
+    test.cpu.mmu.spaces.flushEverything();
+  };
+
+  it.each([
+    ['execute-only translations', '-vmx-ept-execute-only', small, 'eptViolation'],
+    ['2-MByte pages', '-vmx-ept-page-2m', large(0x2000), undefined],
+    ['1-GByte pages', '-vmx-ept-page-1g', large(0x1000), undefined],
+  ] as const)('without %s misconfigures an entry that would be one', (_what, less, prepare, otherwise) => {
+    const run = (cpuModel: string): TestVmx => {
+      const test = processorInGuest(guestVmcs(), cpuModel);
+      prepare(test);
+      if (read(test, 0x5000n) === undefined) test.cpu.raiseMemoryFault();
+      return test;
+    };
+    const whole = run('sapphire-rapids');
+    if (otherwise === undefined) expect(inGuest(whole)).toBe(true);
+    else expectExit(whole, otherwise);
+    expectExit(run(`sapphire-rapids,${less}`), 'eptMisconfiguration');
+  });
+});

@@ -77,7 +77,7 @@ export const VMX_ABORTS = [
   { indicator: 2, key: 'hostPdptes', text: 'Failed check of the host page-directory-pointer-table entries', ref: ABORTS },
   { indicator: 3, key: 'vmcsCorrupted', text: 'The current VMCS was corrupted, so that the VM exit could not complete', absent: 'stores to an active VMCS are fields of it', ref: ABORTS },
   { indicator: 4, key: 'loadingHostMsrs', text: 'Failure while loading host MSRs', ref: ABORTS },
-  { indicator: 5, key: 'machineCheckDuringVmExit', text: 'Machine-check event during a VM exit', absent: 'there are no machine checks', ref: ABORTS },
+  { indicator: 5, key: 'machineCheckDuringVmExit', text: 'Machine-check event during a VM exit', ref: ABORTS },
   { indicator: 6, key: 'ia32eModeTo32BitHost', text: 'The processor was in IA-32e mode and "host address-space size" was 0', ref: ABORTS },
 ] as const satisfies readonly VmxAbortRow[];
 

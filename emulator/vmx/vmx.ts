@@ -46,6 +46,7 @@ import { NO_VMCS, type VmxOptions, VmxProcessor } from './processor.ts';
 import { IA32_SPEC_CTRL, readSpecCtrl, writeSpecCtrl } from './speculation.ts';
 import { SLOT } from './vmcs.ts';
 import { VMCS_FIELD } from './vmcsLayout.ts';
+import { VMX_ABORT, VMX_ABORTS } from './vmInstructionErrors.ts';
 
 const UNRESTRICTED_CR0 = BigInt.asUintN(32, BigInt(CR0.PE | CR0.PG));
 
@@ -226,7 +227,7 @@ export class Vmx implements Virtualization {
   // Snapshots
 
   save(): StateRecord {
-    const { nestingLevel, monitorTrapFlag, regions, pauseLoop } = this.processor;
+    const { nestingLevel, monitorTrapFlag, regions, pauseLoop, aborted } = this.processor;
     return {
       nestingLevel,
       monitorTrapFlag: monitorTrapFlag.save(),
@@ -234,6 +235,7 @@ export class Vmx implements Virtualization {
       firstPause: pauseLoop.first,
       lastPause: pauseLoop.last,
       virtualApic: this.processor.virtualApic.save(),
+      abort: aborted === undefined ? 0 : VMX_ABORT[aborted],
     };
   }
 
@@ -245,7 +247,8 @@ export class Vmx implements Virtualization {
     processor.nestingLevel = saved.number('nestingLevel');
     processor.pauseLoop.first = saved.number('firstPause');
     processor.pauseLoop.last = saved.number('lastPause');
-    processor.aborted = undefined;
+    const abort = saved.number('abort');
+    processor.aborted = VMX_ABORTS.find(({ indicator }) => indicator === abort)?.key;
     processor.regions.restoreLevels(saved.numbers('levels'));
     const { state, vmcs } = processor;
     if (state.VMX_OPERATION === VMX_OPERATION.NONE || state.CURRENT_VMCS === NO_VMCS) {

@@ -4,7 +4,7 @@
  */
 
 import { Cpu } from '../../emulator/core/cpu.ts';
-import { createModel } from '../../emulator/core/model.ts';
+import { createModel, parseCpu } from '../../emulator/core/model.ts';
 import { resetMsrs } from '../../emulator/core/msrs.ts';
 import { stateTransfers } from '../../emulator/engine/stateTransfers.ts';
 import { Mmu } from '../../emulator/mmu/mmu.ts';
@@ -70,8 +70,9 @@ const EPT_TABLE = 7n;
 /** 2 MiB, write-back. */
 const EPT_LEAF = 0xb7n;
 
-/** A processor outside VMX operation that may execute VMXON: 64-bit mode, CPL 0. */
-export function processorWithVmx(): TestVmx {
+/** A processor outside VMX operation that may execute VMXON: 64-bit mode, CPL 0. `cpuModel` as in `--cpu`. */
+export function processorWithVmx(cpuModel = 'sapphire-rapids'): TestVmx {
+  const { name, changes } = parseCpu(cpuModel);
   const pages = (RAM_OFFSET + RAM_BYTES) / 65536;
   memory ??= new WebAssembly.Memory({ initial: pages, maximum: pages });
   const state = new CpuState(memory);
@@ -107,7 +108,7 @@ export function processorWithVmx(): TestVmx {
     },
     portIo: { read: () => 0, write: () => undefined },
     clock,
-    model: createModel('sapphire-rapids', { virtualization: 'vt-x' }),
+    model: createModel(name, { virtualization: 'vt-x', changes }),
   });
   resetMsrs(cpu);
   identityTables(physical, AT.TABLES, 7n, 0x87n);
@@ -159,8 +160,8 @@ export function processorWithVmx(): TestVmx {
 }
 
 /** In root operation, with `contents` in the VMCS at {@link AT.VMCS}, which is current. */
-export function processorInRoot(contents: TestVmcs = guestVmcs()): TestVmx {
-  const test = processorWithVmx();
+export function processorInRoot(contents: TestVmcs = guestVmcs(), cpuModel?: string): TestVmx {
+  const test = processorWithVmx(cpuModel);
   const { vmx, physical } = test;
   if (!vmx.vmxon(BigInt(AT.VMXON))) throw new Error('VMXON failed');
   vmx.vmclear(BigInt(AT.VMCS));
@@ -171,8 +172,8 @@ export function processorInRoot(contents: TestVmcs = guestVmcs()): TestVmx {
 }
 
 /** After a VM entry with `contents`. */
-export function processorInGuest(contents: TestVmcs = guestVmcs()): TestVmx {
-  const test = processorInRoot(contents);
+export function processorInGuest(contents: TestVmcs = guestVmcs(), cpuModel?: string): TestVmx {
+  const test = processorInRoot(contents, cpuModel);
   test.vmx.enterGuest();
   if (!test.vmx.processor.inGuest) {
     throw new Error(`VM entry failed: ${JSON.stringify(test.vmx.processor.failedEntry?.problem, text)}`);
