@@ -25,7 +25,7 @@ export function startExtension(context: vscode.ExtensionContext, host: Extension
     new StatusBar(sessions),
     followNumberFormat(sessions),
     vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, {
-      createDebugAdapterDescriptor: () => host.adapterDescriptor(extensionUri),
+      createDebugAdapterDescriptor: () => host.adapterDescriptor(context),
     }),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(host)),
     vscode.debug.registerDebugConfigurationProvider(

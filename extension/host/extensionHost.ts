@@ -3,7 +3,7 @@ import type * as vscode from 'vscode';
 
 export interface ExtensionHost {
   /** How VS Code starts the debug adapter. */
-  adapterDescriptor(extension: vscode.Uri): vscode.DebugAdapterDescriptor;
+  adapterDescriptor(context: vscode.ExtensionContext): vscode.DebugAdapterDescriptor;
   /** The first `length` bytes of a file, or fewer when it is shorter. */
   readBeginning(file: vscode.Uri, length: number): Promise<Uint8Array>;
   /** A file that is written piece by piece; an existing one is replaced. */

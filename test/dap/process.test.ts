@@ -1,4 +1,5 @@
 /** The adapter as VS Code starts it: a process of its own, with the machine in a worker thread. */
+import { spawnSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { DebugClient } from '@vscode/debugadapter-testsupport';
 import type { DebugProtocol as P } from '@vscode/debugprotocol';
@@ -31,6 +32,16 @@ async function launch(client: DebugClient, program: string, options: object = {}
 }
 
 describe('the adapter process', () => {
+  it('starts by `require`, as VS Code does it on a desktop', () => {
+    const request = JSON.stringify({ seq: 1, type: 'request', command: 'initialize', arguments: {} });
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', 'require(process.argv[1])', ADAPTER], {
+      encoding: 'utf8',
+      input: `Content-Length: ${request.length}\r\n\r\n${request}`,
+    });
+    expect(stderr).toBe('');
+    expect(stdout).toContain('"command":"initialize","success":true');
+  });
+
   it('runs a program to its end', async () => {
     const client = await start();
     let text = '';

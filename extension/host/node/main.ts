@@ -6,8 +6,12 @@ import type { ExtensionHost, TextFile } from '../extensionHost.ts';
 
 const nodeHost: ExtensionHost = {
   // VS Code forks its own Node for the command "node", so that none has to be installed.
-  adapterDescriptor: (extension) =>
-    new vscode.DebugAdapterExecutable('node', [vscode.Uri.joinPath(extension, 'dist', 'adapter.js').fsPath]),
+  adapterDescriptor: ({ extensionUri, globalStorageUri }) =>
+    new vscode.DebugAdapterExecutable(
+      'node',
+      [vscode.Uri.joinPath(extensionUri, 'dist', 'adapter.js').fsPath],
+      { env: { HVM_COMPILED_SCRIPTS: vscode.Uri.joinPath(globalStorageUri, 'compiled').fsPath } },
+    ),
 
   async readBeginning(file, length) {
     // A kernel with its debug information has hundreds of megabytes; the API reads whole files only.
