@@ -13,8 +13,11 @@ const TARGET = 10;
 const UNITS = 1_000_000_000;
 
 interface Longest {
-  readonly busy: number;
+  /** Without the time in which all processors were others': work, locks, and whatever else held the thread up. */
+  readonly ours: number;
   readonly byTheClock: number;
+  /** What of that was spent waiting for a processor. */
+  readonly waited: number;
 }
 
 async function longestPause(program: string, engine: string): Promise<Longest> {
@@ -29,39 +32,45 @@ async function longestPause(program: string, engine: string): Promise<Longest> {
     }),
   );
   const inTime = pauses.filter(({ at }) => at >= from && at < to);
+  const byTheClock = Math.max(0, ...inTime.map(({ milliseconds }) => milliseconds));
   return {
-    busy: Math.max(0, ...inTime.map(({ busy }) => busy)),
-    byTheClock: Math.max(0, ...inTime.map(({ milliseconds }) => milliseconds)),
+    ours: Math.max(0, ...inTime.map(({ milliseconds, waited }) => milliseconds - waited)),
+    byTheClock,
+    waited: inTime.find(({ milliseconds }) => milliseconds === byTheClock)?.waited ?? 0,
   };
 }
 
 async function bestOf(program: string, engine: string): Promise<Longest> {
   const runs: Longest[] = [];
   while (runs.length < RUNS) runs.push(await longestPause(program, engine));
-  const best = (of: (longest: Longest) => number) => round(Math.min(...runs.map(of)));
-  return { busy: best(({ busy }) => busy), byTheClock: best(({ byTheClock }) => byTheClock) };
+  const { byTheClock, waited } = runs.toSorted((a, b) => a.byTheClock - b.byTheClock)[0];
+  return {
+    ours: round(Math.min(...runs.map(({ ours }) => ours))),
+    byTheClock: round(byTheClock),
+    waited: round(waited),
+  };
 }
 
 export const bench: Bench = {
   title: 'Pauses by translation',
-  about: `The longest time in which the debug adapter's main thread did not come back to its event loop, in the first ${RUNS_FOR / 1000} seconds of 300 KiB of hot code (manyFunctions); best of ${RUNS}. The machine has a thread of its own, and what else the system does is in the times by the clock.`,
+  about: `The longest time in which the debug adapter's main thread did not come back to its event loop, in the first ${RUNS_FOR / 1000} seconds of 300 KiB of hot code (manyFunctions); best of ${RUNS}. The machine has a thread of its own. The system tells how long a thread that could run had no processor, which is what everything else that runs does to it, V8's compilers and other programs alike: by the clock it is a pause all the same.`,
   async run() {
     const program = buildBenchKernels().manyFunctions;
     const interpreted = await bestOf(program, 'interpreter');
     const translated = await bestOf(program, 'auto');
     return [
       {
-        name: 'while code is translated, busy',
-        value: translated.busy,
+        name: 'while code is translated, without waiting for a processor',
+        value: translated.ours,
         unit: 'ms',
         target: { atMost: TARGET },
-        note: `${interpreted.busy} ms when it is interpreted`,
+        note: `${interpreted.ours} ms when it is interpreted`,
       },
       {
         name: 'while code is translated, by the clock',
         value: translated.byTheClock,
         unit: 'ms',
-        note: `${interpreted.byTheClock} ms when it is interpreted`,
+        note: `${translated.waited} ms of it waiting for a processor; ${interpreted.byTheClock} and ${interpreted.waited} ms when it is interpreted`,
       },
     ];
   },

@@ -7,8 +7,10 @@ export interface Pause {
   /** When it ended, as of Date.now(). */
   readonly at: number;
   readonly milliseconds: number;
-  /** Those in which the thread had a processor: the others are the system's, unless it waited for a lock. */
+  /** Those in which the thread had a processor. */
   readonly busy: number;
+  /** Those in which it could have run and had none: other threads, ours or not, had them all. */
+  readonly waited: number;
 }
 
 export interface Observed {
@@ -26,18 +28,20 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 if (isMainThread) {
   const pauses = [];
-  // The first number: nanoseconds in which the thread had a processor.
+  // The first two numbers: nanoseconds in which the thread had a processor, and in which it waited for one.
   const schedule = '/proc/self/task/' + process.pid + '/schedstat';
   const tells = existsSync(schedule);
   const look = () => {
     const now = performance.now();
-    return { now, ran: tells ? Number(readFileSync(schedule, 'latin1').split(' ')[0]) / 1e6 : now };
+    const [ran, waited] = tells ? readFileSync(schedule, 'latin1').split(' ').map((text) => Number(text) / 1e6) : [now, 0];
+    return { now, ran, waited };
   };
   let last = look();
   setInterval(() => {
     const next = look();
     const milliseconds = next.now - last.now - 1;
-    if (milliseconds > 2) pauses.push({ at: Date.now(), milliseconds, busy: next.ran - last.ran });
+    if (milliseconds > 2) 
+      pauses.push({ at: Date.now(), milliseconds, busy: next.ran - last.ran, waited: next.waited - last.waited });
     last = next;
   }, 1).unref();
   const write = () => {

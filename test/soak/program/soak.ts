@@ -15,8 +15,10 @@ export interface Footprint {
   /** Memory in MiB, after a collection: of the process, the JavaScript heap, what V8 has made of modules. */
   readonly resident: number;
   readonly heap: number;
-  /** 0 where the system does not tell. */
+  /** 0 where the system does not tell, as the next. */
   readonly machineCode: number;
+  /** Where malloc gives the main thread memory: what V8 has freed there between the rest stays with the process. */
+  readonly malloc: number;
   /** Translations: those that can be entered, and all made so far. */
   readonly live: number;
   readonly made: number;
@@ -81,7 +83,7 @@ export function startSoak(image: string, interpreter: WebAssembly.Module): Soak 
       return {
         resident: rss / MIB,
         heap: heapUsed / MIB,
-        machineCode: machineCode(),
+        ...mapped(),
         live: engine.liveTranslations,
         made: engine.translations,
         instructions: engine.retired,
@@ -97,15 +99,18 @@ function collectGarbage(): void {
   for (let i = 0; i < 3; i++) gc();
 }
 
-/** Resident memory that is executable and of no file, in MiB. */
-function machineCode(): number {
-  if (process.platform !== 'linux') return 0;
-  let kilobytes = 0;
-  let executable = false;
+/** Resident memory, in MiB, that is executable and of no file, and that of malloc's first arena. */
+function mapped(): Pick<Footprint, 'machineCode' | 'malloc'> {
+  const kilobytes = { machineCode: 0, malloc: 0 };
+  if (process.platform !== 'linux') return kilobytes;
+  let of: keyof typeof kilobytes | undefined;
   for (const line of readFileSync('/proc/self/smaps', 'latin1').split('\n')) {
-    const mapping = /^[0-9a-f]+-[0-9a-f]+ (\S{4}) \S+ \S+ (\d+)/.exec(line);
-    if (mapping) executable = mapping[1][2] === 'x' && mapping[2] === '0';
-    else if (executable && line.startsWith('Rss:')) kilobytes += Number.parseInt(line.slice(4), 10);
+    const mapping = /^[0-9a-f]+-[0-9a-f]+ (\S{4}) \S+ \S+ (\d+) *(\S*)/.exec(line);
+    if (mapping) {
+      const [, rights, inode, name] = mapping;
+      of = name === '[heap]' ? 'malloc' : rights[2] === 'x' && inode === '0' ? 'machineCode' : undefined;
+    } else if (of !== undefined && line.startsWith('Rss:'))
+      kilobytes[of] += Number.parseInt(line.slice(4), 10);
   }
-  return kilobytes / 1024;
+  return { machineCode: kilobytes.machineCode / 1024, malloc: kilobytes.malloc / 1024 };
 }
