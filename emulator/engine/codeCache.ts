@@ -36,7 +36,7 @@ const BLOCK_LIMIT = 64;
 /** More addresses of earlier breakpoints are not kept. */
 const MOST_STOPS = 64;
 /** Code is tracked in lines of this many bytes, so that data beside it does not thrash. */
-const LINE_SHIFT = 7;
+export const LINE_SHIFT = 7;
 /** Two records for an instruction in two pages, two for the end of the block. */
 const RESERVE = (BLOCK_LIMIT + 8) * 2 * RECORD_SIZE;
 

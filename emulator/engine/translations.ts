@@ -7,6 +7,7 @@ import { RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/lay
 import { type BasicBlock, blocksOf, choose, groupsOf, RecordReader, recordOf } from './blocks.ts';
 import { type CodeCache, type CodePage, lineMask } from './codeCache.ts';
 import { TRANSLATION_SLOTS } from './interpreter.ts';
+import { RecordSet } from './recordSet.ts';
 import { regionOf } from './regions.ts';
 import { translate } from './translator.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
@@ -38,7 +39,7 @@ interface Translation {
 interface Profile {
   samples: number;
   /** Records that are translated, or that the translator refuses. */
-  readonly settled: Set<number>;
+  readonly settled: RecordSet;
   /** Records where execution was found. */
   readonly seeds: Set<number>;
   /** Records where interpretation began. */
@@ -137,10 +138,7 @@ export class Translations {
       this.#remove(translation);
     }
     if (removed !== 0) this.#countDrop(page);
-    for (const record of profile.settled) {
-      const offset = this.#reader.offset(record);
-      if ((removed | lines) & lineMask(offset, offset + 1)) profile.settled.delete(record);
-    }
+    profile.settled.removeLines(removed | lines);
   }
 
   #countDrop({ hostPage }: CodePage): void {
@@ -158,7 +156,7 @@ export class Translations {
     if (profile === undefined) {
       profile = {
         samples: 0,
-        settled: new Set(),
+        settled: new RecordSet(this.#reader),
         seeds: new Set(),
         ways: new Set(),
         translations: new Set(),
