@@ -7,6 +7,14 @@
 /** Ticks (nanoseconds of guest time) in a second. */
 export const TICKS_PER_SECOND = 1_000_000_000;
 
+/** What the run loop knows of time besides the instructions that it counts. */
+export class TimeBase {
+  /** Ticks besides retired instructions: idle time skipped and costs charged. */
+  charged = 0;
+  /** The earliest deadline of an alarm. */
+  nextDeadline = Number.POSITIVE_INFINITY;
+}
+
 /** A one-shot timer on the virtual clock. */
 export interface Alarm {
   /** The tick at which it rings, or `Infinity` when it is not armed. */

@@ -74,7 +74,8 @@ export class Cpu {
   readonly mmu: Mmu;
   readonly apic: ApicPort;
   readonly interruptController: InterruptController;
-  readonly portIo: PortIo;
+  /** Another one when a board is attached. */
+  portIo: PortIo;
   readonly clock: Clock;
   readonly model: CpuModel;
   readonly performance: PerformanceMonitoring;

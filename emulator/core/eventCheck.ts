@@ -17,6 +17,9 @@ import type { GuestEvent } from './virtualization.ts';
 
 const SHADOW = BLOCKING.STI | BLOCKING.MOV_SS;
 const PENDING_DEBUG_WORD = OFFSET.PENDING_DEBUG >> 2;
+const INIT_PENDING = OFFSET.INIT_PENDING >> 2;
+const STARTUP_PENDING = OFFSET.STARTUP_PENDING >> 2;
+const NMI_PENDING = OFFSET.NMI_PENDING >> 2;
 const DEBUG_TRAPS = Number(PENDING_DEBUG.ENABLED_BREAKPOINT | PENDING_DEBUG.BS | PENDING_DEBUG.BT);
 
 const NMI_EVENT: GuestEvent = Object.freeze({
@@ -70,6 +73,16 @@ export function checkEvents(cpu: Cpu): Outcome {
   if ((blocking & SHADOW) !== 0 || !canRun(activity) || !cpu.interruptController.hasInterrupt())
     return OUTCOME.NEXT;
   return takeExternalInterrupt(cpu);
+}
+
+/**
+ * Whether {@link checkEvents} may find something after an instruction that changed nothing but general registers and a
+ * device, and that no guest executed. It is false where nothing can be due.
+ */
+export function eventMayBeDue({ state, interruptController }: Cpu): boolean {
+  const { i32 } = state;
+  if ((i32[INIT_PENDING] | i32[STARTUP_PENDING] | i32[NMI_PENDING]) !== 0 || hasDebugTrap(state)) return true;
+  return (state.systemFlags & FLAG.IF) !== 0 && interruptController.hasInterrupt();
 }
 
 /** @see SDM "Prioritization of Concurrent Events", 7.9, external hardware interventions */

@@ -4,6 +4,7 @@ import { OUTCOME } from './outcome.ts';
 import type { Virtualization } from './virtualization.ts';
 
 export const NO_VIRTUALIZATION: Virtualization = Object.freeze<Virtualization>({
+  inGuest: false,
   intercept: () => OUTCOME.NEXT,
   interceptEvent: () => OUTCOME.NEXT,
   interceptExternalInterrupt: () => OUTCOME.NEXT,

@@ -127,6 +127,8 @@ export type EventPriority =
 export type VirtualMsrWrite = 'done' | 'refused' | 'real';
 
 export interface Virtualization {
+  /** Whether the processor executes a guest: then anything may be intercepted. */
+  readonly inGuest: boolean;
   /**
    * `OUTCOME.NEXT` when the point is not intercepted, `OUTCOME.VM_EXIT` after a VM exit, or a fault. Only a task gate in
    * the IDT has no instruction.

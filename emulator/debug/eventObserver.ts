@@ -20,6 +20,10 @@ export class EventObserver implements Virtualization {
     this.#delivered = delivered;
   }
 
+  get inGuest(): boolean {
+    return this.#observed.inGuest;
+  }
+
   interceptEvent(event: GuestEvent): Outcome {
     const outcome = this.#observed.interceptEvent(event);
     if (outcome === OUTCOME.NEXT) this.#delivered(event);

@@ -50,17 +50,18 @@ const PORT_COUNT = 0x1_0000;
 
 class PortDecoder implements Decoder {
   readonly limit = PORT_COUNT;
-  readonly #ranges: BusRange[] = [];
-  /** For each port the index of its range plus one; 0 where nobody answers. */
+  /** The first stands for nobody. */
+  readonly #ranges: (BusRange | undefined)[] = [undefined];
+  /** For each port the index of its range. */
   readonly #index = new Uint16Array(PORT_COUNT);
 
   find(address: number): BusRange | undefined {
-    return this.#ranges[this.#index[address] - 1];
+    return this.#ranges[this.#index[address]];
   }
 
   insert(range: BusRange): void {
-    this.#ranges.push(range);
     this.#index.fill(this.#ranges.length, range.base, range.base + range.length);
+    this.#ranges.push(range);
   }
 }
 

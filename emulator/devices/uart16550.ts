@@ -114,8 +114,8 @@ export class Uart16550 implements Device {
   }
 
   read(offset: number, size: AccessSize): number {
-    const value = this.peek(offset, size);
     const registers = this.#registers;
+    const value = this.peek(offset, size);
     switch (offset) {
       case RBR_THR:
         if (!this.#latchAccess) this.#takeCharacter();
@@ -129,6 +129,8 @@ export class Uart16550 implements Device {
       case MSR:
         registers.modemChanges = 0;
         break;
+      default:
+        return value;
     }
     this.#updateIrq();
     return value;
@@ -179,10 +181,10 @@ export class Uart16550 implements Device {
         break;
       case LSR:
       case MSR:
-        break;
+        return;
       case SCR:
         registers.scratch = value;
-        break;
+        return;
     }
     this.#updateIrq();
   }

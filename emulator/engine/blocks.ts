@@ -4,7 +4,7 @@
  */
 import type { HandlerSpec } from '../isa/forms.ts';
 import type { HandlerTable } from '../isa/handlers.ts';
-import { PSEUDO, RECORD } from '../isa/record.ts';
+import { isSystemRecord, PSEUDO, RECORD } from '../isa/record.ts';
 import { RECORD_SIZE } from '../state/layout.ts';
 import type { CodePage } from './codeCache.ts';
 
@@ -103,7 +103,7 @@ export function blocksOf(reader: RecordReader, page: CodePage): BasicBlock[] {
     const spec = reader.handlers.spec(handler);
     const next = reader.resolve(record + RECORD_SIZE);
     if (spec === undefined) {
-      if (handler === PSEUDO.SYSTEM) leaders.add(next);
+      if (isSystemRecord(handler)) leaders.add(next);
       continue;
     }
     const instruction = reader.instruction(record, spec);

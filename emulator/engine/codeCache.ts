@@ -12,7 +12,8 @@ import { formOf } from '../isa/decode.ts';
 import type { HandlerTable } from '../isa/handlers.ts';
 import type { IcedInstruction } from '../isa/iced.ts';
 import { IcedDecoder } from '../isa/iced.ts';
-import { PSEUDO, RECORD, RECORD_FLAG, SPOILED } from '../isa/record.ts';
+import { isSystemRecord, PSEUDO, RECORD, RECORD_FLAG, SPOILED } from '../isa/record.ts';
+import { portOperation } from '../isa/system/io.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
@@ -118,10 +119,10 @@ export class CodeCache {
     this.#view = new DataView(state.memory.buffer);
   }
 
-  /** The system instruction of a SYSTEM record. */
+  /** The system instruction of a SYSTEM or PORT record. */
   systemInstruction(record: number): SystemInstruction {
     const instruction = this.#systemInstructions[this.#view.getInt32(record + RECORD.TARGET, true)];
-    assert(instruction !== undefined, 'a SYSTEM record without its instruction');
+    assert(instruction !== undefined, 'a record without its system instruction');
     return instruction;
   }
 
@@ -435,7 +436,7 @@ export class CodeCache {
     const result = fits ? this.#write(page, record, instruction, offset) : undefined;
     instruction.free();
     decoder.free();
-    if (result === undefined || this.#view.getUint16(record, true) === PSEUDO.SYSTEM) return undefined;
+    if (result === undefined || isSystemRecord(this.#view.getUint16(record, true))) return undefined;
     this.#decodedBefore.remember(key, offset, bytes.subarray(0, length), record, result);
     return result;
   }
@@ -513,7 +514,7 @@ export class CodeCache {
       const record = this.#allocate(page);
       const result = this.#write(page, record, instruction, offset);
       const length = Math.max(instruction.length, 1);
-      if (watched && this.#view.getUint16(record + RECORD.HANDLER, true) !== PSEUDO.SYSTEM) {
+      if (watched && !isSystemRecord(this.#view.getUint16(record + RECORD.HANDLER, true))) {
         const at = offset - start;
         this.#decodedBefore.remember(key, offset, bytes.subarray(at, at + length), record, result);
       }
@@ -593,7 +594,12 @@ export class CodeCache {
     view.setUint8(record + RECORD.LENGTH, instruction.length);
     if (form === undefined || handler === undefined) {
       const system = decodeSystemInstruction(this.#state, instruction, page.bits);
-      view.setUint16(record + RECORD.HANDLER, PSEUDO.SYSTEM, true);
+      const port = portOperation(system);
+      view.setUint16(record + RECORD.HANDLER, port ? PSEUDO.PORT : PSEUDO.SYSTEM, true);
+      if (port) {
+        view.setUint8(record + RECORD.REGISTER0, port.access);
+        view.setInt32(record + RECORD.IMMEDIATE, port.port, true);
+      }
       view.setInt32(record + RECORD.TARGET, this.#systemInstructions.push(system) - 1, true);
       return { ends: false, branch: undefined, flags: 0 };
     }

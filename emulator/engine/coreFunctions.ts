@@ -30,6 +30,8 @@ export const HOST_IMPORTS = {
   checkSegment: { parameters: ['i32', 'i32', 'i32'], results: ['i32'] },
   /** Executes the system instruction at RECORD: gives the record where execution goes on, 0 to leave. */
   system: { parameters: [], results: ['i32'] },
+  /** Executes IN or OUT at a record (also RECORD): gives the budget that is left, -1 when `system` has to do it. */
+  port: { parameters: ['i32'], results: ['i32'] },
 } as const satisfies Record<string, { parameters: readonly ValueType[]; results: readonly ValueType[] }>;
 
 export interface CoreIndexes {
@@ -37,6 +39,8 @@ export interface CoreIndexes {
   readonly leave: number;
   /** () -> the record where execution goes on after the system instruction at RECORD, 0 to leave. */
   readonly system: number;
+  /** (record, which is also RECORD) -> the budget left after IN or OUT, -1 when it is for {@link system}. */
+  readonly port: number;
   /** (record, budget, ipBase, linear, bytes, write) -> 1 when it faulted; the value is in ACCESS_VALUE. */
   readonly slowLoad: number;
   /** (record, budget, ipBase, linear, value, bytes) -> 1 when it faulted. */
@@ -161,6 +165,7 @@ export function addCoreFunctions(module: ModuleBuilder): CoreIndexes {
   return {
     leave,
     system: host.system,
+    port: host.port,
     slowLoad,
     slowStore,
     offset,

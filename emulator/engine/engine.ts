@@ -3,21 +3,23 @@
  * activations events are taken, in the manual's order.
  */
 
+import { TimeBase } from '../base/clock.ts';
 import { EmulatorBug, Unimplemented } from '../base/errors.ts';
 import { recordBranch, recordsBranches } from '../core/branchRecords.ts';
 import type { Cpu } from '../core/cpu.ts';
-import { beginStep, checkEvents, endStep, mustStep } from '../core/eventCheck.ts';
+import { beginStep, checkEvents, endStep, eventMayBeDue, mustStep } from '../core/eventCheck.ts';
 import { deliverFault } from '../core/events.ts';
 import { HardwareBreakpoints } from '../core/hardwareBreakpoints.ts';
 import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
-import { instructionPointerMask, linearAddress } from '../core/memory.ts';
+import { linearAddress } from '../core/memory.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { CodeBits } from '../isa/decode.ts';
 import { codeBits, codeSizeInContext } from '../isa/decode.ts';
 import type { SystemRow } from '../isa/forms.ts';
 import { HandlerTable } from '../isa/handlers.ts';
 import { IcedDecoder } from '../isa/iced.ts';
-import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
+import { isSystemRecord, PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
+import { accessPort, PORT_TICKS } from '../isa/system/io.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
 import { findSystemRow } from '../isa/systemRows.ts';
@@ -29,8 +31,10 @@ import { JUMP_CACHE, OFFSET, RECORD_SIZE } from '../state/layout.ts';
 import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR, VMX_OPERATION } from '../state/registers.ts';
 import { type Branch, branchOf, isWhole } from './branches.ts';
 import { CodeCache } from './codeCache.ts';
+import { CodeSegments } from './codeSegments.ts';
 import { jumpCachePlace } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
+import { advanceRip, countRepetition } from './retirement.ts';
 import { Translations } from './translations.ts';
 import { VectorAccess } from './vectorFunctions.ts';
 
@@ -38,7 +42,9 @@ import { VectorAccess } from './vectorFunctions.ts';
 const ACTIVATION = 100_000;
 
 const RIP_LOW = OFFSET.RIP >> 2;
-const REPETITIONS_LOW = OFFSET.REPETITIONS >> 2;
+const REPEATING = OFFSET.REPEATING >> 2;
+const REMAINING = OFFSET.REMAINING >> 2;
+const CUT = OFFSET.CUT >> 2;
 const EFER_LOW = OFFSET.IA32_EFER >> 2;
 const CONTEXT_LOW = OFFSET.CONTEXT >> 2;
 const CODE_CONTEXT = OFFSET.CODE_CONTEXT >> 2;
@@ -47,8 +53,8 @@ const CS_ACCESS_RIGHTS = (OFFSET.SEG_ACCESS_RIGHTS >> 2) + CS;
 /** Code size and code-segment base of 64-bit code in a code context. */
 const CODE_64 = codeSizeInContext(64);
 
-/** The limit of a flat segment. */
-const FLAT = 0xffff_ffff;
+/** With one access to a port in so many instructions, most of the time goes to the accesses. */
+const PORT_INSTRUCTIONS = 8;
 
 /** Why {@link Engine.run} came back. */
 export type RunEnd =
@@ -79,10 +85,8 @@ export class Engine {
   readonly code: CodeCache;
   /** Instructions retired since power-on. */
   retired = 0;
-  /** Lets time pass that is not an instruction's one tick. */
-  charge: (ticks: number) => void = () => undefined;
-  /** Ticks until the next alarm rings; asked between activations. */
-  ticksToAlarm: () => number = () => Number.POSITIVE_INFINITY;
+  /** The machine's: what an instruction takes besides its one tick is charged there, and the next alarm is known. */
+  time = new TimeBase();
   /** RIP at which the built-in VMM takes over in root mode. */
   vmmEntry: bigint | undefined = undefined;
   readonly #state: CpuState;
@@ -96,6 +100,8 @@ export class Engine {
   #samplePeriod: number;
   /** Position of the next sample. */
   #nextSample: number;
+  /** IN and OUT since the last sample. */
+  #portAccesses = 0;
   readonly #translations: Translations | undefined;
   readonly #breakpoints: HardwareBreakpoints;
   #attention = false;
@@ -110,8 +116,7 @@ export class Engine {
   #spare = 0;
   /** How the system instruction ended for which the activation left. */
   #outcome: Outcome = OUTCOME.NEXT;
-  /** Ids of the code segments outside of 64-bit mode, by base and limit. */
-  readonly #codeSegments = new Map<string, number>();
+  readonly #segments: CodeSegments;
   /** RIP whose breakpoint was reported and is now to be run through. */
   #passing: bigint | undefined = undefined;
 
@@ -133,6 +138,7 @@ export class Engine {
       contextsReused: () => this.code.forgetJumps(),
     };
     this.code.flush();
+    this.#segments = new CodeSegments(cpu.state, () => this.code.flush());
     this.#breakpoints = new HardwareBreakpoints(cpu);
     const vectors = new VectorAccess(cpu);
     const instance = new WebAssembly.Instance(options.interpreter, {
@@ -145,6 +151,7 @@ export class Engine {
         checkSegment: (segment: number, bytes: number, write: number) =>
           this.#checkSegment(segment, bytes, write !== 0),
         system: () => this.#systemInside(),
+        port: (record: number) => this.#portInside(record),
       },
     });
     this.#interpret = instance.exports.run as (record: number, budget: number) => number;
@@ -162,7 +169,13 @@ export class Engine {
   /** The position now, exact even inside a helper that generated code called. */
   position(): number {
     if (this.#given === 0) return this.retired;
-    return this.retired + this.#given - this.#state.REMAINING - this.#state.CUT;
+    const { i32 } = this.#state;
+    return this.retired + this.#given - i32[REMAINING] - i32[CUT];
+  }
+
+  #ticksToAlarm(): number {
+    const { charged, nextDeadline } = this.time;
+    return nextDeadline - this.position() - charged;
   }
 
   /** Makes {@link run} come back at the next instruction boundary. */
@@ -199,7 +212,7 @@ export class Engine {
         continue;
       }
       const state = this.#state;
-      const untilAlarm = this.ticksToAlarm();
+      const untilAlarm = this.#ticksToAlarm();
       if (untilAlarm <= 0) return 'alarm';
       if (state.ACTIVITY_STATE !== ACTIVITY.ACTIVE) return 'inactive';
       if (this.#isAtVmm) return 'vmm';
@@ -250,8 +263,17 @@ export class Engine {
     return branchOf(this.#state, this.#bits, Uint8Array.from(bytes));
   }
 
-  /** Looks where execution is. As long as nothing is found to translate, it is done ever less often. */
+  /**
+   * Looks where execution is. As long as nothing is found to translate, it is done ever less often. Code that waits for devices
+   * most of the time is not looked at: translated, it is no faster.
+   */
   #sample(): void {
+    const waits = this.#portAccesses * PORT_INSTRUCTIONS > this.#samplePeriod;
+    this.#portAccesses = 0;
+    if (waits) {
+      this.#nextSample = this.retired + this.#samplePeriod;
+      return;
+    }
     const found = this.#translations?.sample(this.#state.RECORD, false);
     this.#samplePeriod = found ? this.#sampleEvery : Math.min(2 * this.#samplePeriod, ACTIVATION);
     this.#nextSample = this.retired + this.#samplePeriod;
@@ -395,7 +417,7 @@ export class Engine {
     const outcome = this.#system(record);
     const done = outcome !== OUTCOME.FAULT && outcome !== OUTCOME.VM_EXIT;
     // The instruction may have taken more time than its one tick.
-    const budget = Math.min(done ? left - 1 : left, this.ticksToAlarm());
+    const budget = Math.min(done ? left - 1 : left, this.#ticksToAlarm());
     this.#outcome = outcome;
     this.#given = Math.max(budget, 0);
     state.REMAINING = this.#given;
@@ -403,6 +425,29 @@ export class Engine {
     // Nothing but registers has changed: the next record is the next instruction.
     if (outcome === OUTCOME.NEXT && state.u16[record >> 1] !== PSEUDO.REFETCH) return record + RECORD_SIZE;
     return this.#nextAfterEvents();
+  }
+
+  /**
+   * Executes IN or OUT at `record` for generated code, if it is a plain one: gives the budget that is left. -1: it is for
+   * {@link #systemInside}.
+   */
+  #portInside(record: number): number {
+    const { i32, u8 } = this.#state;
+    if (!accessPort(this.cpu, u8[record + RECORD.REGISTER0], i32[(record + RECORD.IMMEDIATE) >> 2]))
+      return -1;
+    this.#portAccesses++;
+    this.time.charged += PORT_TICKS;
+    i32[REPEATING] = 0;
+    const left = i32[REMAINING] - 1;
+    i32[REMAINING] = left;
+    // What the device raised, or the time that it took, may end the activation here.
+    const ends = this.cpu.mmu.takeCut() || this.#spare > 0 || eventMayBeDue(this.cpu);
+    const budget = ends ? 0 : Math.max(0, Math.min(left, this.#ticksToAlarm()));
+    if (budget === left && !ends) return left;
+    if (budget === 0) this.#cut = true;
+    this.#given -= left - budget;
+    i32[REMAINING] = budget;
+    return budget;
   }
 
   /** Record of the next instruction when nothing that {@link run} looks for between activations is at hand, else 0. */
@@ -500,43 +545,13 @@ export class Engine {
       return -1;
     }
     this.#requireRam(host);
-    state.CODE_CONTEXT = this.#codeContext(bits, base);
-    if (bits !== 64) this.#stopBeforeLimit(linear, base);
+    state.CODE_CONTEXT = this.#segments.context(bits, base);
+    const stops = bits === 64 ? [] : this.#segments.stops(linear, base);
+    if (stops.length > 0) this.code.stopBefore([...stops, ...this.#breakpoints.instructions]);
     const record = this.code.recordAt(host, linear, bits);
     this.code.remember(RIP, record, base);
     state.IP_BASE = BigInt.asUintN(64, RIP - (linear & 0xfffn));
     return record;
-  }
-
-  /** What besides RIP decides which code runs: translation context, code size, code segment. */
-  #codeContext(bits: CodeBits, base: bigint): number {
-    const limit = bits === 64 ? FLAT : this.#state.segmentLimit(CS);
-    const segment = `${base} ${limit}`;
-    let id = this.#codeSegments.get(segment);
-    if (id === undefined) {
-      if (this.#codeSegments.size >= 0x1_0000) {
-        this.#codeSegments.clear();
-        this.code.flush();
-      }
-      // 0 is for 64-bit code and flat segments.
-      id = base === 0n && limit === FLAT ? 0 : this.#codeSegments.size + 1;
-      this.#codeSegments.set(segment, id);
-    }
-    return (Number(this.#state.CONTEXT & 0xfffn) | codeSizeInContext(bits) | (id << 14)) >>> 0;
-  }
-
-  /**
-   * Straight-line code does not look at the limit of CS: in the pages where the limit lies it stops before every
-   * instruction that may reach over it, and {@link #exceedsLimit} looks.
-   */
-  #stopBeforeLimit(linear: bigint, base: bigint): void {
-    const limit = this.#state.segmentLimit(CS);
-    if (limit === FLAT) return;
-    const beyond = BigInt.asUintN(32, base + BigInt(limit) + 1n);
-    const page = linear >> 12n;
-    if (beyond >> 12n !== page && (beyond - BigInt(LONGEST_INSTRUCTION)) >> 12n !== page) return;
-    const last = Array.from({ length: 16 }, (_, i) => beyond - BigInt(i));
-    this.code.stopBefore([...last, ...this.#breakpoints.instructions]);
   }
 
   /** Whether the instruction at RIP does not lie inside the limit of CS; #GP(0) is then the fault at hand. */
@@ -622,7 +637,7 @@ export class Engine {
     const instruction = this.#systemInstruction(record);
     const row = instruction.row ?? this.#rowOf(record, instruction);
     const outcome = row.call(this.cpu, instruction);
-    if (row.ticks !== undefined && outcome <= OUTCOME.NEXT_THEN_CHECK) this.charge(row.ticks);
+    if (row.ticks !== undefined && outcome <= OUTCOME.NEXT_THEN_CHECK) this.time.charged += row.ticks;
     this.cpu.insideRepeat = outcome === OUTCOME.REPEAT;
     switch (outcome) {
       case OUTCOME.NEXT:
@@ -659,7 +674,7 @@ export class Engine {
   /** A SYSTEM record has its instruction; what a handler hands over is decoded again, and kept as long as the code is. */
   #systemInstruction(record: number): SystemInstruction {
     const state = this.#state;
-    if (state.u16[record >> 1] === PSEUDO.SYSTEM) return this.code.systemInstruction(record);
+    if (isSystemRecord(state.u16[record >> 1] as number)) return this.code.systemInstruction(record);
     if (this.#handedOverGeneration !== this.code.generation) {
       this.#handedOver.clear();
       this.#handedOverGeneration = this.code.generation;
@@ -682,21 +697,4 @@ export class Engine {
     this.#handedOver.set(record, instruction);
     return instruction;
   }
-}
-
-function countRepetition({ u32 }: CpuState): void {
-  u32[REPETITIONS_LOW]++;
-  if (u32[REPETITIONS_LOW] === 0) u32[REPETITIONS_LOW + 1]++;
-}
-
-/** RIP behind an instruction. In 64-bit mode without a 64-bit number: hypervisors come here all the time. */
-function advanceRip(state: CpuState, length: number): void {
-  if (!state.in64BitMode) {
-    state.RIP = (state.RIP + BigInt(length)) & instructionPointerMask(state);
-    return;
-  }
-  const { i32 } = state;
-  const low = (i32[RIP_LOW] >>> 0) + length;
-  i32[RIP_LOW] = low;
-  if (low > 0xffff_ffff) i32[RIP_LOW + 1]++;
 }

@@ -16,6 +16,7 @@ describe('the generated interpreter', () => {
       'storeVector',
       'checkSegment',
       'system',
+      'port',
       'memory',
     ]);
   });

@@ -474,6 +474,14 @@ function addRun(module: ModuleBuilder, core: CoreIndexes, hot: readonly HandlerS
     },
     [PSEUDO.REFETCH]: () => leaveWith(LEAVE.REFETCH, true),
     [PSEUDO.SYSTEM]: () => continuation.leave(LEAVE.SYSTEM),
+    [PSEUDO.PORT]: () => {
+      pushPlace(true);
+      code.i32Const(LEAVE.SYSTEM).call(core.leave).op('drop');
+      code.localGet(RECORD_LOCAL).call(core.port).localTee(BUDGET_LOCAL).i32Const(0).op('i32_lt_s');
+      fn.brIf(system);
+      code.localGet(RECORD_LOCAL).i32Const(RECORD_SIZE).op('i32_add');
+      continuation.goTo();
+    },
   };
   for (let i = 0; i < PSEUDO_COUNT; i++) {
     fn.end();

@@ -23,7 +23,7 @@ export const RECORD = {
   REGISTER2: 10,
   /** u8: with REFETCH, what a SPOILED value says about the instruction that was here. */
   SPOILED: 11,
-  /** i32: record of a direct branch target in the same page; index of a system instruction. */
+  /** i32: record of a direct branch target in the same page; index of a system instruction (SYSTEM, PORT). */
   TARGET: 12,
   /**
    * i64: immediate masked to its operand's size; of a direct branch outside 64-bit mode the way from its beginning to its
@@ -64,7 +64,12 @@ export const PSEUDO = {
   REFETCH: 5,
   /** An instruction whose meaning is a TypeScript function: TARGET is its number in the code cache. */
   SYSTEM: 6,
+  /** IN or OUT, a system instruction whose plain case is short: REGISTER0 is a PORT_ACCESS, IMMEDIATE the port, -1 for DX. */
+  PORT: 7,
 } as const;
+
+/** Parts of what a PORT record does: the size in bytes, and the direction. */
+export const PORT_ACCESS = { SIZE: 7, INPUT: 8 } as const;
 
 /** Bytes of the instruction were written: whether it can be decoded again in its place. */
 export const SPOILED = {
@@ -76,4 +81,9 @@ export const SPOILED = {
   ENDS: 2,
 } as const;
 
-export const PSEUDO_COUNT = 7;
+export const PSEUDO_COUNT = 8;
+
+/** Whether a record with this handler number has a system instruction of its own. */
+export function isSystemRecord(handler: number): boolean {
+  return handler === PSEUDO.SYSTEM || handler === PSEUDO.PORT;
+}

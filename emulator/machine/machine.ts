@@ -32,6 +32,8 @@ const APIC_PAGE_MASK = 0xf_ffff_ffff_f000n;
 const APIC_MODE_MASK = 0xc00n;
 const APIC_MODE_XAPIC = 0x800n;
 
+const NO_PORTS: PortIo = { read: (_port, size) => floatingBus(size), write: () => undefined };
+
 export interface MachineOptions {
   readonly ramBytes: number;
   readonly model: CpuModel;
@@ -73,8 +75,7 @@ export class Machine {
   readonly apic: LocalApic;
   readonly engine: Engine;
   readonly clock: Scheduler;
-  /** What answers at ports and memory-mapped registers; nothing until a board is attached. */
-  ports: PortIo = { read: (_port, size) => floatingBus(size), write: () => undefined };
+  /** What answers at memory-mapped registers; nothing until a board is attached. */
   mmio: MmioBus = NO_MMIO;
   /** The 8259s' interrupt-acknowledge cycle. */
   acknowledgeExternal: () => number = () => 0xff;
@@ -133,10 +134,7 @@ export class Machine {
         writeCr8: (priority) => this.apic.writeCr8(priority),
       },
       interruptController: this.apic,
-      portIo: {
-        read: (port, size) => this.ports.read(port, size),
-        write: (port, size, value) => this.ports.write(port, size, value),
-      },
+      portIo: NO_PORTS,
       clock: this.clock,
       model: options.model,
     });
@@ -147,8 +145,7 @@ export class Machine {
       position: () => this.engine.position(),
       interrupt: () => this.apic.performanceInterrupt(),
     });
-    this.engine.charge = (ticks) => this.clock.charge(ticks);
-    this.engine.ticksToAlarm = () => this.clock.nextDeadline - this.clock.now();
+    this.engine.time = this.clock.time;
     this.reset();
   }
 
@@ -165,6 +162,11 @@ export class Machine {
   /** The INIT signal: by a message of the local APICs or by the processor's pin. */
   initialize(): void {
     signalInit(this.cpu);
+  }
+
+  /** What answers at ports; nothing until a board is attached. */
+  set ports(ports: PortIo) {
+    this.cpu.portIo = ports;
   }
 
   /** Makes {@link run} come back with `stopped` at the next instruction boundary. */

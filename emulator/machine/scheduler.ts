@@ -1,6 +1,7 @@
 /** The virtual clock of a machine: retired instructions, skipped idle time and charged costs, and the alarms on it. */
 
 import type { Alarm, Clock } from '../base/clock.ts';
+import { TimeBase } from '../base/clock.ts';
 import { EmulatorBug } from '../base/errors.ts';
 import type { StateRecord } from '../base/stateValue.ts';
 
@@ -32,9 +33,8 @@ class ScheduledAlarm implements Alarm {
 export class Scheduler implements Clock {
   readonly #position: () => number;
   readonly #alarms: ScheduledAlarm[] = [];
-  /** Ticks besides retired instructions: idle time skipped and costs charged. */
-  #extra = 0;
-  #next = Number.POSITIVE_INFINITY;
+  /** Shared with the engine, which charges the costs of instructions and looks for the next alarm. */
+  readonly time = new TimeBase();
 
   /** `position` gives the retired instructions so far, exact at any moment. */
   constructor(position: () => number) {
@@ -42,12 +42,12 @@ export class Scheduler implements Clock {
   }
 
   now(): number {
-    return this.#position() + this.#extra;
+    return this.#position() + this.time.charged;
   }
 
   createAlarm(name: string, ring: () => void): Alarm {
     const alarm = new ScheduledAlarm(name, ring, () => {
-      this.#next = Math.min(...this.#alarms.map(({ deadline }) => deadline));
+      this.time.nextDeadline = Math.min(...this.#alarms.map(({ deadline }) => deadline));
     });
     this.#alarms.push(alarm);
     return alarm;
@@ -55,24 +55,24 @@ export class Scheduler implements Clock {
 
   /** The earliest deadline, or Infinity. */
   get nextDeadline(): number {
-    return this.#next;
+    return this.time.nextDeadline;
   }
 
   /** Adds the cost of something that is not an instruction. */
   charge(ticks: number): void {
-    this.#extra += ticks;
+    this.time.charged += ticks;
   }
 
   /** Idle: time goes on to the next alarm. False when there is none. */
   skipToNextAlarm(): boolean {
-    if (this.#next === Number.POSITIVE_INFINITY) return false;
-    this.#extra += Math.max(0, this.#next - this.now());
+    if (this.time.nextDeadline === Number.POSITIVE_INFINITY) return false;
+    this.time.charged += Math.max(0, this.time.nextDeadline - this.now());
     return true;
   }
 
   /** Idle: time goes on to `tick`, if that is later. */
   skipTo(tick: number): void {
-    this.#extra += Math.max(0, tick - this.now());
+    this.time.charged += Math.max(0, tick - this.now());
   }
 
   /** Rings everything that is due, in order of deadline, then of creation. */
@@ -90,12 +90,12 @@ export class Scheduler implements Clock {
   }
 
   save(): StateRecord {
-    return { extra: this.#extra };
+    return { extra: this.time.charged };
   }
 
   /** Alarms are armed again by the devices that own them. */
   restore(state: StateRecord): void {
     if (typeof state.extra !== 'number') throw new EmulatorBug('a saved clock without its time');
-    this.#extra = state.extra;
+    this.time.charged = state.extra;
   }
 }

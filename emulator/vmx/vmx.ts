@@ -57,6 +57,10 @@ export class Vmx implements Virtualization {
     this.processor = new VmxProcessor(options);
   }
 
+  get inGuest(): boolean {
+    return this.processor.inGuest;
+  }
+
   // Intercepts: core/virtualization.ts has what they mean.
 
   intercept(point: InterceptPoint, instruction: Instruction | undefined): Outcome {

@@ -213,8 +213,7 @@ describe.skipIf(missing('as', 'ld'))('last-branch records', () => {
     it(`freeze on a performance-monitoring interrupt: ${tier}`, () => {
       const processor = start('1: dec %rcx\njnz 1b\nhlt', 'skylake-server');
       const { engine, clock } = processor;
-      engine.charge = (ticks) => clock.charge(ticks);
-      engine.ticksToAlarm = () => clock.nextDeadline - clock.now();
+      engine.time = clock.time;
       processor.state.setGpr(RCX, 1000n);
       write(processor, {
         [IA32_DEBUGCTL]: LBR | FREEZE_LBRS_ON_PMI,

@@ -47,8 +47,7 @@ describe.skipIf(missing('as', 'ld'))('a performance-monitoring counter', () => {
     const start = (code: string) => {
       const processor = prepare(assemble(code, CODE), 1, tier);
       const { engine, clock } = processor;
-      engine.charge = (ticks) => clock.charge(ticks);
-      engine.ticksToAlarm = () => clock.nextDeadline - clock.now();
+      engine.time = clock.time;
       return processor;
     };
 

@@ -7,11 +7,19 @@ import { probeSegmented, readSegmented, writeSegmented } from '../../core/memory
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { ioPermitted } from '../../core/tss.ts';
 import { iopl } from '../../core/virtualInterrupts.ts';
+import { OFFSET } from '../../state/layout.ts';
 import { CR0, ES, FLAG, RAX, RCX, RDI, RDX, RSI } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
+import { PORT_ACCESS } from '../record.ts';
 import { readGpr, readGpr32, writeGpr, writeGpr32 } from './operands.ts';
 
 type Size = 1 | 2 | 4;
+
+const CPL = OFFSET.CPL >> 2;
+const RDX_LOW = (OFFSET.GPR >> 2) + 2 * RDX;
+const DR7 = (OFFSET.DR >> 2) + 14;
+/** L0–L3 and G0–G3 of DR7. */
+const ANY_BREAKPOINT = 0xff;
 
 /**
  * Whether the program may access the ports: CPL against IOPL, then the I/O permission bit map.
@@ -106,7 +114,35 @@ const INS = SDM('INS/INSB/INSW/INSD—Input From Port to String');
 const OUTS = SDM('OUTS/OUTSB/OUTSW/OUTSD—Output String to Port');
 
 /** A port on the other side of a bus answers in about half a microsecond. */
-const PORT_TICKS = 500;
+export const PORT_TICKS = 500;
+
+/** What a record has of IN or OUT: a PORT_ACCESS and the port, -1 for DX; undefined for other instructions. */
+export function portOperation(instruction: Instruction): { access: number; port: number } | undefined {
+  const input = instruction.name === 'IN';
+  if (!input && instruction.name !== 'OUT') return undefined;
+  const portOperand = input ? 1 : 0;
+  const size = instruction.operandBits(1 - portOperand) / 8;
+  const immediate = instruction.operandKind(portOperand) === 'immediate';
+  return {
+    access: input ? size | PORT_ACCESS.INPUT : size,
+    port: immediate ? Number(instruction.immediate & 0xffn) : -1,
+  };
+}
+
+/**
+ * Does what IN or OUT does where nothing but the device decides what happens: no permission is looked for, nobody
+ * intercepts the access, no breakpoint waits for it. False: nothing happened.
+ */
+export function accessPort(cpu: Cpu, access: number, knownPort: number): boolean {
+  const { i32 } = cpu.state;
+  if (i32[CPL] !== 0 || (i32[DR7] & ANY_BREAKPOINT) !== 0 || cpu.virtualization.inGuest) return false;
+  const port = knownPort < 0 ? i32[RDX_LOW] & 0xffff : knownPort;
+  const size = (access & PORT_ACCESS.SIZE) as Size;
+  const bits = (8 * size) as 8 | 16 | 32;
+  if ((access & PORT_ACCESS.INPUT) !== 0) writeGpr32(cpu, RAX, bits, cpu.portIo.read(port, size));
+  else cpu.portIo.write(port, size, readGpr32(cpu, RAX, bits));
+  return true;
+}
 
 // biome-ignore format: rows are read as a table
 export const IO_ROWS: readonly SystemRow[] = [
