@@ -85,9 +85,9 @@ export function renderVmxCoverage(): string {
   const files = testFiles();
   const missing = withoutTest();
   const words = CONTROL_WORDS.map(({ key, title }) => {
-    const rows = controlsOf(key).map((row) => {
+    const rows = controlsOf(key).map((row: ControlRow) => {
       const effects = CONTROL_CASES.filter(({ control }) => control === row.key).map(({ what }) => what);
-      return [String(row.bit), row.name, row.supported ? 'yes' : 'no', effects.join('; ')];
+      return [String(row.bit), row.name, row.supported ? 'yes' : `no: ${row.absent}`, effects.join('; ')];
     });
     return `### ${title}\n\n${table(['bit', 'control', 'offered', 'effect shown'], rows)}`;
   });

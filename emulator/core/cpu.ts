@@ -92,6 +92,8 @@ export class Cpu {
   deliveringEvent: GuestEvent | undefined = undefined;
   /** An IRET has ended NMI blocking and then failed: a VM exit reports "NMI unblocking due to IRET". */
   nmiUnblockedByIret = false;
+  /** The delivery of an event never comes to an end: only RESET helps. */
+  isStuck = false;
   /** The instruction being run alone will end with a single-step trap: see eventCheck.ts. */
   singleStepTrap = false;
   /** The instruction being run alone was IRET: RF is what it loaded. */

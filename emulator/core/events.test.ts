@@ -166,6 +166,27 @@ describe('event delivery in protected mode', () => {
     expect(items(machine, AT.INNER_STACK - 24n, 4, 2)).toEqual([0x40n * 8n + 2n, AT.CODE]);
   });
 
+  it('whose handler at CPL 3 has the misaligned stack never ends: the processor is stuck', () => {
+    const machine = protectedProcessor(3);
+    const { cpu, state } = machine;
+    for (const vector of [0x40, VECTOR.AC]) setGate(machine, vector, gate(0xee, SELECTOR.CODE3, HANDLER));
+    state.CR0 |= 1n << 18n;
+    state.systemFlags |= FLAG.AC;
+    cpu.mmu.updateContext();
+    state.setGpr(RSP, AT.STACK + 1n);
+    const watched = watch(cpu);
+    expect(deliverEvent(cpu, event('software-interrupt', 0x40, { instructionLength: 2 }))).toBe(
+      OUTCOME.JUMPED,
+    );
+    expect(watched.seen).toEqual([
+      [0x40, undefined],
+      [VECTOR.AC, 0x40],
+      [VECTOR.AC, VECTOR.AC],
+    ]);
+    expect([cpu.isStuck, state.ACTIVITY_STATE, watched.tripleFaults()]).toEqual([true, ACTIVITY.SHUTDOWN, 0]);
+    expect(cpu.deliveringEvent).toBeUndefined();
+  });
+
   it('sets EXT in the error code of a fault during an external interrupt', () => {
     const machine = protectedProcessor();
     setGate(machine, 0x40, gate(0x0e, SELECTOR.CODE0, HANDLER));

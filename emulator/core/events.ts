@@ -4,7 +4,7 @@
  * Intel SDM Vol. 3A, "Interrupt and Exception Handling", chapter 7; "Interrupt 8—Double Fault Exception (#DF)", 7.15.
  */
 import { readRflags } from '../state/flags.ts';
-import { ACTIVITY, FLAG, VECTOR } from '../state/registers.ts';
+import { ACTIVITY, BLOCKING, FLAG, VECTOR } from '../state/registers.ts';
 import { recordEvent } from './branchRecords.ts';
 import { isReportedByFerr, reportByFerr } from './coprocessorError.ts';
 import type { Cpu } from './cpu.ts';
@@ -138,6 +138,7 @@ function deliverUnintercepted(cpu: Cpu, first: GuestEvent, firstFlags: number): 
       cpu.deliveringEvent = undefined;
       return OUTCOME.VM_EXIT;
     }
+    if (isEndless(event, nested)) return neverDeliver(cpu);
     applySideEffects(cpu, nested);
     const combined = combineExceptions(event, nested);
     event = nested;
@@ -159,8 +160,28 @@ function applySideEffects(cpu: Cpu, event: GuestEvent): void {
   if (event.vector === VECTOR.DB) recordDebugException(cpu.state, event.qualification);
 }
 
+/**
+ * An alignment-check exception whose handler has the stack that it is about is raised again by its own delivery: both are
+ * benign, so that nothing ends this.
+ */
+function isEndless(event: GuestEvent, nested: GuestEvent): boolean {
+  return event.kind === 'hardware-exception' && event.vector === VECTOR.AC && nested.vector === VECTOR.AC;
+}
+
+function neverDeliver(cpu: Cpu): Outcome {
+  const outcome = cpu.virtualization.interceptEndlessDelivery();
+  cpu.deliveringEvent = undefined;
+  if (outcome === OUTCOME.VM_EXIT) return outcome;
+  const { state } = cpu;
+  cpu.isStuck = true;
+  state.ACTIVITY_STATE = ACTIVITY.SHUTDOWN;
+  state.INTERRUPTIBILITY |= BLOCKING.NMI;
+  return OUTCOME.JUMPED;
+}
+
 function shutDown(cpu: Cpu): Outcome {
   if (cpu.virtualization.interceptTripleFault() === OUTCOME.VM_EXIT) return OUTCOME.VM_EXIT;
+  cpu.isStuck = false;
   cpu.state.ACTIVITY_STATE = ACTIVITY.SHUTDOWN;
   return OUTCOME.JUMPED;
 }

@@ -14,6 +14,7 @@ export const NO_VIRTUALIZATION: Virtualization = Object.freeze<Virtualization>({
   interceptInit: () => OUTCOME.NEXT,
   interceptStartUp: () => OUTCOME.NEXT,
   interceptTripleFault: () => OUTCOME.NEXT,
+  interceptEndlessDelivery: () => OUTCOME.NEXT,
   pendingExit: () => OUTCOME.NEXT,
   nmiControl: () => 'normal',
   permitsCr: () => true,

@@ -152,6 +152,8 @@ export interface Virtualization {
   interceptStartUp(vector: number): Outcome;
   /** A third fault, where an unvirtualized processor shuts down. `NEXT` means: shut down. */
   interceptTripleFault(): Outcome;
+  /** The delivery of an event never comes to an end: `cpu.deliveringEvent`. `NEXT`: the processor is stuck. */
+  interceptEndlessDelivery(): Outcome;
   /**
    * Asked three times at an event check, once for each level of priority: a VM exit that pends at that level.
    *

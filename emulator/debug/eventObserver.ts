@@ -54,6 +54,10 @@ export class EventObserver implements Virtualization {
     return this.#observed.interceptTripleFault();
   }
 
+  interceptEndlessDelivery(): Outcome {
+    return this.#observed.interceptEndlessDelivery();
+  }
+
   pendingExit(priority: EventPriority): Outcome {
     return this.#observed.pendingExit(priority);
   }

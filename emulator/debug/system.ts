@@ -30,6 +30,10 @@ const SAMPLE_EVERY = 50_000;
 /** Exits that the log keeps, in at most 148 MB: what a list in the debugger may scroll through. */
 const EXITS_KEPT = 2 ** 20;
 
+/** Hardware hangs here until RESET. */
+const STUCK =
+  'endless delivery of #AC: its handler runs at CPL 3 on the misaligned stack that it is about, so that pushing its frame raises it again';
+
 /** Where a machine's output goes, and the code it runs with. */
 export interface SystemHost {
   readonly serial: ByteSink;
@@ -206,7 +210,8 @@ export class System {
     if (result === 'shutdown') {
       const { RIP } = this.machine.state;
       const aborted = this.vmx?.processor.aborted;
-      const what = aborted === undefined ? 'triple fault' : describeVmxAbort(aborted);
+      const what =
+        aborted !== undefined ? describeVmxAbort(aborted) : this.machine.cpu.isStuck ? STUCK : 'triple fault';
       this.stop ??= {
         kind: 'triple-fault',
         description: `${what} at RIP 0x${RIP.toString(16)}`,

@@ -241,6 +241,10 @@ export class Svm implements Virtualization {
     return this.#exit(EXIT.SHUTDOWN);
   }
 
+  interceptEndlessDelivery(): Outcome {
+    return OUTCOME.NEXT;
+  }
+
   secondLevelFault(): Outcome {
     throw new EmulatorBug('a second-level fault without nested paging');
   }

@@ -33,6 +33,11 @@ describe('the rows of the controls', () => {
     for (const { ref } of [...ROWS, ...CONTROL_WORDS]) expect(ref.title).not.toBe('');
   });
 
+  it('say why the processor does not offer a control, and only then', () => {
+    for (const { key, supported, absent } of ROWS)
+      expect([key, absent === undefined]).toEqual([key, supported]);
+  });
+
   it('do not name a reserved bit of the default1 class', () => {
     for (const word of CONTROL_WORDS) {
       const named = controlsOf(word.key).map((row) => row.bit);

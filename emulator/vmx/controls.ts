@@ -112,11 +112,27 @@ export interface ControlRow {
   readonly default1?: boolean;
   /** Whether the CPU model offers the 1-setting, that is, whether it is implemented. */
   readonly supported: boolean;
+  /** Why not. */
+  readonly absent?: string;
   readonly ref: Reference;
 }
 
 const YES = true;
-const NOT_YET = false;
+const NO = false;
+const NO_SGX = 'there is no SGX';
+const NO_PT = 'there is no Intel Processor Trace';
+const NO_PASID = 'there are no ENQCMD and ENQCMDS';
+const NO_PCONFIG = 'there is no PCONFIG';
+const NO_BUS_LOCKS = 'locked accesses are not told from others, and memory types have no effect';
+const NO_KEY_LOCKER = 'Sapphire Rapids has no Key Locker';
+const NO_TDX = 'there is no TDX';
+const NO_MPX = 'Sapphire Rapids has no MPX';
+const NO_UINTR = 'there are no user interrupts';
+const NO_CET = 'there are no shadow stacks and no indirect-branch tracking';
+const NO_SMM = 'there is no SMM';
+const NO_SECONDARY = 'none of those controls is there';
+const LATER_PROCESSORS = 'processors after Sapphire Rapids have it';
+const FUTURE = 'the SDM does not have it, only the ISE, for processors after Sapphire Rapids';
 
 /**
  * Sorted by word and bit. Where the same name stands in two words the key says which one it is (`…OnExit`,
@@ -168,32 +184,32 @@ export const CONTROLS = [
   { word: 'secondaryProcessorBased', bit: 12, key: 'enableInvpcid', name: 'Enable INVPCID', supported: YES, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 13, key: 'enableVmFunctions', name: 'Enable VM functions', supported: YES, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 14, key: 'vmcsShadowing', name: 'VMCS shadowing', supported: YES, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 15, key: 'enableEnclsExiting', name: 'Enable ENCLS exiting', supported: NOT_YET, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 15, key: 'enableEnclsExiting', name: 'Enable ENCLS exiting', supported: NO, absent: NO_SGX, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 16, key: 'rdseedExiting', name: 'RDSEED exiting', supported: YES, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 17, key: 'enablePml', name: 'Enable PML', supported: YES, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 18, key: 'eptViolationVe', name: 'EPT-violation #VE', supported: YES, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 19, key: 'concealVmxFromPt', name: 'Conceal VMX from PT', supported: NOT_YET, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 19, key: 'concealVmxFromPt', name: 'Conceal VMX from PT', supported: NO, absent: NO_PT, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 20, key: 'enableXsavesXrstors', name: 'Enable XSAVES/XRSTORS', supported: YES, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 21, key: 'pasidTranslation', name: 'PASID translation', supported: NOT_YET, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 21, key: 'pasidTranslation', name: 'PASID translation', supported: NO, absent: NO_PASID, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 22, key: 'modeBasedExecuteControl', name: 'Mode-based execute control for EPT', supported: YES, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 23, key: 'subPageWritePermissions', name: 'Sub-page write permissions for EPT', supported: YES, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 24, key: 'ptUsesGuestPhysicalAddresses', name: 'Intel PT uses guest physical addresses', supported: NOT_YET, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 24, key: 'ptUsesGuestPhysicalAddresses', name: 'Intel PT uses guest physical addresses', supported: NO, absent: NO_PT, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 25, key: 'useTscScaling', name: 'Use TSC scaling', supported: YES, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 26, key: 'enableUserWaitAndPause', name: 'Enable user wait and pause', supported: YES, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 27, key: 'enablePconfig', name: 'Enable PCONFIG', supported: NOT_YET, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 28, key: 'enableEnclvExiting', name: 'Enable ENCLV exiting', supported: NOT_YET, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 30, key: 'vmmBusLockDetection', name: 'VMM bus-lock detection', supported: NOT_YET, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 31, key: 'instructionTimeout', name: 'Instruction timeout', supported: NOT_YET, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 27, key: 'enablePconfig', name: 'Enable PCONFIG', supported: NO, absent: NO_PCONFIG, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 28, key: 'enableEnclvExiting', name: 'Enable ENCLV exiting', supported: NO, absent: NO_SGX, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 30, key: 'vmmBusLockDetection', name: 'VMM bus-lock detection', supported: NO, absent: NO_BUS_LOCKS, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 31, key: 'instructionTimeout', name: 'Instruction timeout', supported: YES, ref: PROCESSOR },
 
-  { word: 'tertiaryProcessorBased', bit: 0, key: 'loadiwkeyExiting', name: 'LOADIWKEY exiting', supported: NOT_YET, ref: PROCESSOR },
+  { word: 'tertiaryProcessorBased', bit: 0, key: 'loadiwkeyExiting', name: 'LOADIWKEY exiting', supported: NO, absent: NO_KEY_LOCKER, ref: PROCESSOR },
   { word: 'tertiaryProcessorBased', bit: 1, key: 'enableHlat', name: 'Enable HLAT', supported: YES, ref: PROCESSOR },
   { word: 'tertiaryProcessorBased', bit: 2, key: 'eptPagingWriteControl', name: 'EPT paging-write control', supported: YES, ref: PROCESSOR },
   { word: 'tertiaryProcessorBased', bit: 3, key: 'guestPagingVerification', name: 'Guest-paging verification', supported: YES, ref: PROCESSOR },
   { word: 'tertiaryProcessorBased', bit: 4, key: 'ipiVirtualization', name: 'IPI virtualization', supported: YES, ref: PROCESSOR },
-  { word: 'tertiaryProcessorBased', bit: 5, key: 'seamGuestPhysicalAddressWidth', name: 'SEAM guest-physical address width', supported: NOT_YET, ref: PROCESSOR },
-  { word: 'tertiaryProcessorBased', bit: 6, key: 'enableMsrListInstructions', name: 'Enable MSR-list instructions', supported: NOT_YET, ref: PROCESSOR },
+  { word: 'tertiaryProcessorBased', bit: 5, key: 'seamGuestPhysicalAddressWidth', name: 'SEAM guest-physical address width', supported: NO, absent: NO_TDX, ref: PROCESSOR },
+  { word: 'tertiaryProcessorBased', bit: 6, key: 'enableMsrListInstructions', name: 'Enable MSR-list instructions', supported: NO, absent: LATER_PROCESSORS, ref: PROCESSOR },
   { word: 'tertiaryProcessorBased', bit: 7, key: 'virtualizeSpecCtrl', name: 'Virtualize IA32_SPEC_CTRL', supported: YES, ref: PROCESSOR },
-  { word: 'tertiaryProcessorBased', bit: 8, key: 'apicTimerVirtualization', name: 'APIC-timer virtualization', supported: NOT_YET, ref: ISE('APIC-Timer Virtualization') },
+  { word: 'tertiaryProcessorBased', bit: 8, key: 'apicTimerVirtualization', name: 'APIC-timer virtualization', supported: NO, absent: FUTURE, ref: ISE('APIC-Timer Virtualization') },
 
   { word: 'primaryVmExit', bit: 2, key: 'saveDebugControls', name: 'Save debug controls', default1: true, supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 9, key: 'hostAddressSpaceSize', name: 'Host address-space size', supported: YES, ref: VM_EXIT },
@@ -204,37 +220,37 @@ export const CONTROLS = [
   { word: 'primaryVmExit', bit: 20, key: 'saveEferOnExit', name: 'Save IA32_EFER', supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 21, key: 'loadEferOnExit', name: 'Load IA32_EFER', supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 22, key: 'saveVmxPreemptionTimerValue', name: 'Save VMX-preemption timer value', supported: YES, ref: VM_EXIT },
-  { word: 'primaryVmExit', bit: 23, key: 'clearBndcfgsOnExit', name: 'Clear IA32_BNDCFGS', supported: NOT_YET, ref: VM_EXIT },
-  { word: 'primaryVmExit', bit: 24, key: 'concealVmxFromPtOnExit', name: 'Conceal VMX from PT', supported: NOT_YET, ref: VM_EXIT },
-  { word: 'primaryVmExit', bit: 25, key: 'clearRtitCtlOnExit', name: 'Clear IA32_RTIT_CTL', supported: NOT_YET, ref: VM_EXIT },
+  { word: 'primaryVmExit', bit: 23, key: 'clearBndcfgsOnExit', name: 'Clear IA32_BNDCFGS', supported: NO, absent: NO_MPX, ref: VM_EXIT },
+  { word: 'primaryVmExit', bit: 24, key: 'concealVmxFromPtOnExit', name: 'Conceal VMX from PT', supported: NO, absent: NO_PT, ref: VM_EXIT },
+  { word: 'primaryVmExit', bit: 25, key: 'clearRtitCtlOnExit', name: 'Clear IA32_RTIT_CTL', supported: NO, absent: NO_PT, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 26, key: 'clearLbrCtlOnExit', name: 'Clear IA32_LBR_CTL', supported: YES, ref: VM_EXIT },
-  { word: 'primaryVmExit', bit: 27, key: 'clearUinvOnExit', name: 'Clear UINV', supported: NOT_YET, ref: VM_EXIT },
-  { word: 'primaryVmExit', bit: 28, key: 'loadCetStateOnExit', name: 'Load CET state', supported: NOT_YET, ref: VM_EXIT },
+  { word: 'primaryVmExit', bit: 27, key: 'clearUinvOnExit', name: 'Clear UINV', supported: NO, absent: NO_UINTR, ref: VM_EXIT },
+  { word: 'primaryVmExit', bit: 28, key: 'loadCetStateOnExit', name: 'Load CET state', supported: NO, absent: NO_CET, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 29, key: 'loadPkrsOnExit', name: 'Load PKRS', supported: YES, ref: VM_EXIT },
   { word: 'primaryVmExit', bit: 30, key: 'savePerfGlobalCtrlOnExit', name: 'Save IA32_PERF_GLOBAL_CTL', supported: YES, ref: VM_EXIT },
-  { word: 'primaryVmExit', bit: 31, key: 'activateSecondaryVmExitControls', name: 'Activate secondary controls', supported: NOT_YET, ref: VM_EXIT },
+  { word: 'primaryVmExit', bit: 31, key: 'activateSecondaryVmExitControls', name: 'Activate secondary controls', supported: NO, absent: NO_SECONDARY, ref: VM_EXIT },
 
-  { word: 'secondaryVmExit', bit: 0, key: 'saveFredOnExit', name: 'Save IA32_FRED', supported: NOT_YET, ref: FRED_VMX },
-  { word: 'secondaryVmExit', bit: 1, key: 'loadFredOnExit', name: 'Load IA32_FRED', supported: NOT_YET, ref: FRED_VMX },
-  { word: 'secondaryVmExit', bit: 2, key: 'loadSpecCtrlOnExit', name: 'Load host IA32_SPEC_CTRL', supported: NOT_YET, ref: SPEC_CTRL_LOAD },
-  { word: 'secondaryVmExit', bit: 3, key: 'prematurelyBusyShadowStack', name: 'Prematurely busy shadow stack', supported: NOT_YET, ref: VM_EXIT },
+  { word: 'secondaryVmExit', bit: 0, key: 'saveFredOnExit', name: 'Save IA32_FRED', supported: NO, absent: LATER_PROCESSORS, ref: FRED_VMX },
+  { word: 'secondaryVmExit', bit: 1, key: 'loadFredOnExit', name: 'Load IA32_FRED', supported: NO, absent: LATER_PROCESSORS, ref: FRED_VMX },
+  { word: 'secondaryVmExit', bit: 2, key: 'loadSpecCtrlOnExit', name: 'Load host IA32_SPEC_CTRL', supported: NO, absent: FUTURE, ref: SPEC_CTRL_LOAD },
+  { word: 'secondaryVmExit', bit: 3, key: 'prematurelyBusyShadowStack', name: 'Prematurely busy shadow stack', supported: NO, absent: NO_CET, ref: VM_EXIT },
 
   { word: 'vmEntry', bit: 2, key: 'loadDebugControls', name: 'Load debug controls', default1: true, supported: YES, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 9, key: 'ia32eModeGuest', name: 'IA-32e mode guest', supported: YES, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 10, key: 'entryToSmm', name: 'Entry to SMM', supported: NOT_YET, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 11, key: 'deactivateDualMonitorTreatment', name: 'Deactivate dual-monitor treatment', supported: NOT_YET, ref: VM_ENTRY },
+  { word: 'vmEntry', bit: 10, key: 'entryToSmm', name: 'Entry to SMM', supported: NO, absent: NO_SMM, ref: VM_ENTRY },
+  { word: 'vmEntry', bit: 11, key: 'deactivateDualMonitorTreatment', name: 'Deactivate dual-monitor treatment', supported: NO, absent: NO_SMM, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 13, key: 'loadPerfGlobalCtrlOnEntry', name: 'Load IA32_PERF_GLOBAL_CTRL', supported: YES, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 14, key: 'loadPatOnEntry', name: 'Load IA32_PAT', supported: YES, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 15, key: 'loadEferOnEntry', name: 'Load IA32_EFER', supported: YES, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 16, key: 'loadBndcfgsOnEntry', name: 'Load IA32_BNDCFGS', supported: NOT_YET, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 17, key: 'concealVmxFromPtOnEntry', name: 'Conceal VMX from PT', supported: NOT_YET, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 18, key: 'loadRtitCtlOnEntry', name: 'Load IA32_RTIT_CTL', supported: NOT_YET, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 19, key: 'loadUinvOnEntry', name: 'Load UINV', supported: NOT_YET, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 20, key: 'loadCetStateOnEntry', name: 'Load CET state', supported: NOT_YET, ref: VM_ENTRY },
+  { word: 'vmEntry', bit: 16, key: 'loadBndcfgsOnEntry', name: 'Load IA32_BNDCFGS', supported: NO, absent: NO_MPX, ref: VM_ENTRY },
+  { word: 'vmEntry', bit: 17, key: 'concealVmxFromPtOnEntry', name: 'Conceal VMX from PT', supported: NO, absent: NO_PT, ref: VM_ENTRY },
+  { word: 'vmEntry', bit: 18, key: 'loadRtitCtlOnEntry', name: 'Load IA32_RTIT_CTL', supported: NO, absent: NO_PT, ref: VM_ENTRY },
+  { word: 'vmEntry', bit: 19, key: 'loadUinvOnEntry', name: 'Load UINV', supported: NO, absent: NO_UINTR, ref: VM_ENTRY },
+  { word: 'vmEntry', bit: 20, key: 'loadCetStateOnEntry', name: 'Load CET state', supported: NO, absent: NO_CET, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 21, key: 'loadLbrCtlOnEntry', name: 'Load guest IA32_LBR_CTL', supported: YES, ref: VM_ENTRY },
   { word: 'vmEntry', bit: 22, key: 'loadPkrsOnEntry', name: 'Load PKRS', supported: YES, ref: VM_ENTRY },
-  { word: 'vmEntry', bit: 23, key: 'loadFredOnEntry', name: 'Load IA32_FRED', supported: NOT_YET, ref: FRED_VMX },
-  { word: 'vmEntry', bit: 24, key: 'loadSpecCtrlOnEntry', name: 'Load guest IA32_SPEC_CTRL', supported: NOT_YET, ref: SPEC_CTRL_LOAD },
+  { word: 'vmEntry', bit: 23, key: 'loadFredOnEntry', name: 'Load IA32_FRED', supported: NO, absent: LATER_PROCESSORS, ref: FRED_VMX },
+  { word: 'vmEntry', bit: 24, key: 'loadSpecCtrlOnEntry', name: 'Load guest IA32_SPEC_CTRL', supported: NO, absent: FUTURE, ref: SPEC_CTRL_LOAD },
 ] as const satisfies readonly ControlRow[];
 
 export type ControlKey = (typeof CONTROLS)[number]['key'];

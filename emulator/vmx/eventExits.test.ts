@@ -33,6 +33,19 @@ function guest(...controls: readonly ControlKey[]): TestVmcs {
 const bitmap = (...vectors: readonly number[]): bigint =>
   vectors.reduce((bits, vector) => bits | (1n << BigInt(vector)), 0n);
 
+describe('"instruction timeout"', () => {
+  it('ends an endless delivery: the exit names the event, and the granted time has passed', () => {
+    const test = processorInGuest(guest('instructionTimeout').set({ INSTRUCTION_TIMEOUT_CONTROL: 1000n }));
+    const before = test.charged.ticks;
+    test.cpu.deliveringEvent = exception(VECTOR.AC, { errorCode: 0 });
+    expect(test.vmx.interceptEndlessDelivery()).toBe(OUTCOME.VM_EXIT);
+    expect(test.field('IDT_VECTORING_INFORMATION')).toBe(VALID | 0xb11n);
+    expect(test.field('GUEST_RFLAGS')).toBe(BigInt(FLAG.RF | FLAG.FIXED));
+    expect(test.charged.ticks - before).toBe(1000 + 500);
+    test.cpu.deliveringEvent = undefined;
+  });
+});
+
 describe('exceptions', () => {
   it('exit exactly when the bit of their vector is 1', () => {
     const contents = guestVmcs().set({ EXCEPTION_BITMAP: bitmap(VECTOR.UD) });

@@ -125,6 +125,20 @@ export function interceptTripleFault(processor: VmxProcessor): Outcome {
   return vmExit(processor, EXIT_REASON_NUMBER.tripleFault);
 }
 
+/**
+ * The delivery of an event keeps the guest from ever reaching the end of an instruction: the time that the control grants
+ * passes.
+ *
+ * @see SDM "Other Causes of VM Exits", 27.2, instruction timeout; "Instruction-Timeout Control", 26.6.25
+ */
+export function interceptEndlessDelivery(processor: VmxProcessor): Outcome {
+  if (!processor.inGuest || !processor.has(CONTROL.instructionTimeout)) return OUTCOME.NEXT;
+  processor.charge(processor.vmcs.low(SLOT.INSTRUCTION_TIMEOUT_CONTROL) >>> 0);
+  return vmExit(processor, EXIT_REASON_NUMBER.instructionTimeout, {
+    flags: flagsOfFaultingAccess(processor),
+  });
+}
+
 const EPT_LINEAR_VALID = 1 << 7;
 
 /** @see SDM "EPT-Induced VM Exits", 30.3.3; "Exit Qualification for EPT Violations", table 29-7 */

@@ -22,6 +22,7 @@ import { CONTROL } from './controls.ts';
 import { loadGuestState, useGuestTranslation } from './entry.ts';
 import { fixedBitsViolated } from './entryChecks/check.ts';
 import {
+  interceptEndlessDelivery,
   interceptEvent,
   interceptExternalInterrupt,
   interceptInit,
@@ -89,6 +90,10 @@ export class Vmx implements Virtualization {
 
   interceptTripleFault(): Outcome {
     return interceptTripleFault(this.processor);
+  }
+
+  interceptEndlessDelivery(): Outcome {
+    return interceptEndlessDelivery(this.processor);
   }
 
   pendingExit(priority: EventPriority): Outcome {

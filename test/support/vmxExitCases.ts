@@ -144,6 +144,7 @@ export const EXIT_CASES: readonly ExitCase[] = [
   { reason: 'entryFailureMsrLoading', set: { VM_ENTRY_MSR_LOAD_COUNT: 2n, VM_ENTRY_MSR_LOAD_ADDRESS: BigInt(PAGE) },
     before: ({ physical }) => { physical.write64(PAGE, 0xc000_0103n); physical.write64(PAGE + 16, 0xc000_0100n); }, cause: () => undefined, qualification: 2n },
   { reason: 'entryFailureMachineCheck', set: { VM_ENTRY_MSR_LOAD_COUNT: 513n, VM_ENTRY_MSR_LOAD_ADDRESS: BigInt(PAGE) }, cause: () => undefined },
+  { reason: 'instructionTimeout', control: 'instructionTimeout', set: { INSTRUCTION_TIMEOUT_CONTROL: 1000n }, cause: ({ vmx }) => vmx.interceptEndlessDelivery() },
   { reason: 'mwait', control: 'mwaitExiting', ...at({ point: 'MWAIT', armed: false }) },
   { reason: 'mwait', control: 'mwaitExiting', ...at({ point: 'MWAIT', armed: true }), qualification: 1n },
   { reason: 'monitorTrapFlag', control: 'monitorTrapFlag', cause: (test) => { events(test); test.retired.count++; events(test); } },
