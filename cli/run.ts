@@ -207,6 +207,8 @@ class Run {
   }
 
   #stopped(stop: StopEvent): void {
+    // What the guest has written comes before what is told about it.
+    this.#serial.flush();
     if (stop.reason === 'sanitizer') {
       process.stderr.write(`${outcomeText(stop)}\n`);
       this.#goOn();

@@ -31,7 +31,7 @@ import type { EntryFailure } from './entryChecks/evaluate.ts';
 import { injectedEvent, isValid } from './eventInformation.ts';
 import { entryFailureExit } from './exit.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
-import { noteFailedEntry } from './failedEntry.ts';
+import { hostOfEntry, noteFailedEntry } from './failedEntry.ts';
 import { isListTooLong, loadMsrs, refusedMsr } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
 import { DEBUG_ROWS, EFER_ROWS, load, PAT_ROWS, PDPTE_ROWS, transferList } from './stateTransfer.ts';
@@ -75,12 +75,13 @@ export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
 
   // 2. Loading guest state. Blocking by NMI is the host's again if the entry fails behind this.
   const nmiBlocking = state.INTERRUPTIBILITY & BLOCKING.NMI;
+  const count = vmcs.low(SLOT.VM_ENTRY_MSR_LOAD_COUNT) >>> 0;
+  const host = count === 0 ? undefined : hostOfEntry(processor);
   loadGuestState(processor);
 
   // 3. Loading MSRs.
-  const count = vmcs.low(SLOT.VM_ENTRY_MSR_LOAD_COUNT) >>> 0;
   if (isListTooLong(count)) {
-    noteFailedEntry(processor, { kind: 'longMsrList', count }, launch);
+    noteFailedEntry(processor, { kind: 'longMsrList', count }, launch, host);
     processor.announceVmcsWrite();
     entryFailureExit(processor, EXIT_REASON_NUMBER.entryFailureMachineCheck, 0, nmiBlocking);
     return 'failed';
@@ -90,7 +91,7 @@ export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
     const failing = loadMsrs(processor, area, count);
     if (failing !== 0) {
       const refused = refusedMsr(processor, area, count, failing);
-      if (refused !== undefined) noteFailedEntry(processor, { kind: 'msr', refused }, launch);
+      if (refused !== undefined) noteFailedEntry(processor, { kind: 'msr', refused }, launch, host);
       processor.announceVmcsWrite();
       entryFailureExit(processor, EXIT_REASON_NUMBER.entryFailureMsrLoading, failing, nmiBlocking);
       return 'failed';

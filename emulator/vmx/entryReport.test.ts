@@ -186,6 +186,7 @@ describe('the MSR-load area in the report', () => {
     [0x1234_5678, 0n, 'the processor has no such MSR'],
   ])('names entry, MSR 0x%x and why it is refused', (msr, value, why) => {
     const vmx = withMsrs([0x174, 0n], [msr, value]);
+    const { RIP } = vmx.processor.state;
     const next = nextEntryReport(vmx.processor);
     expect(next.rules.map(({ id }) => id)).toEqual(['msrLoad']);
     expect(next.rules[0].text).toContain('entry 2');
@@ -194,6 +195,7 @@ describe('the MSR-load area in the report', () => {
     const last = lastEntryReport(vmx.processor);
     expect(last?.rules[0].text).toContain(why);
     expect(last?.outcome).toBe(next.outcome);
+    expect(last?.failedAt?.rip).toBe(RIP);
     expect(vmx.vmread32('VM_EXIT_REASON')).toBe(0x8000_0022);
     expect(vmx.vmread('EXIT_QUALIFICATION')).toBe(2n);
   });

@@ -48,19 +48,34 @@ export interface FailedEntry {
   readonly writers: BigUint64Array | undefined;
 }
 
+/** What of the host an entry that fails later has to know: loading guest state overwrites it. */
+interface HostOfEntry {
+  readonly rip: bigint;
+  readonly ia32eMode: boolean;
+}
+
+export function hostOfEntry({ state, view }: VmxProcessor): HostOfEntry {
+  return { rip: state.RIP, ia32eMode: view.context.ia32eMode };
+}
+
 /** Notes a failure and tells whoever listens. */
-export function noteFailedEntry(processor: VmxProcessor, problem: EntryProblem, launch: boolean): void {
-  const { vmcs, view, state, marks } = processor;
+export function noteFailedEntry(
+  processor: VmxProcessor,
+  problem: EntryProblem,
+  launch: boolean,
+  host = hostOfEntry(processor),
+): void {
+  const { vmcs, view, marks } = processor;
   const failed: FailedEntry = {
     problem,
     instruction: launch ? 'VMLAUNCH' : 'VMRESUME',
     vmcs: vmcs.isValid ? BigInt(vmcs.address) : undefined,
-    rip: state.RIP,
+    rip: host.rip,
     position: processor.position(),
     fields: vmcs.isValid ? copyFields((ordinal) => vmcs.read(ordinal)) : undefined,
     context: {
       ...view.context,
-      ia32eMode: view.context.ia32eMode,
+      ia32eMode: host.ia32eMode,
       currentVmcsPointer: view.context.currentVmcsPointer,
     },
     writers: marks?.writers?.slice(),
