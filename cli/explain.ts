@@ -1,6 +1,6 @@
 /** `hvm explain FILE`: why the VM entry of a VMCS failed that Linux KVM or Xen has dumped into a log. */
 import { readFileSync } from 'node:fs';
-import { type DumpExplanation, entryRuleLines, explainVmcsDumps } from '../emulator/index.ts';
+import { explainLog, NO_DUMP } from '../debug-adapter/explain/dumpText.ts';
 
 const STATUS = { OK: 0, BROKEN: 1, USAGE: 2 } as const;
 
@@ -33,41 +33,13 @@ export function explain(args: readonly string[]): number {
   } catch (error) {
     return fail(`Cannot read ${file}: ${error instanceof Error ? error.message : String(error)}.`);
   }
-  const explanations = explainVmcsDumps(text);
-  if (explanations.length === 0)
-    return fail(
-      `${file} has no VMCS dump of Linux KVM or Xen: there is no line "*** Guest State ***", "*** Host State ***" or "*** Control State ***" with fields behind it.`,
-    );
-  const texts = explanations.map((explanation, index) =>
-    explanationText(explanation, explanations.length > 1 ? index + 1 : undefined, showUndecided),
-  );
-  process.stdout.write(texts.join('\n'));
-  return explanations.some(({ rules }) => rules.length > 0) ? STATUS.BROKEN : STATUS.OK;
+  const explained = explainLog(text, showUndecided ? 'list' : '--undecided names them');
+  if (explained === undefined) return fail(`${file} has ${NO_DUMP}.`);
+  process.stdout.write(explained.text);
+  return explained.broken ? STATUS.BROKEN : STATUS.OK;
 }
 
 function fail(message: string): number {
   process.stderr.write(`hvm: ${message}\n`);
   return STATUS.USAGE;
-}
-
-export function explanationText(
-  { hypervisor, fields, said, rules, undecided }: DumpExplanation,
-  number: number | undefined,
-  showUndecided: boolean,
-): string {
-  const which = `VMCS dump${number === undefined ? '' : ` ${number}`}${hypervisor === undefined ? '' : ` of ${hypervisor}`}`;
-  const lines = [`${which}: ${fields} fields.`];
-  if (said !== undefined) lines.push(`The processor said: ${said}.`);
-  if (rules.length === 0) lines.push('No rule that the dump can decide is broken.');
-  else
-    lines.push(
-      `Broken rules: ${rules.length}`,
-      ...rules.flatMap((rule, index) => entryRuleLines(rule, index + 1)),
-    );
-  if (undecided.length > 0) {
-    lines.push(`Not decided, because the dump does not show what they need: ${undecided.length} rules.`);
-    if (showUndecided)
-      lines.push(...undecided.map(({ text, missing }) => `  ${text} (needs ${missing.join(', ')})`));
-  }
-  return `${lines.join('\n')}\n`;
 }

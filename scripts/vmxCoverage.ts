@@ -14,6 +14,7 @@ import {
   type VmInstructionErrorRow,
   type VmxAbortRow,
 } from '../emulator/vmx/vmInstructionErrors.ts';
+import { type CapabilityKey, withdrawalName } from '../emulator/vmx/withdrawn.ts';
 
 import { CONTROL_CASES } from '../test/support/vmxControlCases.ts';
 import { EXIT_CASES } from '../test/support/vmxExitCases.ts';
@@ -87,7 +88,10 @@ export function renderVmxCoverage(): string {
   const words = CONTROL_WORDS.map(({ key, title }) => {
     const rows = controlsOf(key).map((row: ControlRow) => {
       const effects = CONTROL_CASES.filter(({ control }) => control === row.key).map(({ what }) => what);
-      return [String(row.bit), row.name, row.supported ? 'yes' : `no: ${row.absent}`, effects.join('; ')];
+      const offered = row.supported
+        ? `yes: ${withdrawalName(row.key as CapabilityKey)}`
+        : `no: ${row.absent}`;
+      return [String(row.bit), row.name, offered, effects.join('; ')];
     });
     return `### ${title}\n\n${table(['bit', 'control', 'offered', 'effect shown'], rows)}`;
   });
@@ -100,7 +104,11 @@ export function renderVmxCoverage(): string {
     ]);
     return `### ${title}\n\n${table(['id', 'rule', 'manual', 'cases'], rows)}`;
   });
-  const ept = EPT_VPID_BITS.map((row) => [String(row.bit), row.name, row.supported ? 'yes' : 'no']);
+  const ept = EPT_VPID_BITS.map((row) => [
+    String(row.bit),
+    row.name,
+    row.supported ? `yes: ${withdrawalName(row.key)}` : 'no: there are no shadow stacks',
+  ]);
   const reasons = REASONS.map(({ number, key, name, timing, absent }) => [
     String(number),
     name,
@@ -122,7 +130,8 @@ export function renderVmxCoverage(): string {
   return `# VT-x: what is offered, and what is tested
 
 Generated from the tables of \`emulator/vmx/\` by \`npm run gen\`. A control that is not offered is 0 in the capability MSRs,
-and VM entry refuses it.
+and VM entry refuses it. What is offered has a name by which \`--cpu\` takes it away: \`--cpu sapphire-rapids,-vmx-hlt-exiting\`;
+\`-ept\` and \`-vpid\` are short for \`-vmx-ept\` and \`-vmx-vpid\`.
 
 Offered or checked without a test: ${missing.length === 0 ? 'none' : missing.join(', ')}.
 

@@ -131,7 +131,7 @@ export function nextEntryReport(processor: VmxProcessor): EntryReport {
   const all = [
     ...rules,
     ...(tooLong ? [longMsrListRule(count, marks?.writers)] : []),
-    ...(refused === undefined ? [] : [msrRule(refused, undefined)]),
+    ...(refused === undefined ? [] : [msrRule(refused)]),
   ];
   const outcome = all[0]?.outcome;
   return {
@@ -236,9 +236,10 @@ function longMsrListRule(count: number, writers?: BigUint64Array): BrokenRule {
   };
 }
 
-function msrRule(refused: RefusedMsr, fields: BigUint64Array | undefined): BrokenRule {
+export function msrRule(refused: RefusedMsr, fields?: BigUint64Array): BrokenRule {
   const address = VMCS_FIELD.VM_ENTRY_MSR_LOAD_ADDRESS;
-  const entry = `entry ${refused.number} at 0x${refused.address.toString(16)}`;
+  const at = refused.address === undefined ? '' : ` at 0x${refused.address.toString(16)}`;
+  const entry = `entry ${refused.number}${at}`;
   const msr = `MSR 0x${refused.msr.toString(16)}${refused.name === undefined ? '' : ` (${refused.name})`}`;
   return {
     id: 'msrLoad',

@@ -28,7 +28,7 @@ const IA32_GS_BASE = 0xc000_0101;
 const APIC_BASE_EXTD = 1n << 10n;
 
 /** MSRs that an area may not name for loading. */
-const NOT_LOADED: ReadonlySet<number> = new Set([
+export const NOT_LOADED: ReadonlySet<number> = new Set([
   IA32_FS_BASE,
   IA32_GS_BASE,
   IA32_SMM_MONITOR_CTL,
@@ -50,7 +50,8 @@ export function isListTooLong(count: number): boolean {
 export interface RefusedMsr {
   /** From 1. */
   readonly number: number;
-  readonly address: number;
+  /** Where the entry lies; undefined where that is not known. */
+  readonly address: number | undefined;
   readonly msr: number;
   readonly name: string | undefined;
   readonly value: bigint;

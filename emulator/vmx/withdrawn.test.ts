@@ -71,6 +71,15 @@ describe('the names of controls', () => {
     expect(() => parseCpu('sapphire-rapids,ept')).toThrow(/begins neither with \+ nor with -/);
   });
 
+  it('that mean nothing are answered with those that share most words', () => {
+    expect(() => capabilitiesOf(processor('sapphire-rapids,-vmx-page-1g'))).toThrow(
+      '"vmx-page-1g" is no VT-x control that can be taken away: did you mean vmx-ept-page-1g?',
+    );
+    expect(() => capabilitiesOf(processor('sapphire-rapids,-vmx-window-exiting'))).toThrow(
+      'did you mean vmx-interrupt-window-exiting or vmx-nmi-window-exiting?',
+    );
+  });
+
   it('are told from features of CPUID', () => {
     expect(processor('sapphire-rapids,-smep,-sse4.1').features.has('SMEP')).toBe(false);
     expect(processor('sapphire-rapids,-vmx-ept,+vmx-ept').withdrawnVmx.size).toBe(0);

@@ -8,7 +8,7 @@ import { EPT_VPID_BITS } from './capabilities.ts';
 import { CONTROLS, type ControlKey, type ControlRow } from './controls.ts';
 
 type EptKey = (typeof EPT_VPID_BITS)[number]['key'];
-type CapabilityKey = ControlKey | EptKey;
+export type CapabilityKey = ControlKey | EptKey;
 
 /** What makes no sense without a control: VM entry or the manual wants both. */
 const NEEDED_BY: Readonly<Partial<Record<ControlKey, readonly ControlKey[]>>> = {
@@ -63,6 +63,23 @@ const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
   ['vpid', 'vmx-vpid'],
 ]);
 
+/** The names that share most words with one that means nothing; all of them where none does. */
+function hint(name: string): string {
+  const words = name.split('-').filter((word) => word !== 'vmx' && word !== '');
+  const shared = (known: string): number => {
+    const parts = known.split('-');
+    return words.filter((word) => parts.includes(word)).length;
+  };
+  const most = Math.max(...[...BY_NAME.keys()].map(shared));
+  if (most === 0) return `there are ${[...BY_NAME.keys()].join(', ')}`;
+  return `did you mean ${[...BY_NAME.keys()].filter((known) => shared(known) === most).join(' or ')}?`;
+}
+
+/** What `--cpu` calls a control or a capability of EPT that is offered. */
+export function withdrawalName(key: CapabilityKey): string | undefined {
+  return [...BY_NAME].find(([, named]) => named === key)?.[0];
+}
+
 /** Keys of what is withdrawn by these names, with what needs it. Throws a `UserError` for a name that means nothing. */
 export function withdrawnCapabilities(names: Iterable<string>): ReadonlySet<string> {
   const withdrawn = new Set<string>();
@@ -78,9 +95,7 @@ export function withdrawnCapabilities(names: Iterable<string>): ReadonlySet<stri
   for (const name of names) {
     const key = BY_NAME.get(SHORT_NAMES.get(name) ?? name);
     if (key === undefined)
-      throw new UserError(
-        `"${name}" is no VT-x control that can be taken away: there are ${[...BY_NAME.keys()].join(', ')}`,
-      );
+      throw new UserError(`"${name}" is no VT-x control that can be taken away: ${hint(name)}`);
     withdraw(key);
   }
   return withdrawn;

@@ -8,6 +8,7 @@ import { toggleNumberFormat } from '../numbers/numberFormat.ts';
 import type { Sessions } from '../session/sessions.ts';
 import type { SerialTerminals } from '../terminal/serialTerminals.ts';
 import { debugFile, debugKernel } from './debugImage.ts';
+import { explainDump } from './explainDump.ts';
 import { openSample } from './openSample.ts';
 
 export interface CommandParts {
@@ -24,6 +25,7 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
     'hvm.openSample': () => openSample(extension),
     'hvm.debugFile': (uri?: vscode.Uri) => (uri ? debugFile(host, uri) : debugKernel(host)),
     'hvm.debugKernel': () => debugKernel(host),
+    'hvm.explainDump': () => explainDump(extension, host),
     'hvm.toggleNumberFormat': toggleNumberFormat,
     'hvm.showSerial': async () => terminals.show(),
     'hvm.openDisassembly': async () => vscode.commands.executeCommand('debug.action.openDisassemblyView'),

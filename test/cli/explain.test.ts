@@ -44,6 +44,20 @@ describe('hvm explain', () => {
     expect(stdout).toContain('No rule that the dump can decide is broken.');
   });
 
+  it('says how to see the rules that are not decided, and with --undecided names them', () => {
+    expect(hvm(['explain', '-'], DUMP).stdout).toMatch(/ \d+ rules; --undecided names them\.\n$/);
+    expect(hvm(['explain', '-', '--undecided'], DUMP).stdout).toMatch(/ \d+ rules:\n {2}.* \(needs \w+/);
+  });
+
+  it('is what the adapter does for the editor, with --explain', () => {
+    const adapter = (input: string) =>
+      spawnSync(process.execPath, [join(root, 'dist/adapter.js'), '--explain'], { input, encoding: 'utf8' });
+    expect(adapter(DUMP).stdout).toBe(hvm(['explain', '-', '--undecided'], DUMP).stdout);
+    expect(adapter('nothing').stdout).toBe(
+      'There is no VMCS dump of Linux KVM or Xen: there is no line "*** Guest State ***", "*** Host State ***" or "*** Control State ***" with fields behind it.\n',
+    );
+  });
+
   it.each([
     [['explain'], 'needs one FILE'],
     [['explain', 'nowhere.log'], 'Cannot read nowhere.log'],

@@ -135,6 +135,7 @@ export const StatusBarAlignment = { Left: 1, Right: 2 };
 export const DebugConfigurationProviderTriggerKind = { Initial: 1, Dynamic: 2 };
 export const QuickPickItemKind = { Separator: -1, Default: 0 };
 export const TreeItemCollapsibleState = { None: 0, Collapsed: 1, Expanded: 2 };
+export const ViewColumn = { Active: -1, Beside: -2 };
 export const FileType = { Unknown: 0, File: 1, Directory: 2, SymbolicLink: 64 };
 export const ConfigurationTarget = { Global: 1, Workspace: 2, WorkspaceFolder: 3 };
 

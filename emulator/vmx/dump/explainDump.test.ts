@@ -53,6 +53,44 @@ const KVM_SEGMENTS = `
 const ids = (text: string): string[] =>
   explainVmcsDumps(text).flatMap(({ rules }) => rules.map(({ id }) => id));
 
+const KVM_MSRS = `
+kvm_intel: *** Guest State ***
+kvm_intel: RFLAGS=0x00000202         DR7 = 0x0000000000000400
+kvm_intel: MSR guest autoload:
+kvm_intel:    0: msr=0x00000600 value=0x0000000000000000
+kvm_intel:    1: msr=0xc0000100 value=0x0000000000000001
+kvm_intel: *** Host State ***
+kvm_intel: MSR host autoload:
+kvm_intel:    1: msr=0x00000174 value=0x0000000000000000
+kvm_intel: *** Control State ***
+kvm_intel:         reason=80000022 qualification=0000000000000002`;
+
+describe('a dump with the VM-entry MSR-load area', () => {
+  it('names the MSR that could not be loaded', () => {
+    const [{ rules }] = explainVmcsDumps(KVM_MSRS);
+    expect(rules.map(({ id }) => id)).toEqual(['msrLoad']);
+    expect(rules[0].text).toContain(
+      'entry 2 names MSR 0xc0000100 (IA32_FS_BASE) with the value 0x1: this MSR may not be in the area',
+    );
+    expect(rules[0].outcome).toContain('exit reason 34, qualification 2');
+  });
+
+  it.each([
+    [
+      'another entry is refused',
+      'qualification=0000000000000002',
+      'qualification=0000000000000001',
+      'MSR 0x600',
+    ],
+    ['the entry is not shown', 'qualification=0000000000000002', 'qualification=0000000000000003', undefined],
+    ['the entry failed otherwise', 'reason=80000022', 'reason=80000021', undefined],
+  ])('%s', (_what, from, to, named) => {
+    const [{ rules }] = explainVmcsDumps(KVM_MSRS.replace(from, to));
+    if (named === undefined) expect(rules).toEqual([]);
+    else expect(rules[0].text).toContain(named);
+  });
+});
+
 describe('a dump of a public bug report', () => {
   it('of Xen: guest CR3 has bit 63, which MOV to CR3 takes and the VMCS does not', () => {
     const [explanation] = explainVmcsDumps(XEN_CR3);

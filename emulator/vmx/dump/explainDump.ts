@@ -6,16 +6,19 @@
  * Intel SDM Vol. 3C, "VM Entries", chapter 28.
  */
 import { definedBits } from '../../base/bitFields.ts';
+import { MSRS } from '../../core/msrs.ts';
 import { architecturalCapabilities } from '../capabilities.ts';
 import { CONTROL_WORDS, type ControlField, namedSettings } from '../controls.ts';
 import { type EntryCheckRow, type EntryContext, vmcsView } from '../entryChecks/check.ts';
 import { ENTRY_CHECKS } from '../entryChecks/evaluate.ts';
 import { type BrokenRule, brokenRules } from '../entryReport.ts';
-import { exitReasonRow } from '../exitReasons.ts';
+import { EXIT_REASON_NUMBER, exitReasonRow } from '../exitReasons.ts';
+import { msrRule } from '../failedEntry.ts';
 import type { VmcsFieldKey } from '../fields.ts';
+import { NOT_LOADED } from '../msrAreas.ts';
 import { CR4, CR4_BITS, EFER } from '../registerBits.ts';
 import { VMCS_FIELD_LIST } from '../vmcsLayout.ts';
-import { parseVmcsDumps, type VmcsDump } from './parseDump.ts';
+import { type DumpedMsr, parseVmcsDumps, type VmcsDump } from './parseDump.ts';
 
 export interface DumpExplanation {
   readonly hypervisor: string | undefined;
@@ -42,7 +45,7 @@ export function explainVmcsDumps(text: string): DumpExplanation[] {
   return parseVmcsDumps(text).map(explain);
 }
 
-function explain({ hypervisor, fields }: VmcsDump): DumpExplanation {
+function explain({ hypervisor, fields, entryMsrs }: VmcsDump): DumpExplanation {
   const context = contextOf(fields);
   const decided: EntryCheckRow[] = [];
   const undecided: DumpExplanation['undecided'][number][] = [];
@@ -62,7 +65,34 @@ function explain({ hypervisor, fields }: VmcsDump): DumpExplanation {
     context,
   );
   const rules = with0.filter(({ id }) => decided.find((row) => row.id === id)?.check(broken1) !== undefined);
-  return { hypervisor, fields: fields.size, said: whatWasSaid(fields), rules, undecided };
+  const refused = refusedMsr(fields, entryMsrs);
+  return {
+    hypervisor,
+    fields: fields.size,
+    said: whatWasSaid(fields),
+    rules: refused === undefined ? rules : [...rules, refused],
+    undecided,
+  };
+}
+
+/** The MSR that could not be loaded: the qualification counts from 1. */
+function refusedMsr(fields: VmcsDump['fields'], msrs: readonly DumpedMsr[]): BrokenRule | undefined {
+  if (fields.get('VM_EXIT_REASON') !== (ENTRY_FAILURE | BigInt(EXIT_REASON_NUMBER.entryFailureMsrLoading)))
+    return undefined;
+  const number = Number(fields.get('EXIT_QUALIFICATION') ?? 0n);
+  const entry = msrs[number - 1];
+  if (entry === undefined) return undefined;
+  const { msr, value } = entry;
+  return msrRule({
+    number,
+    address: undefined,
+    msr,
+    name: MSRS.find(({ address }) => address === msr)?.name,
+    value,
+    why: NOT_LOADED.has(msr)
+      ? 'this MSR may not be in the area'
+      : 'the processor has no such MSR, or WRMSR refuses the value',
+  });
 }
 
 /** Whether what is missing matters: most rules hold whatever a field is while some control is 0. */

@@ -8,6 +8,13 @@ import type { VmcsFieldKey } from '../fields.ts';
 export interface VmcsDump {
   readonly hypervisor: 'Linux KVM' | 'Xen' | undefined;
   readonly fields: ReadonlyMap<VmcsFieldKey, bigint>;
+  /** The VM-entry MSR-load area in order, which KVM shows. */
+  readonly entryMsrs: readonly DumpedMsr[];
+}
+
+export interface DumpedMsr {
+  readonly msr: number;
+  readonly value: bigint;
 }
 
 type Section = 'guest' | 'host' | 'control';
@@ -121,21 +128,38 @@ const SECTION_TITLES: readonly (readonly [string, Section])[] = [
   ['*** Control State ***', 'control'],
 ];
 
+const MSR_AREA = /MSR (guest|host) (?:autoload|autostore):/;
+const MSR_ENTRY = /\b(\d+): msr=0x([0-9a-f]{1,8}) value=0x([0-9a-f]{1,16})\b/i;
+
 /** A log may hold several dumps: each begins with the guest state. */
 export function parseVmcsDumps(text: string): VmcsDump[] {
-  const dumps: { hypervisor: VmcsDump['hypervisor']; fields: Map<VmcsFieldKey, bigint> }[] = [];
+  const dumps: {
+    hypervisor: VmcsDump['hypervisor'];
+    fields: Map<VmcsFieldKey, bigint>;
+    entryMsrs: DumpedMsr[];
+  }[] = [];
   let section: Section | undefined;
+  let isEntryArea = false;
   for (const line of text.split(/\r?\n/)) {
     const title = SECTION_TITLES.find(([words]) => line.includes(words));
     if (title !== undefined) {
       section = title[1];
-      if (section === 'guest' || dumps.length === 0) dumps.push({ hypervisor: undefined, fields: new Map() });
+      if (section === 'guest' || dumps.length === 0)
+        dumps.push({ hypervisor: undefined, fields: new Map(), entryMsrs: [] });
       continue;
     }
     const dump = dumps.at(-1);
     if (section === undefined || dump === undefined) continue;
     if (line.includes('(XEN)')) dump.hypervisor = 'Xen';
     else if (line.includes('kvm_intel:') || line.includes('sel=0x')) dump.hypervisor = 'Linux KVM';
+    const area = MSR_AREA.exec(line);
+    if (area !== null) isEntryArea = area[0] === 'MSR guest autoload:';
+    const entry = isEntryArea ? MSR_ENTRY.exec(line) : null;
+    if (entry !== null)
+      dump.entryMsrs[Number(entry[1])] = {
+        msr: Number.parseInt(entry[2], 16),
+        value: BigInt(`0x${entry[3]}`),
+      };
     for (const row of COMPILED) {
       if (row.section !== section) continue;
       const match = row.pattern.exec(line);
