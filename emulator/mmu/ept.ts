@@ -88,6 +88,8 @@ export class SecondLevelWalker {
   hostHi = 0;
   /** The qualification bits of an access to a guest paging-structure entry while translating a linear address. */
   entryAccess: number = READ;
+  /** The same for {@link lookUp}. */
+  entryNeed: number = READ;
   /** The mapping can be written now: permitted, and its dirty flag needs no update. */
   writeNow = false;
   /** Bits 5:3 of the leaf: kept for views; memory types have no effect. */
@@ -157,7 +159,9 @@ export class SecondLevelWalker {
     this.#flags = (eptpLo & (1 << 6)) !== 0;
     this.#generation = generation;
     this.entryAccess = this.#flags ? READ | WRITE : READ;
-    if ((features & EPT_FEATURE.PAGING_WRITE) !== 0) this.entryAccess |= OF_PAGING;
+    this.entryNeed = this.#flags ? READ | NEED_WRITE : READ;
+    if ((features & (EPT_FEATURE.PAGING_WRITE | EPT_FEATURE.SUB_PAGE_WRITE)) !== 0)
+      this.entryAccess |= OF_PAGING;
   }
 
   /** @see SDM "Sub-Page-Permission-Table Pointer (SPPTP)", 26.6.20 */
@@ -281,7 +285,8 @@ export class SecondLevelWalker {
     const ofPaging = (access & OF_PAGING) !== 0;
     const need = access & ~OF_PAGING;
     const allowed = (permissions & need) === need && (need & WRITE) !== 0;
-    const byPaging = ofPaging && (eHi & PAGING_WRITE_ACCESS) !== 0;
+    const byPaging =
+      ofPaging && (this.#features & EPT_FEATURE.PAGING_WRITE) !== 0 && (eHi & PAGING_WRITE_ACCESS) !== 0;
     const bySubPage =
       !ofPaging &&
       level === MAPS_PAGE_LEVEL &&

@@ -54,6 +54,8 @@ export class Mmu {
   readonly #memory: MemoryAccess;
   readonly #linear: LinearAccess;
   readonly #slow: SlowPath;
+  #a20 = true;
+  #a20Blocked = false;
 
   constructor(parts: MmuParts) {
     const { state, physical, bus = NO_MMIO, physicalAddressBits = 46 } = parts;
@@ -110,6 +112,23 @@ export class Mmu {
 
   /** The A20 line. Low: bit 20 of every physical address is 0. */
   set a20(high: boolean) {
+    this.#a20 = high;
+    this.#applyA20();
+  }
+
+  /** Whether bit 20 of physical addresses is what software says. */
+  get a20(): boolean {
+    return this.#a20;
+  }
+
+  /** VMX operation: the A20 line is high whatever its gates say. */
+  set a20Blocked(blocked: boolean) {
+    this.#a20Blocked = blocked;
+    if (!this.#a20) this.#applyA20();
+  }
+
+  #applyA20(): void {
+    const high = this.#a20 || this.#a20Blocked;
     this.#entries.a20 = high;
     this.inspector.a20 = high;
     this.spaces.flushEverything();

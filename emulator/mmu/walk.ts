@@ -256,7 +256,7 @@ export class PageWalker {
     const entries = this.#entries;
     const twoDimensional = second.enabled;
     const entryAccess = second.entryAccess;
-    const entryNeed = entryAccess === EPT_ACCESS.READ ? entryAccess : entryAccess | NEED_WRITE;
+    const entryNeed = second.entryNeed;
     const reservedHi = this.#reservedHi;
     let tableLo = baseLo;
     let tableHi = baseHi;

@@ -61,6 +61,7 @@ describe('VMXON', () => {
     ['IA32_FEATURE_CONTROL is not locked', (test: TestVmx) => (test.state.IA32_FEATURE_CONTROL = 4n)],
     ['IA32_FEATURE_CONTROL does not enable VMX', (test: TestVmx) => (test.state.IA32_FEATURE_CONTROL = 1n)],
     ['CPL is 3', (test: TestVmx) => (test.state.CPL = 3)],
+    ['the A20 line is low', (test: TestVmx) => (test.cpu.mmu.a20 = false)],
   ])('is #GP(0) when %s', (_what, change) => {
     const test = processorWithVmx();
     change(test);
@@ -84,6 +85,15 @@ describe('VMXON', () => {
     test.physical.write(AT.VMXON, 4, VMCS_REVISION_IDENTIFIER | 0x8000_0000, 0);
     withPointer(test, 'VMXON', BigInt(AT.VMXON));
     expect(failedInvalid(test)).toBe(true);
+  });
+
+  it('blocks the A20 line, until VMXOFF', () => {
+    const test = processorInRoot();
+    const { mmu } = test.cpu;
+    mmu.a20 = false;
+    expect(mmu.fetchTranslate(0x10_1000n)).toBe(0x10_1000);
+    expect(execute(test, 'VMXOFF')).toBe(OUTCOME.NEXT_THEN_CHECK);
+    expect(mmu.fetchTranslate(0x10_1000n)).not.toBe(0x10_1000);
   });
 
   it('in VMX root operation is VMfail(15)', () => {

@@ -99,7 +99,9 @@ function vmxon(processor: VmxProcessor, instruction: Instruction): Outcome {
 const FEATURE_CONTROL_LOCKED_VMX = 0b101n;
 
 /** @see SDM "Restrictions on VMX Operation", 25.8; "Enabling and Entering VMX Operation", 25.7 */
-function mayEnterVmxOperation({ state, capabilities }: VmxProcessor): boolean {
+function mayEnterVmxOperation({ state, capabilities, cpu }: VmxProcessor): boolean {
+  // A20M mode.
+  if (!cpu.mmu.a20) return false;
   const { cr0Fixed0, cr0Fixed1, cr4Fixed0, cr4Fixed1 } = capabilities;
   if (fixedBitsViolated(state.CR0, cr0Fixed0, cr0Fixed1) !== 0n) return false;
   if (fixedBitsViolated(state.CR4, cr4Fixed0, cr4Fixed1) !== 0n) return false;
@@ -114,6 +116,7 @@ export function enterVmxOperation(processor: VmxProcessor, pointer: bigint): Out
   state.VMXON_POINTER = pointer;
   processor.deselect();
   state.VMX_OPERATION = VMX_OPERATION.ROOT;
+  processor.cpu.mmu.a20Blocked = true;
   return vmSucceed(processor);
 }
 
@@ -122,6 +125,7 @@ function vmxoff(processor: VmxProcessor): Outcome {
   processor.deselect();
   processor.state.VMX_OPERATION = VMX_OPERATION.NONE;
   processor.state.VMXON_POINTER = NO_VMCS;
+  processor.cpu.mmu.a20Blocked = false;
   vmSucceed(processor);
   // INIT is not blocked any more.
   return OUTCOME.NEXT_THEN_CHECK;

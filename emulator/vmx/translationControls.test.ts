@@ -227,6 +227,72 @@ describe('"sub-page write permissions for EPT"', () => {
     expectExit(other, 'eptViolation');
   });
 
+  it('is for the last entry alone: an entry above that forbids writes is an EPT violation', () => {
+    const test = offering();
+    const page = test.physical.read64(AT.EPT + 0x2000);
+    test.physical.write64(AT.EPT + 0x2000, page & ~2n);
+    test.cpu.mmu.spaces.flushEverything();
+    expect(write(test, 0x5000n)).toBe(false);
+    expectExit(test, 'eptViolation');
+  });
+
+  it('is for pages of 4 KBytes: bit 61 of an entry that maps 2 MBytes is ignored', () => {
+    const test = offering();
+    test.physical.write64(AT.EPT + 0x2000, SUB_PAGE | (6n << 3n) | 0x85n);
+    test.cpu.mmu.spaces.flushEverything();
+    expect(write(test, 0x5000n)).toBe(false);
+    expectExit(test, 'eptViolation');
+  });
+
+  it('is not for writes by guest paging', () => {
+    const test = processorInGuest(
+      guest('subPageWritePermissions').set({
+        SUB_PAGE_PERMISSION_TABLE_POINTER: BigInt(TABLE),
+        GUEST_CR3: 0x10_0000n,
+      }),
+    );
+    const { physical } = test;
+    smallPages(test);
+    for (const level of [0, 0x1000, 0x2000])
+      physical.write64(TABLE + level, BigInt(TABLE + level + 0x1000) | 1n);
+    physical.write64(LAST + 8 * 0x100, 0x5555_5555_5555_5555n);
+    physical.write64(0x10_0000, 0x10_1003n);
+    physical.write64(0x10_1000, 0x83n);
+    setPage(test, 0x10_0000, 5n | SUB_PAGE);
+    // Setting the accessed flag.
+    expect(read(test, 0x5000n)).toBeUndefined();
+    test.cpu.raiseMemoryFault();
+    expect(expectExit(test, 'eptViolation') & 0x1ffn).toBe(0xabn);
+  });
+
+  it('sets the dirty flag of the page that it lets be written, and logs it', () => {
+    const LOG = 0x35_0000;
+    const test = processorInGuest(
+      guest('subPageWritePermissions', 'enablePml').set({
+        SUB_PAGE_PERMISSION_TABLE_POINTER: BigInt(TABLE),
+        EPT_POINTER: BigInt(AT.EPT) | 0x5en,
+        PML_ADDRESS: BigInt(LOG),
+        PML_INDEX: 511n,
+      }),
+    );
+    smallPages(test);
+    for (const level of [0, 0x1000, 0x2000])
+      test.physical.write64(TABLE + level, BigInt(TABLE + level + 0x1000) | 1n);
+    test.physical.write64(LAST + 8 * 5, 0b101n);
+    setPage(test, 0x5000, 5n | SUB_PAGE);
+    const logged = (): bigint[] =>
+      Array.from({ length: 511 - Number(test.field('PML_INDEX')) }, (_, entry) =>
+        test.physical.read64(LOG + 8 * (511 - entry)),
+      );
+    expect(write(test, 0x5100n)).toBe(false);
+    expect(test.physical.read64(EPT_PT + 8 * 5) & 0x200n).toBe(0n);
+    expect(logged()).not.toContain(0x5000n);
+    test.vmx.enterGuest();
+    expect(write(test, 0x5084n)).toBe(true);
+    expect(test.physical.read64(EPT_PT + 8 * 5) & 0x300n).toBe(0x300n);
+    expect(logged().filter((address) => address === 0x5000n)).toHaveLength(1);
+  });
+
   it.each([
     ['a miss where an entry is not valid', TABLE + 0x1000, 0n, 1n << 11n],
     ['a misconfiguration for a reserved bit of an entry', TABLE + 0x1000, BigInt(TABLE + 0x2000) | 3n, 0n],
@@ -284,5 +350,90 @@ describe('EPT of a processor', () => {
     if (otherwise === undefined) expect(inGuest(whole)).toBe(true);
     else expectExit(whole, otherwise);
     expectExit(run(`sapphire-rapids,${less}`), 'eptMisconfiguration');
+  });
+});
+
+describe('accessed and dirty flags for EPT', () => {
+  const LOG = 0x35_0000;
+  const AD = BigInt(AT.EPT) | 0x5en;
+  const flags = ({ physical }: TestVmx, page: number): bigint =>
+    physical.read64(EPT_PT + 8 * (page >> 12)) & 0x300n;
+  /** A guest whose page tables are at 1 MiB, all of their flags set; EPT maps 4-KByte pages. */
+  const tracking = (index: bigint, ...controls: readonly ControlKey[]): TestVmx => {
+    const test = processorInGuest(
+      guest(...controls).set({
+        GUEST_CR3: 0x10_0000n,
+        EPT_POINTER: AD,
+        PML_ADDRESS: BigInt(LOG),
+        PML_INDEX: index,
+      }),
+    );
+    smallPages(test);
+    test.physical.write64(0x10_0000, 0x10_1027n);
+    test.physical.write64(0x10_1000, 0xe7n);
+    test.cpu.mmu.spaces.flushEverything();
+    return test;
+  };
+  const logged = (test: TestVmx, index: number): bigint[] =>
+    Array.from({ length: (index - Number(test.field('PML_INDEX'))) & 0xffff }, (_, entry) =>
+      test.physical.read64(LOG + 8 * (index - entry)),
+    );
+
+  it('take every access to a guest paging structure for a write; the page that is read is not dirty', () => {
+    const test = tracking(511n, 'enablePml');
+    expect(read(test, 0x5008n)).toBe(0n);
+    expect([0x10_0000, 0x10_1000, 0x5000].map((page) => flags(test, page))).toEqual([0x300n, 0x300n, 0x100n]);
+    expect(logged(test, 511)).toEqual([0x10_0000n, 0x10_1000n]);
+    expect(write(test, 0x5008n)).toBe(true);
+    expect(flags(test, 0x5000)).toBe(0x300n);
+    // With bits 11:0 at 0, and once.
+    expect(write(test, 0x5010n)).toBe(true);
+    expect(logged(test, 511)).toEqual([0x10_0000n, 0x10_1000n, 0x5000n]);
+  });
+
+  it('are not logged without the control', () => {
+    const test = tracking(511n);
+    expect(write(test, 0x5008n)).toBe(true);
+    expect(flags(test, 0x5000)).toBe(0x300n);
+    expect(test.field('PML_INDEX')).toBe(511n);
+  });
+
+  it('are logged to entry 0, after which the index is FFFFH and the log is full', () => {
+    const test = tracking(1n, 'enablePml');
+    expect(read(test, 0x5008n)).toBeUndefined();
+    test.cpu.raiseMemoryFault();
+    // Both tables are logged; the accessed flag of the page is what has no room.
+    expect(test.physical.read64(LOG + 8)).toBe(0x10_0000n);
+    expect(test.physical.read64(LOG)).toBe(0x10_1000n);
+    expectExit(test, 'pageModificationLogFull');
+    expect(test.field('PML_INDEX')).toBe(0xffffn);
+    expect(flags(test, 0x5000)).toBe(0n);
+  });
+
+  it('make the log full with any index above 511, and set nothing', () => {
+    const test = tracking(512n, 'enablePml');
+    expect(write(test, 0x5008n)).toBe(false);
+    expectExit(test, 'pageModificationLogFull');
+    expect(flags(test, 0x10_0000)).toBe(0n);
+    expect(test.field('PML_INDEX')).toBe(512n);
+  });
+
+  it('that are set ask for no room in the log', () => {
+    const test = tracking(512n, 'enablePml');
+    for (const page of [0x10_0000, 0x10_1000, 0x5000]) setPage(test, page, 0x307n);
+    test.physical.write64(AT.EPT, test.physical.read64(AT.EPT) | 0x100n);
+    test.physical.write64(AT.EPT + 0x1000, test.physical.read64(AT.EPT + 0x1000) | 0x100n);
+    test.physical.write64(AT.EPT + 0x2000, test.physical.read64(AT.EPT + 0x2000) | 0x100n);
+    test.cpu.mmu.spaces.flushEverything();
+    expect(write(test, 0x5008n)).toBe(true);
+  });
+
+  it('refuse guest paging structures in pages that may be read alone, with both bits of the access', () => {
+    const test = tracking(511n);
+    setPage(test, 0x10_1000, 1n);
+    expect(read(test, 0x5008n)).toBeUndefined();
+    test.cpu.raiseMemoryFault();
+    expect(expectExit(test, 'eptViolation') & 0x1ffn).toBe(0x8bn);
+    expect(test.field('GUEST_PHYSICAL_ADDRESS')).toBe(0x10_1000n);
   });
 });

@@ -264,6 +264,7 @@ export class Vmx implements Virtualization {
       vmcs.deselect();
       processor.marks = undefined;
     } else processor.select(Number(state.CURRENT_VMCS));
+    processor.cpu.mmu.a20Blocked = processor.inVmxOperation;
     // Outside the guest all controls are 0.
     useGuestTranslation(processor);
     processor.resumeAfterRestore();
@@ -283,6 +284,7 @@ export class Vmx implements Virtualization {
     processor.controls.fill(0);
     processor.regions.forget();
     processor.virtualApic.left();
+    processor.cpu.mmu.a20Blocked = false;
     processor.cpu.mmu.pageModificationLog = undefined;
     processor.log.reset();
     processor.resumeAfterRestore();

@@ -9,8 +9,10 @@ import { parseAdapterArguments } from './adapterArguments.ts';
 
 const args = process.argv.slice(2);
 if (args.length === 1 && args[0] === '--explain') {
-  const explained = explainLog(await text(process.stdin), 'list');
-  process.stdout.write(explained?.text ?? `There is ${NO_DUMP}.\n`);
+  void text(process.stdin).then((log) => {
+    const explained = explainLog(log, 'list');
+    process.stdout.write(explained?.text ?? `There is ${NO_DUMP}.\n`);
+  });
 } else {
   const options = parseAdapterArguments(args);
   if (typeof options === 'string') {
