@@ -147,6 +147,12 @@ describe.each(['guest', 'bare-metal'])('hvm run --mode %s', (mode) => {
     expect(stderr).toMatch(/^hvm: triple fault.* at RIP 0x100007/);
   });
 
+  it.each(['guest', 'bare-metal'])('an exception without end is status 4 and hangs nothing (%s)', (mode) => {
+    const { status, stderr } = hvm('run', program('stuck.elf'), '--mode', mode);
+    expect(stderr).toMatch(/^hvm: endless delivery of #AC: .* at RIP 0x100049\n$/);
+    expect(status).toBe(4);
+  });
+
   it.each(['auto', 'interpreter'])(
     '--sanitize tells of a stale translation, and the run goes on (%s)',
     (engine) => {
