@@ -8,6 +8,17 @@ import { isSystemRecord, PSEUDO, RECORD } from '../isa/record.ts';
 import { RECORD_SIZE } from '../state/layout.ts';
 import type { CodePage } from './codeCache.ts';
 
+interface RegisterOperand {
+  readonly number: number;
+  readonly high: boolean;
+}
+
+/** By byte offset in the GPR file: a page of code has thousands of them. */
+const REGISTER_OPERANDS: readonly RegisterOperand[] = Array.from({ length: 256 }, (_, byte) => ({
+  number: byte >> 3,
+  high: (byte & 7) !== 0,
+}));
+
 /** One decoded instruction as the translator reads it from its record. */
 export interface TranslatedInstruction {
   readonly record: number;
@@ -15,7 +26,7 @@ export interface TranslatedInstruction {
   readonly offset: number;
   readonly length: number;
   readonly flags: number;
-  readonly registers: readonly { readonly number: number; readonly high: boolean }[];
+  readonly registers: readonly RegisterOperand[];
   readonly base: number;
   readonly index: number;
   readonly scale: number;
@@ -60,10 +71,7 @@ export class RecordReader {
 
   instruction(record: number, spec: HandlerSpec): TranslatedInstruction {
     const view = this.#view;
-    const register = (at: number) => {
-      const byte = view.getUint8(record + at);
-      return { number: byte >> 3, high: (byte & 7) !== 0 };
-    };
+    const register = (at: number) => REGISTER_OPERANDS[view.getUint8(record + at)] as RegisterOperand;
     return {
       record,
       spec,
