@@ -7,7 +7,7 @@ import type { AdapterHost } from '../adapterHost.ts';
 import { nodeFiles, openOutput } from './files.ts';
 import { FramingError, frameMessage, MessageReader } from './framing.ts';
 import { inflate } from './inflate.ts';
-import { startMachineWorker } from './machineClient.ts';
+import { prepareMachineWorker, startMachineWorker } from './machineClient.ts';
 
 export interface AdapterOptions {
   /** Serve on this port of 127.0.0.1 (0: any free one) instead of standard input and output. */
@@ -81,7 +81,15 @@ export function startAdapter(options: AdapterOptions, workerScript: URL = WORKER
   const trace = openTrace(options.trace);
   const startMachine: AdapterHost['startMachine'] = (onEvent) => startMachineWorker(workerScript, onEvent);
   if (options.port === undefined) {
-    const host = nodeHost(() => process.exit(0), startMachine);
+    let prepared: typeof startMachine | undefined = prepareMachineWorker(workerScript);
+    const host = nodeHost(
+      () => process.exit(0),
+      (onEvent) => {
+        const start = prepared ?? startMachine;
+        prepared = undefined;
+        return start(onEvent);
+      },
+    );
     serveStreams(process.stdin, process.stdout, host, trace);
     process.stdin.on('close', () => process.exit(0));
     return;
