@@ -54,6 +54,8 @@ async function bundleProgram([input, file]) {
     file,
     format: 'cjs',
     dynamicImportInCjs: false,
+    // What the sources are as modules.
+    strict: true,
     sourcemap: true,
     // Comments take time at every start. Names stay: backtraces and error messages are read.
     comments: false,
@@ -70,9 +72,13 @@ const toAscii = (text) =>
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 
+/** A script that is loaded by `loadCompiled` is one function: to wrap it there would copy megabytes at every start. */
+const wrapped = (code) => `(function (exports, require, module, __filename, __dirname) {${code}\n})`;
+
 async function writeProgram(file, { code, map }) {
   const script = COMPILED.has(file) ? file.replace('.js', '.script.js') : file;
-  const text = `${toAscii(code)}\n//# sourceMappingURL=${script}.map\n`;
+  const ascii = toAscii(code);
+  const text = `${script === file ? ascii : wrapped(ascii)}\n//# sourceMappingURL=${script}.map\n`;
   writeFileSync(join('dist', script), text);
   writeFileSync(join('dist', `${script}.map`), JSON.stringify(map));
   if (script !== file) await writeLoader(file, script, text);

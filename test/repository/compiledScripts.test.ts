@@ -36,13 +36,19 @@ describe('compiled scripts', () => {
       const compiled = readdirSync(join(dist, 'compiled')).filter((file) => file.startsWith(script));
       expect(compiled).toHaveLength(1);
       const text = readFileSync(join(dist, script), 'latin1');
-      const { cachedDataRejected } = new Script(
-        `(function (exports, require, module, __filename, __dirname) {${text}\n})`,
-        { cachedData: readFileSync(join(dist, 'compiled', compiled[0])) },
-      );
+      const cachedData = readFileSync(join(dist, 'compiled', compiled[0]));
+      const { cachedDataRejected } = new Script(text, { cachedData });
       expect(cachedDataRejected).toBe(false);
     },
   );
+
+  it('are of bundles in strict mode, as modules are', () => {
+    const programs = readdirSync(dist).filter((file) => /^(cli|adapter|machineWorker).*\.js$/.test(file));
+    expect(programs.length).toBeGreaterThan(6);
+    const loaders = ['cli-run.js', 'adapter.js', 'machineWorker.js'];
+    for (const file of programs.filter((name) => !loaders.includes(name)))
+      expect(readFileSync(join(dist, file), 'latin1').slice(0, 100), file).toContain('"use strict";');
+  });
 
   it('are of bundles in ASCII, which is read as Latin-1', () => {
     const scripts = readdirSync(dist).filter((file) => file.endsWith('.script.js'));

@@ -12,27 +12,22 @@ const FOLDER = process.env.HVM_COMPILED_SCRIPTS;
 /** Milliseconds after which most of what is ever called was compiled. */
 const WRITE_AFTER = 2000;
 
-/** Gives the exports of a CommonJS script. `hash` is that of its text: V8 compares nothing but the length. */
+/** Gives the exports of a CommonJS script, whose text is a function. `hash` is that of its text: V8 compares nothing but the length. */
 export function loadCompiled(file: string, hash: string): unknown {
   const folder = FOLDER ?? join(dirname(file), 'compiled');
   const compiled = join(folder, `${basename(file)}-${hash}-${process.versions.v8}`);
   const cachedData = contentOf(compiled);
-  const script = new Script(
-    `(function (exports, require, module, __filename, __dirname) {${textOf(file)}\n})`,
-    {
-      filename: file,
-      ...(cachedData && { cachedData }),
-    },
-  );
+  // The build leaves no character that is not ASCII.
+  const script = new Script(readFileSync(file, 'latin1'), {
+    filename: file,
+    ...(cachedData && { cachedData }),
+  });
   if (FOLDER !== undefined && (cachedData === undefined || script.cachedDataRejected))
     writeLater(script, basename(file), compiled);
   const module = { exports: {} };
   script.runInThisContext()(module.exports, createRequire(file), module, file, dirname(file));
   return module.exports;
 }
-
-/** The build leaves no character in a bundle that is not ASCII. */
-const textOf = (file: string): string => readFileSync(file, 'latin1');
 
 function contentOf(file: string): Buffer | undefined {
   try {
