@@ -40,6 +40,8 @@ export interface Instruction {
   readonly segment: number;
   /** Offset of the memory operand inside its segment, truncated to the address size. Reads registers. */
   effectiveAddress(): bigint;
+  /** The same as two 32-bit halves, in an array that is the same at each call. */
+  effectiveAddressHalves(): Int32Array;
   /** Base, index and scale as encoded, for the VM-exit instruction information; -1 when absent. */
   readonly memoryBase: number;
   readonly memoryIndex: number;

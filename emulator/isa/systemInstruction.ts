@@ -9,6 +9,9 @@ import type { SystemRow } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
 import { IcedEncoder, MemorySizeExt, OpKind } from './iced.ts';
 
+const GPRS = OFFSET.GPR >> 2;
+const TWO_32 = 0x1_0000_0000;
+
 type Operand =
   | { readonly kind: 'register'; readonly bits: Bits; readonly register: RegisterOperand }
   | { readonly kind: 'memory'; readonly bits: Bits }
@@ -55,6 +58,8 @@ export class SystemInstruction implements Instruction {
   readonly #state: CpuState;
   readonly #operands: readonly Operand[];
   readonly #memory: MemoryOperand;
+  readonly #halves = new Int32Array(2);
+  readonly #displacement: Uint32Array;
 
   constructor(state: CpuState, parts: SystemInstructionParts) {
     this.#state = state;
@@ -69,6 +74,8 @@ export class SystemInstruction implements Instruction {
     this.x87Opcode = parts.x87Opcode;
     this.#operands = parts.operands;
     this.#memory = parts.memory;
+    const displacement = BigInt.asUintN(64, parts.memory.displacement);
+    this.#displacement = new Uint32Array([Number(displacement & 0xffff_ffffn), Number(displacement >> 32n)]);
   }
 
   get operandCount(): number {
@@ -126,6 +133,31 @@ export class SystemInstruction implements Instruction {
     if (base >= 0) address += this.#state.gpr(base);
     if (index >= 0) address += this.#state.gpr(index) * BigInt(scale);
     return BigInt.asUintN(addressBits, address);
+  }
+
+  effectiveAddressHalves(): Int32Array {
+    const halves = this.#halves;
+    const { base, index, scale, ripRelative, addressBits } = this.#memory;
+    if (ripRelative || addressBits === 16) {
+      const address = this.effectiveAddress();
+      halves[0] = Number(BigInt.asIntN(32, address));
+      halves[1] = Number(BigInt.asIntN(32, address >> 32n));
+      return halves;
+    }
+    const { u32 } = this.#state;
+    let low = this.#displacement[0];
+    let high = this.#displacement[1];
+    if (base >= 0) {
+      low += u32[GPRS + 2 * base];
+      high += u32[GPRS + 2 * base + 1];
+    }
+    if (index >= 0) {
+      low += u32[GPRS + 2 * index] * scale;
+      high += u32[GPRS + 2 * index + 1] * scale;
+    }
+    halves[0] = low;
+    halves[1] = addressBits === 32 ? 0 : high + Math.floor(low / TWO_32);
+    return halves;
   }
 
   /** Displacements of RIP-relative operands count from the page base. */

@@ -204,19 +204,28 @@ export class AddressSpaces {
 
   // Invalidation. More than the manual asks for may go, never less.
 
-  /** INVLPG, and INVPCID and INVVPID for one address: the page goes from every context. */
-  invalidatePage(lo: number, hi: number, vpid = this.vpid): void {
+  /**
+   * INVLPG, and INVPCID and INVVPID for one address: the page goes from every context. Gives whether code may have been
+   * fetched from it.
+   */
+  invalidatePage(lo: number, hi: number, vpid = this.vpid): boolean {
     // Cached paging structures go whatever the address.
     this.#structureEpoch++;
     this.#tagStructures();
-    this.#drop(lo, hi);
-    this.audit?.forgetAddress((space) => space.vpid === vpid && this.#isOwn(space), pageOf(lo, hi));
+    const hasCode = this.#drop(lo, hi);
+    if (this.audit !== undefined) this.#auditInvalidation(this.audit, pageOf(lo, hi), vpid);
+    return hasCode;
   }
 
-  #drop(lo: number, hi: number): void {
+  #auditInvalidation(audit: TranslationAudit<Space>, page: number, vpid: number): void {
+    audit.forgetAddress((space) => space.vpid === vpid && this.#isOwn(space), page);
+  }
+
+  #drop(lo: number, hi: number): boolean {
     const shift = this.#tlb.dropPage(lo, hi);
-    if (shift === 12 && this.#fetched[(lo >>> 12) & 0xffff] === 0) return;
+    if (shift === 12 && this.#fetched[(lo >>> 12) & 0xffff] === 0) return false;
     this.codeTranslations?.pageInvalidated(lo, hi, shift);
+    return true;
   }
 
   /** The current PCID of the current VPID. */

@@ -184,9 +184,9 @@ export class Mmu {
     this.spaces.update();
   }
 
-  /** INVLPG. @see SDM "Operations that Invalidate TLBs and Paging-Structure Caches", 5.10.4.1 */
-  invalidatePage(linear: bigint, vpid = this.spaces.vpid): void {
-    this.spaces.invalidatePage(low(linear), high(linear), vpid);
+  /** INVLPG: gives whether code may have been fetched from the page. @see SDM "Operations that Invalidate TLBs and Paging-Structure Caches", 5.10.4.1 */
+  invalidatePage(linear: bigint, vpid = this.spaces.vpid): boolean {
+    return this.spaces.invalidatePage(low(linear), high(linear), vpid);
   }
 
   /** MOV to CR3, unless bit 63 of its source preserves the translations. */

@@ -47,6 +47,8 @@ const PS = 1 << 7;
 
 /** The same for cached mappings. */
 const FINAL_NEED = [EPT_ACCESS.READ, NEED_WRITE, EPT_ACCESS.FETCH];
+/** What the update of a paging-structure entry needs of a cached mapping. */
+const NEED_UPDATE = EPT_ACCESS.READ | NEED_WRITE;
 /** The bits of a request that {@link PERMITTED} knows. */
 const REQUEST = 0xf;
 /** Error code of an entry with a reserved bit set. */
@@ -306,6 +308,8 @@ export class PageWalker {
       if (level === 1 && cached === 0 && (all & A) !== 0 && entries.inRam && this.#caches) {
         this.structures.remember(lo, hi, (hostLo & ~CACHED_RIGHTS) | (all & (RW | US)) | (anyHi >>> 31));
       }
+      const above = all;
+      const entryGuestHi = tableHi;
       all &= entryLo;
       anyHi |= entryHi;
       tableLo = entryLo & ~0xfff;
@@ -328,7 +332,19 @@ export class PageWalker {
       this.pageShift = shift;
       const dirty = (request & 3) === ACCESS.WRITE ? D : 0;
       if ((all & A) === 0 || (entryLo & dirty) !== dirty) {
-        if ((request & RECORD) === 0) return this.#walkLevels(lo, hi, baseLo, baseHi, top, request | RECORD);
+        if ((request & RECORD) === 0) {
+          // Of the last entry alone, which the second level is known to let be written.
+          const writable =
+            !twoDimensional || (cached === 0 && second.lookUp(guestLo, entryGuestHi, NEED_UPDATE) >= 0);
+          if ((above & A) === 0 || !writable)
+            return this.#walkLevels(lo, hi, baseLo, baseHi, top, request | RECORD);
+          const host = this.#finish(lo, hi, tableLo | (lo & 0xfff), tableHi, request);
+          if (host < 0 && host !== UNTRANSLATED.WINDOW) return host;
+          entries.set(hostLo, hostHi, A | dirty, 8);
+          // A load leaves it to the first store to find out.
+          this.writeNow &&= dirty !== 0;
+          return host;
+        }
         if (!this.#passive) return this.#finishWithFlags(lo, hi, tableLo | (lo & 0xfff), tableHi, request, 8);
       }
       const host = this.#finish(lo, hi, tableLo | (lo & 0xfff), tableHi, request);

@@ -231,20 +231,21 @@ export const GPR_ZERO = 16;
  *   negative: how often interpretation began there.
  * - Below {@link RAM_OFFSET}: the ROM that ends at 4 GiB. Offsets are 32 bits, so RAM_OFFSET + address finds it too.
  */
-export const TLB_ENTRIES = 4096;
+/** As many as 64 MiB have pages: a miss costs as much as thirty hits. */
+export const TLB_ENTRIES = 16384;
 export const TLB_READ = 0x1_0000;
 export const TLB_WRITE = TLB_READ + TLB_ENTRIES * 16;
 export const JUMP_CACHE_ENTRIES = 32768;
 export const JUMP_CACHE = TLB_WRITE + TLB_ENTRIES * 16;
 export const RECORD_SIZE = 32;
-export const RECORDS = 0x10_0000;
+export const RECORDS = 0x12_0000;
 /** The records end here. */
-export const TRANSLATED = 0x210_0000;
+export const TRANSLATED = 0x212_0000;
 /** Bits of a block's number in its module. */
 export const TRANSLATED_SHIFT = 12;
 /** The ROM lies after 4 bytes for each record. */
 export const MAX_ROM = 0x40_0000;
-export const RAM_OFFSET = 0x250_0000 + MAX_ROM;
+export const RAM_OFFSET = 0x252_0000 + MAX_ROM;
 
 /** Node 20 has no memory64: everything must fit 32-bit offsets. */
 export const MAX_RAM = 3 * 1024 ** 3;

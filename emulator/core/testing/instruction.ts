@@ -75,6 +75,10 @@ export function testInstruction(
     farSelector: immediate && 'immediate' in immediate ? (immediate.selector ?? 0) : 0,
     segment: memory && 'at' in memory ? (memory.segment ?? DS) : DS,
     effectiveAddress: () => (memory && 'at' in memory ? memory.at : 0n),
+    effectiveAddressHalves: () => {
+      const address = memory && 'at' in memory ? memory.at : 0n;
+      return new Int32Array(BigUint64Array.of(address).buffer);
+    },
     memoryBase: -1,
     memoryIndex: -1,
     vectorIndex: undefined,

@@ -2,7 +2,13 @@
 import { SDM } from '../../base/reference.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { Instruction } from '../../core/instruction.ts';
-import { isCanonical, isCanonicalForRegister, linearAddress, readExplicit } from '../../core/memory.ts';
+import {
+  isCanonical,
+  isCanonicalForRegister,
+  isCanonicalHigh,
+  linearAddress,
+  readExplicit,
+} from '../../core/memory.ts';
 import { OUTCOME, type Outcome } from '../../core/outcome.ts';
 import { CR4, FS, GS } from '../../state/registers.ts';
 import type { SystemRow } from '../forms.ts';
@@ -10,18 +16,25 @@ import { inOrder, readGpr, requireCpl0, writeGpr } from './operands.ts';
 
 /** @see SDM "INVLPG—Invalidate TLB Entries"; a non-canonical address does nothing */
 function invlpg(cpu: Cpu, instruction: Instruction): Outcome {
+  const { state, virtualization } = cpu;
+  if (state.CPL !== 0) return cpu.raiseGp();
+  const flat = state.in64BitMode && instruction.segment < FS;
+  if (!flat || virtualization.inGuest) return invlpgSlowly(cpu, instruction);
+  const halves = instruction.effectiveAddressHalves();
+  if (!isCanonicalHigh(state, halves[1])) return OUTCOME.NEXT;
+  return cpu.mmu.spaces.invalidatePage(halves[0], halves[1]) ? OUTCOME.NEXT_THEN_CHECK : OUTCOME.NEXT;
+}
+
+/** With a segment's base, and where it may be intercepted. */
+function invlpgSlowly(cpu: Cpu, instruction: Instruction): Outcome {
   const { state } = cpu;
   const long = state.in64BitMode;
   const base = long && instruction.segment < FS ? 0n : state.segmentBase(instruction.segment);
   const address = BigInt.asUintN(long ? 64 : 32, base + instruction.effectiveAddress());
-  return inOrder(
-    () => requireCpl0(cpu),
-    () => cpu.virtualization.intercept({ point: 'INVLPG', address }, instruction),
-    () => {
-      if (isCanonical(state, address)) cpu.mmu.invalidatePage(address);
-      return OUTCOME.NEXT_THEN_CHECK;
-    },
-  );
+  const outcome = cpu.virtualization.intercept({ point: 'INVLPG', address }, instruction);
+  if (outcome !== OUTCOME.NEXT) return outcome;
+  const hadCode = isCanonical(state, address) && cpu.mmu.invalidatePage(address);
+  return hadCode ? OUTCOME.NEXT_THEN_CHECK : OUTCOME.NEXT;
 }
 
 const INVPCID_TYPE = { INDIVIDUAL_ADDRESS: 0n, SINGLE_CONTEXT: 1n, ALL_WITH_GLOBALS: 2n, ALL: 3n } as const;
