@@ -5,6 +5,7 @@ import type { Virtualization } from './virtualization.ts';
 
 export const NO_VIRTUALIZATION: Virtualization = Object.freeze<Virtualization>({
   inGuest: false,
+  mayInterceptInvlpg: false,
   intercept: () => OUTCOME.NEXT,
   interceptEvent: () => OUTCOME.NEXT,
   interceptExternalInterrupt: () => OUTCOME.NEXT,

@@ -129,6 +129,8 @@ export type VirtualMsrWrite = 'done' | 'refused' | 'real';
 export interface Virtualization {
   /** Whether the processor executes a guest: then anything may be intercepted. */
   readonly inGuest: boolean;
+  /** Whether INVLPG has to ask {@link intercept}. */
+  readonly mayInterceptInvlpg: boolean;
   /**
    * `OUTCOME.NEXT` when the point is not intercepted, `OUTCOME.VM_EXIT` after a VM exit, or a fault. Only a task gate in
    * the IDT has no instruction.

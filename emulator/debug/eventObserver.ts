@@ -24,6 +24,10 @@ export class EventObserver implements Virtualization {
     return this.#observed.inGuest;
   }
 
+  get mayInterceptInvlpg(): boolean {
+    return this.#observed.mayInterceptInvlpg;
+  }
+
   interceptEvent(event: GuestEvent): Outcome {
     const outcome = this.#observed.interceptEvent(event);
     if (outcome === OUTCOME.NEXT) this.#delivered(event);

@@ -15,13 +15,15 @@ const WORDS = 4;
 
 /** What the upper levels permit, in the bits below the table's address. */
 export const CACHED_RIGHTS = 0xfff;
+/** One of these bits: accessed and dirty flags in the table may be set, as far as the second level has a say. */
+export const CACHED_UPDATABLE = 1 << 3;
 
 export class StructureCache {
   /** The translations that {@link find} and {@link remember} are about; never 0. */
   tag = 1;
   readonly #words = new Int32Array(ENTRIES * WORDS);
 
-  /** Host-physical address of the page table | rights (R/W and U/S at their bits, XD at bit 0), or 0. */
+  /** Host-physical address of the page table | rights (R/W and U/S at their bits, XD at bit 0, {@link CACHED_UPDATABLE}), or 0. */
   find(lo: number, hi: number): number {
     const words = this.#words;
     const at = slot(lo, hi);

@@ -20,7 +20,7 @@ import {
 import type { HostEntries } from './hostEntries.ts';
 import { PAGING, type PagingControls, type PagingMode, pagingMode } from './pagingMode.ts';
 import { ACCESS, PERMITTED, REQUEST_USER, rightsIndex } from './rights.ts';
-import { CACHED_RIGHTS, StructureCache } from './structureCache.ts';
+import { CACHED_RIGHTS, CACHED_UPDATABLE, StructureCache } from './structureCache.ts';
 
 /** What a translation gives instead of an address. */
 export const UNTRANSLATED = {
@@ -306,7 +306,9 @@ export class PageWalker {
       if ((entryHi & reservedHi) !== 0)
         return this.#refuse(lo, hi, baseLo, baseHi, top, request, RESERVED_BIT, cached);
       if (level === 1 && cached === 0 && (all & A) !== 0 && entries.inRam && this.#caches) {
-        this.structures.remember(lo, hi, (hostLo & ~CACHED_RIGHTS) | (all & (RW | US)) | (anyHi >>> 31));
+        const updatable = !twoDimensional || second.lookUp(guestLo, tableHi, NEED_UPDATE) >= 0;
+        const rights = (all & (RW | US)) | (anyHi >>> 31) | (updatable ? CACHED_UPDATABLE : 0);
+        this.structures.remember(lo, hi, (hostLo & ~CACHED_RIGHTS) | rights);
       }
       const above = all;
       const entryGuestHi = tableHi;
@@ -333,10 +335,12 @@ export class PageWalker {
       const dirty = (request & 3) === ACCESS.WRITE ? D : 0;
       if ((all & A) === 0 || (entryLo & dirty) !== dirty) {
         if ((request & RECORD) === 0) {
-          // Of the last entry alone, which the second level is known to let be written.
-          const writable =
-            !twoDimensional || (cached === 0 && second.lookUp(guestLo, entryGuestHi, NEED_UPDATE) >= 0);
-          if ((above & A) === 0 || !writable)
+          // Flags of the last entry alone, which the second level is known to let be written, are set at once.
+          const updatable =
+            cached !== 0
+              ? (cached & CACHED_UPDATABLE) !== 0
+              : !twoDimensional || second.lookUp(guestLo, entryGuestHi, NEED_UPDATE) >= 0;
+          if ((above & A) === 0 || !updatable)
             return this.#walkLevels(lo, hi, baseLo, baseHi, top, request | RECORD);
           const host = this.#finish(lo, hi, tableLo | (lo & 0xfff), tableHi, request);
           if (host < 0 && host !== UNTRANSLATED.WINDOW) return host;
@@ -493,6 +497,7 @@ export class PageWalker {
       if ((this.entryLo[level] & bits) === bits) continue;
       const guestLo = this.entryGuestLo[level];
       const guestHi = this.entryGuestHi[level];
+      if (second.lookUp(guestLo, guestHi, NEED_UPDATE) >= 0) continue;
       if (!second.translate(guestLo, guestHi, second.updateAccess)) {
         this.#secondLevelFault(lo, hi, guestLo, guestHi, EPT_LINEAR_VALID);
         return false;

@@ -65,6 +65,10 @@ export class Svm implements Virtualization {
     return this.#vmcb !== NO_VMCB;
   }
 
+  get mayInterceptInvlpg(): boolean {
+    return this.inGuest;
+  }
+
   // Instructions
 
   execute(instruction: Instruction): Outcome {

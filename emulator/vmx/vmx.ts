@@ -62,6 +62,11 @@ export class Vmx implements Virtualization {
     return this.processor.inGuest;
   }
 
+  get mayInterceptInvlpg(): boolean {
+    const { processor } = this;
+    return processor.inGuest && processor.has(CONTROL.invlpgExiting);
+  }
+
   // Intercepts: core/virtualization.ts has what they mean.
 
   intercept(point: InterceptPoint, instruction: Instruction | undefined): Outcome {

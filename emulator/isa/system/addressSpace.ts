@@ -19,7 +19,7 @@ function invlpg(cpu: Cpu, instruction: Instruction): Outcome {
   const { state, virtualization } = cpu;
   if (state.CPL !== 0) return cpu.raiseGp();
   const flat = state.in64BitMode && instruction.segment < FS;
-  if (!flat || virtualization.inGuest) return invlpgSlowly(cpu, instruction);
+  if (!flat || virtualization.mayInterceptInvlpg) return invlpgSlowly(cpu, instruction);
   const halves = instruction.effectiveAddressHalves();
   if (!isCanonicalHigh(state, halves[1])) return OUTCOME.NEXT;
   return cpu.mmu.spaces.invalidatePage(halves[0], halves[1]) ? OUTCOME.NEXT_THEN_CHECK : OUTCOME.NEXT;
