@@ -26,6 +26,7 @@ function pendExit(
   const asked: string[] = [];
   machine.cpu.virtualization = {
     ...NO_VIRTUALIZATION,
+    mayExitBetweenInstructions: () => true,
     pendingExit: (priority) => {
       asked.push(priority);
       return priority === pending ? OUTCOME.VM_EXIT : OUTCOME.NEXT;

@@ -48,16 +48,21 @@ export function checkEvents(cpu: Cpu): Outcome {
   }
 
   // 1. Monitor trap flag and TPR threshold.
-  let outcome = virtualization.pendingExit('above-debug-traps');
-  if (outcome !== OUTCOME.NEXT) return outcome;
+  const mayExit = virtualization.mayExitBetweenInstructions();
+  if (mayExit) {
+    const outcome = virtualization.pendingExit('above-debug-traps');
+    if (outcome !== OUTCOME.NEXT) return outcome;
+  }
 
   // 2. Traps on the previous instruction.
   if (hasDebugTrap(state) && (blocking & BLOCKING.MOV_SS) === 0 && canRun(activity))
     return deliverDebugTrap(cpu);
 
   // 3. VMX-preemption timer and NMI window.
-  outcome = virtualization.pendingExit('above-nmi');
-  if (outcome !== OUTCOME.NEXT) return outcome;
+  if (mayExit) {
+    const outcome = virtualization.pendingExit('above-nmi');
+    if (outcome !== OUTCOME.NEXT) return outcome;
+  }
 
   // 4. Nonmaskable interrupt.
   if (state.NMI_PENDING !== 0 && activity !== ACTIVITY.WAIT_FOR_SIPI && !isNmiBlocked(cpu)) {
@@ -66,8 +71,10 @@ export function checkEvents(cpu: Cpu): Outcome {
   }
 
   // 5. Interrupt window and virtual interrupts.
-  outcome = virtualization.pendingExit('above-external-interrupts');
-  if (outcome !== OUTCOME.NEXT) return outcome;
+  if (mayExit) {
+    const outcome = virtualization.pendingExit('above-external-interrupts');
+    if (outcome !== OUTCOME.NEXT) return outcome;
+  }
 
   // 6. Maskable external interrupts: a VM exit does not ask for RFLAGS.IF.
   if ((blocking & SHADOW) !== 0 || !canRun(activity) || !cpu.interruptController.hasInterrupt())

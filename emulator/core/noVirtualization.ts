@@ -16,6 +16,7 @@ export const NO_VIRTUALIZATION: Virtualization = Object.freeze<Virtualization>({
   interceptStartUp: () => OUTCOME.NEXT,
   interceptTripleFault: () => OUTCOME.NEXT,
   interceptEndlessDelivery: () => OUTCOME.NEXT,
+  mayExitBetweenInstructions: () => false,
   pendingExit: () => OUTCOME.NEXT,
   nmiControl: () => 'normal',
   permitsCr: () => true,

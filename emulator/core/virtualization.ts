@@ -156,6 +156,8 @@ export interface Virtualization {
   interceptTripleFault(): Outcome;
   /** The delivery of an event never comes to an end: `cpu.deliveringEvent`. `NEXT`: the processor is stuck. */
   interceptEndlessDelivery(): Outcome;
+  /** Whether {@link pendingExit} can have anything but `NEXT` at this event check, at any level of priority. */
+  mayExitBetweenInstructions(): boolean;
   /**
    * Asked three times at an event check, once for each level of priority: a VM exit that pends at that level.
    *

@@ -1,5 +1,6 @@
 /** The debug target of a machine: run control, registers, memory, the VMCS and the log of VM exits in one. */
 import { UserError } from '../base/errors.ts';
+import { isAtRoot } from '../engine/root.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { VMX_OPERATION } from '../state/registers.ts';
 import type { ExitLog, LoggedExit } from '../vmx/exitLog.ts';
@@ -274,10 +275,7 @@ class MachineTarget implements DebugTarget {
       debugConsole: lineSink((line) => this.#host.log('info', 'debug console', line)),
     });
     const { machine, vmx } = system;
-    const isAtVmm = (): boolean =>
-      machine.engine.vmmEntry !== undefined &&
-      machine.state.VMX_OPERATION === VMX_OPERATION.ROOT &&
-      machine.state.RIP === machine.engine.vmmEntry;
+    const isAtVmm = (): boolean => isAtRoot(machine.state, machine.engine.root);
     const processor = new ProcessorView({
       cpu: machine.cpu,
       programCpu: system.vmm?.current.guestCpu ?? machine.cpu,

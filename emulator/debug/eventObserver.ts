@@ -62,6 +62,10 @@ export class EventObserver implements Virtualization {
     return this.#observed.interceptEndlessDelivery();
   }
 
+  mayExitBetweenInstructions(): boolean {
+    return this.#observed.mayExitBetweenInstructions();
+  }
+
   pendingExit(priority: EventPriority): Outcome {
     return this.#observed.pendingExit(priority);
   }

@@ -10,16 +10,17 @@ const NONE = new BigUint64Array();
 
 /** A log of CPUID (leaf = number) and, every third, HLT; ten instructions apart, from four addresses. */
 function logOf(count: number, capacity?: number): { log: ExitLog; add: (count: number) => void } {
-  const log = new ExitLog(capacity);
   const { state, vmx } = processorInGuest();
-  const { vmcs } = vmx.processor;
+  const log = new ExitLog(state, capacity);
+  const { vmcs, transfers } = vmx.processor;
   const add = (more: number): void => {
     for (let end = log.total + more; log.total < end; ) {
       const number = log.total;
       vmx.vmwrite('VM_EXIT_REASON', BigInt(number % 3 === 2 ? HLT : CPUID));
       vmx.vmwrite('GUEST_RIP', 0xffff_ffff_8000_0000n + BigInt(number % 4));
       state.setGpr(RAX, BigInt(number));
-      log.add(state, vmcs.word, number * 10, 1, 100);
+      transfers.recordExit(4 * vmcs.word);
+      log.add(number * 10, 1, 100);
     }
   };
   add(count);

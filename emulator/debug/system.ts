@@ -19,7 +19,7 @@ import { type Components, hashMachine, restoreMachine, saveMachine } from '../sn
 import { Svm } from '../svm/svm.ts';
 import { hostMemoryBytes } from '../vmm/memoryMap.ts';
 import { parsePolicy } from '../vmm/policy.ts';
-import { VMM_ENTRY_POINT, Vmm } from '../vmm/vmm.ts';
+import { Vmm } from '../vmm/vmm.ts';
 import { capabilitiesOf, readCapabilityMsr } from '../vmx/model.ts';
 import { Sanitizer } from '../vmx/sanitizer.ts';
 import { describeVmxAbort } from '../vmx/vmInstructionErrors.ts';
@@ -155,8 +155,7 @@ export class System {
         policy,
         stopped: ({ reason, description, details }) => this.#end({ kind: reason, description, details }),
       });
-      machine.engine.vmmEntry = VMM_ENTRY_POINT;
-      machine.root = this.vmm;
+      machine.engine.root = this.vmm;
       const vm = this.vmm.createVm({ memoryBytes, startTime, disks, serial, debugConsole, callbacks });
       this.board = vm.board;
       machine.ports = vm.board.ports;

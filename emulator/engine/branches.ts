@@ -3,6 +3,7 @@
  * last-branch records and single-stepping on branches.
  */
 import type { BranchKind } from '../core/branchRecords.ts';
+import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import { instructionPointerMask } from '../core/memory.ts';
 import type { CodeBits } from '../isa/decode.ts';
 import { Code, DecoderError, FlowControl, IcedDecoder, type IcedInstruction, Mnemonic } from '../isa/iced.ts';
@@ -17,9 +18,26 @@ export interface Branch {
   readonly taken: () => boolean;
 }
 
-/** Decodes the instruction at RIP from its bytes; undefined for what is no branch. */
-export function branchOf(state: CpuState, bits: CodeBits, bytes: Uint8Array): Branch | undefined {
-  const decoder = new IcedDecoder(bits, bytes, 0);
+/**
+ * Decodes the instruction at RIP, whose linear address is `linear`; undefined for what is no branch. `readByte` gives -1
+ * where nothing can be fetched.
+ */
+export function branchAt(
+  state: CpuState,
+  bits: CodeBits,
+  linear: bigint,
+  readByte: (linear: bigint) => number,
+): Branch | undefined {
+  const bytes: number[] = [];
+  const inPage = Math.min(LONGEST_INSTRUCTION, 0x1000 - Number(linear & 0xfffn));
+  for (let i = 0; i < LONGEST_INSTRUCTION; i++) {
+    // What follows in the next page is looked at only when the instruction goes on there.
+    if (i === inPage && isWhole(bits, bytes)) break;
+    const byte = readByte(linear + BigInt(i));
+    if (byte < 0) break;
+    bytes.push(byte);
+  }
+  const decoder = new IcedDecoder(bits, Uint8Array.from(bytes), 0);
   decoder.ip = state.RIP;
   const decoded = decoder.decode();
   const branch = branchIn(state, decoded);
@@ -29,7 +47,7 @@ export function branchOf(state: CpuState, bits: CodeBits, bytes: Uint8Array): Br
 }
 
 /** Whether the bytes are an instruction, or none whatever follows. */
-export function isWhole(bits: CodeBits, bytes: readonly number[]): boolean {
+function isWhole(bits: CodeBits, bytes: readonly number[]): boolean {
   const decoder = new IcedDecoder(bits, Uint8Array.from(bytes), 0);
   decoder.decode().free();
   const whole = decoder.lastError !== DecoderError.NoMoreBytes;

@@ -10,7 +10,6 @@ import type { Cpu } from '../core/cpu.ts';
 import { beginStep, checkEvents, endStep, eventMayBeDue, mustStep } from '../core/eventCheck.ts';
 import { deliverFault } from '../core/events.ts';
 import { HardwareBreakpoints } from '../core/hardwareBreakpoints.ts';
-import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import { linearAddress } from '../core/memory.ts';
 import { OUTCOME, type Outcome } from '../core/outcome.ts';
 import type { CodeBits } from '../isa/decode.ts';
@@ -28,13 +27,14 @@ import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import { PAGE_FLAG } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { JUMP_CACHE, OFFSET, RECORD_SIZE } from '../state/layout.ts';
-import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR, VMX_OPERATION } from '../state/registers.ts';
-import { type Branch, branchOf, isWhole } from './branches.ts';
+import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR } from '../state/registers.ts';
+import { branchAt } from './branches.ts';
 import { CodeCache } from './codeCache.ts';
 import { CodeSegments } from './codeSegments.ts';
 import { jumpCachePlace } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import { advanceRip, countRepetition } from './retirement.ts';
+import { isAtRoot, type RootHandler } from './root.ts';
 import { Translations } from './translations.ts';
 import { VectorAccess } from './vectorFunctions.ts';
 
@@ -66,8 +66,6 @@ export type RunEnd =
   | 'alarm'
   /** A breakpoint of the debugger stands at RIP. */
   | 'breakpoint'
-  /** Root mode has come to the built-in VMM's entry point. */
-  | 'vmm'
   /** {@link Engine.requestAttention} was called. */
   | 'attention';
 
@@ -87,8 +85,7 @@ export class Engine {
   retired = 0;
   /** The machine's: what an instruction takes besides its one tick is charged there, and the next alarm is known. */
   time = new TimeBase();
-  /** RIP at which the built-in VMM takes over in root mode. */
-  vmmEntry: bigint | undefined = undefined;
+  root: RootHandler | undefined = undefined;
   readonly #state: CpuState;
   readonly #physical: PhysicalMemory;
   /** Interprets. */
@@ -215,7 +212,10 @@ export class Engine {
       const untilAlarm = this.#ticksToAlarm();
       if (untilAlarm <= 0) return 'alarm';
       if (state.ACTIVITY_STATE !== ACTIVITY.ACTIVE) return 'inactive';
-      if (this.#isAtVmm) return 'vmm';
+      if (isAtRoot(state, this.root)) {
+        this.root?.handleExit();
+        continue;
+      }
       if (this.retired >= end) return 'budget';
       this.#followDebugRegisters();
       if (mustStep(state)) {
@@ -241,26 +241,12 @@ export class Engine {
     const records = recordsBranches(state);
     if (!onBranches && !records) return { outcome: this.#activate(1), branched: undefined };
     const { RIP, CPL } = state;
-    const branch = this.#branchAtRip();
+    const branch = branchAt(state, this.#bits, this.linearRip, (linear) => this.#fetchByte(linear));
     const outcome = this.#activate(1);
     const executed = outcome !== 'breakpoint' && outcome !== OUTCOME.FAULT && outcome !== OUTCOME.VM_EXIT;
     const branched = executed && branch?.taken() === true;
     if (records && branched && branch?.kind !== undefined) recordBranch(cpu, branch.kind, RIP, CPL);
     return { outcome, branched };
-  }
-
-  #branchAtRip(): Branch | undefined {
-    const linear = this.linearRip;
-    const bytes: number[] = [];
-    const inPage = Math.min(LONGEST_INSTRUCTION, 0x1000 - Number(linear & 0xfffn));
-    for (let i = 0; i < LONGEST_INSTRUCTION; i++) {
-      // What follows in the next page is looked at only when the instruction goes on there.
-      if (i === inPage && isWhole(this.#bits, bytes)) break;
-      const host = this.cpu.mmu.fetchTranslate(linear + BigInt(i));
-      if (host < 0 || !this.#physical.isRam(host, 1)) break;
-      bytes.push(this.#physical.read8(host));
-    }
-    return branchOf(this.#state, this.#bits, Uint8Array.from(bytes));
   }
 
   /**
@@ -412,19 +398,36 @@ export class Engine {
   #systemInside(): number {
     const state = this.#state;
     const record = state.RECORD;
+    // An instruction that is run alone ends the activation even when it faults.
+    const alone = this.#given === 1;
     const left = this.#settle();
     state.CUT = 0;
     const outcome = this.#system(record);
     const done = outcome !== OUTCOME.FAULT && outcome !== OUTCOME.VM_EXIT;
-    // The instruction may have taken more time than its one tick.
-    const budget = Math.min(done ? left - 1 : left, this.#ticksToAlarm());
     this.#outcome = outcome;
-    this.#given = Math.max(budget, 0);
-    state.REMAINING = this.#given;
-    if (budget <= 0 || this.#spare > 0 || this.#cut) return 0;
+    this.#giveOn(done ? left - 1 : left);
+    if (this.#given === 0 || alone || this.#spare > 0 || this.#cut) return 0;
     // Nothing but registers has changed: the next record is the next instruction.
     if (outcome === OUTCOME.NEXT && state.u16[record >> 1] !== PSEUDO.REFETCH) return record + RECORD_SIZE;
     return this.#nextAfterEvents();
+  }
+
+  /** The activation goes on with what is left of it, at most to the next alarm: an instruction may take more than its tick. */
+  #giveOn(instructions: number): void {
+    this.#given = Math.max(Math.min(instructions, this.#ticksToAlarm()), 0);
+    this.#state.REMAINING = this.#given;
+  }
+
+  /** The handler of VM exits takes over and gives the processor back, inside the activation. */
+  #handleInside(): number {
+    const left = this.#given;
+    const { retired } = this;
+    this.#given = 0;
+    this.root?.handleExit();
+    // It may have completed instructions of the guest.
+    this.#state.CUT = 0;
+    this.#giveOn(left - (this.retired - retired));
+    return this.#given === 0 ? 0 : this.#nextAfterEvents();
   }
 
   /**
@@ -460,7 +463,8 @@ export class Engine {
       this.cpu.insideRepeat = false;
       return 0;
     }
-    if (state.ACTIVITY_STATE !== ACTIVITY.ACTIVE || this.#isAtVmm || mustStep(state)) return 0;
+    if (isAtRoot(state, this.root)) return this.#handleInside();
+    if (state.ACTIVITY_STATE !== ACTIVITY.ACTIVE || mustStep(state)) return 0;
     this.#followDebugRegisters();
     const record = this.#findJump();
     if (record === undefined) return 0;
@@ -468,12 +472,6 @@ export class Engine {
     // A translation tells nothing of where it is.
     state.RECORD = 0;
     return record;
-  }
-
-  /** Whether the built-in VMM takes over here. */
-  get #isAtVmm(): boolean {
-    const state = this.#state;
-    return state.VMX_OPERATION === VMX_OPERATION.ROOT && state.RIP === this.vmmEntry;
   }
 
   #noteCut(slow: Slow): Slow {
@@ -590,6 +588,12 @@ export class Engine {
     else this.cpu.raiseMemoryFault();
   }
 
+  /** A byte of code in RAM, or -1. */
+  #fetchByte(linear: bigint): number {
+    const host = this.cpu.mmu.fetchTranslate(linear);
+    return host < 0 || !this.#physical.isRam(host, 1) ? -1 : this.#physical.read8(host);
+  }
+
   #requireRam(host: number): void {
     if (!this.#physical.isRam(host, 1))
       throw new Unimplemented(`execution of code outside RAM, at host-physical 0x${host.toString(16)}`);
@@ -681,12 +685,9 @@ export class Engine {
     }
     const known = this.#handedOver.get(record);
     if (known !== undefined) return known;
-    const bytes = new Uint8Array(state.u8[record + RECORD.LENGTH] as number);
     const linear = this.linearRip;
-    for (let i = 0; i < bytes.length; i++) {
-      const host = this.cpu.mmu.fetchTranslate(linear + BigInt(i));
-      bytes[i] = this.#physical.read8(host);
-    }
+    const length = state.u8[record + RECORD.LENGTH] as number;
+    const bytes = Uint8Array.from({ length }, (_, i) => this.#fetchByte(linear + BigInt(i)));
     const bits = this.#bits;
     const decoder = new IcedDecoder(bits, bytes, 0);
     decoder.ip = linear & 0xfffn;

@@ -49,12 +49,6 @@ export interface MachineOptions {
   readonly rom?: Uint8Array;
 }
 
-/** What owns root mode in guest mode. */
-export interface RootHandler {
-  /** A VM exit has brought the processor to the VMM's entry point. Leaves it where it is to go on. */
-  handleExit(): void;
-}
-
 /** Why {@link Machine.run} came back. */
 export type RunResult =
   /** The position asked for is reached. */
@@ -81,7 +75,6 @@ export class Machine {
   acknowledgeExternal: () => number = () => 0xff;
   /** An EOI for the board's I/O APIC. */
   broadcastEoi: (vector: number) => void = () => undefined;
-  root: RootHandler | undefined = undefined;
   #stopRequested = false;
 
   constructor(options: MachineOptions) {
@@ -197,9 +190,6 @@ export class Machine {
           awakeAt = this.engine.retired;
           // Halted with interrupts disabled, alarms ring for nothing: come back now and then.
           if (skipped++ === IDLE_ALARMS || !this.clock.skipToNextAlarm()) return 'idle';
-          break;
-        case 'vmm':
-          this.root?.handleExit();
           break;
         case 'alarm':
         case 'attention':

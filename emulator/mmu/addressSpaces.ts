@@ -10,7 +10,7 @@ import { OFFSET } from '../state/layout.ts';
 import { CR0, CR4, EFER, FLAG } from '../state/registers.ts';
 import { Contexts, type Space } from './contexts.ts';
 import { EPT_FEATURE, type SecondLevelWalker } from './ept.ts';
-import { accessClass, modeClass } from './pagingMode.ts';
+import { accessClass, modeClass, type PagingControls } from './pagingMode.ts';
 import { REQUEST_SMAP, REQUEST_USER } from './rights.ts';
 import type { Tlb } from './tlb.ts';
 import type { TranslationAudit } from './translationAudit.ts';
@@ -38,6 +38,24 @@ export interface CodeTranslations {
   pageInvalidated(lo: number, hi: number, shift: number): void;
   /** Context ids start over: whatever is keyed by one is invalid. */
   contextsReused(): void;
+}
+
+/** What the processor's state said when translations were chosen, and what was chosen. */
+interface Choice {
+  cr0: number;
+  cr3Lo: number;
+  cr3Hi: number;
+  cr4: number;
+  efer: number;
+  vpid: number;
+  processor: number;
+  enabled: boolean;
+  eptpLo: number;
+  eptpHi: number;
+  features: number;
+  space: Space;
+  mode: number;
+  generation: number;
 }
 
 const POINTERS = EPT_FEATURE.SUB_PAGE_WRITE | EPT_FEATURE.HLAT;
@@ -90,22 +108,11 @@ export class AddressSpaces {
   readonly #walker: PageWalker;
   readonly #second: SecondLevelWalker;
   readonly #contexts: Contexts;
-  #space: Space;
-  #mode = 0;
-  /** The registers as the last update saw them. */
-  #cr0 = 0;
-  #cr3Lo = 0;
-  #cr3Hi = 0;
-  #cr4 = 0;
-  #efer = 0;
-  #enabled = false;
-  #eptpLo = 0;
-  #eptpHi = 0;
-  #features = 0;
+  /** What is in force, and what was at last without and with a second level: VM exits and VM entries go to and fro. */
+  #choice: Choice;
+  readonly #choices: [Choice, Choice];
   /** The tables beside EPT that translations were made with. */
   readonly #tables = new Int32Array(5);
-  #vpid = 0;
-  #processor = 0;
   #stale = true;
   #structureEpoch = 0;
   #nextStructureTag = 1;
@@ -121,7 +128,10 @@ export class AddressSpaces {
       tlb.flushAll();
       this.codeTranslations?.contextsReused();
     });
-    this.#space = this.#contexts.space(0, 0, 0, 0);
+    const space = this.#contexts.space(0, 0, 0, 0);
+    this.#choices = [noChoice(space), noChoice(space)];
+    this.#choice = this.#choices[0];
+    walker.configureFirst = () => this.#configureWalkers();
   }
 
   /**
@@ -131,35 +141,19 @@ export class AddressSpaces {
    */
   update(): void {
     const words = this.#words;
-    const { secondLevel } = this;
     const cr4 = words[CR4_LOW];
     const cr0 = words[CR0_LOW];
-    if (
-      this.#stale ||
-      words[CR3_LOW] !== this.#cr3Lo ||
-      words[CR3_LOW + 1] !== this.#cr3Hi ||
-      cr0 !== this.#cr0 ||
-      cr4 !== this.#cr4 ||
-      words[EFER_LOW] !== this.#efer ||
-      this.vpid !== this.#vpid ||
-      this.processor !== this.#processor ||
-      secondLevel.enabled !== this.#enabled ||
-      secondLevel.eptpLo !== this.#eptpLo ||
-      secondLevel.eptpHi !== this.#eptpHi ||
-      secondLevel.features !== this.#features ||
-      ((secondLevel.features & POINTERS) !== 0 && this.#tablesChanged())
-    ) {
-      this.#change();
-    }
+    if (this.#stale || !this.#fits(this.#choice)) this.#choose();
     words[UNUSED_ADDRESS_BITS] = (cr4 & CR4.LA57) === 0 ? 16 : 7;
-    const mode = this.#mode << 4;
+    const { space } = this.#choice;
+    const mode = this.#choice.mode << 4;
     const writeProtect = (cr0 & CR0.WP) !== 0;
     const smep = (cr4 & CR4.SMEP) !== 0;
     const number =
       mode | accessClass(words[CPL] === 3, this.alignmentChecked, writeProtect, smep, this.#preventsAccess);
-    const { ids } = this.#space;
+    const { ids } = space;
     const id = ids[number];
-    words[CONTEXT] = id !== 0 ? id : this.#contexts.allocate(this.#space, number);
+    words[CONTEXT] = id !== 0 ? id : this.#contexts.allocate(space, number);
     words[CONTEXT + 1] = 0;
     const followed = this.privilegeIsFollowed;
     const smap = (cr4 & CR4.SMAP) !== 0;
@@ -230,7 +224,7 @@ export class AddressSpaces {
 
   /** The current PCID of the current VPID. */
   flushCurrent(): void {
-    const current = this.#space;
+    const current = this.#choice.space;
     this.#invalidate((space) => space === current);
     this.update();
   }
@@ -282,7 +276,7 @@ export class AddressSpaces {
   /** A walk has ended, for whoever audits: at a host-physical address or with a failure. */
   auditWalk(audit: TranslationAudit<Space>, lo: number, hi: number, request: number, host: number): void {
     const walker = this.#walker;
-    const tag = this.#space;
+    const tag = this.#choice.space;
     const linearPage = pageOf(lo, hi);
     const asked = (request & 15) | ((this.#words[CR0_LOW] & CR0.WP) !== 0 ? 16 : 0);
     if (host >= 0) {
@@ -292,7 +286,7 @@ export class AddressSpaces {
     } else if (host === UNTRANSLATED.PAGE_FAULT) audit.pageFault(tag, linearPage, asked);
     else if (
       host === UNTRANSLATED.SECOND_LEVEL_FAULT &&
-      (this.#features & EPT_FEATURE.SUB_PAGE_WRITE) === 0
+      (this.#choice.features & EPT_FEATURE.SUB_PAGE_WRITE) === 0
     ) {
       const { kind, guestPhysical, qualification } = walker.fault.secondLevel;
       // A misconfigured entry gave every access once.
@@ -320,7 +314,7 @@ export class AddressSpaces {
 
   /** Gives the walker the tag of the current space and mode, a new one after an invalidation. */
   #tagStructures(): void {
-    const space = this.#space;
+    const { space, mode } = this.#choice;
     const { structures } = this.#walker;
     if (this.#nextStructureTag === STRUCTURE_TAGS) {
       structures.clear();
@@ -331,7 +325,7 @@ export class AddressSpaces {
       space.structureTag = this.#nextStructureTag++;
       space.structureEpoch = this.#structureEpoch;
     }
-    structures.tag = (space.structureTag << 4) | this.#mode;
+    structures.tag = (space.structureTag << 4) | mode;
   }
 
   #isOwn(space: Space): boolean {
@@ -355,19 +349,49 @@ export class AddressSpaces {
     this.audit?.forgetSpaces(chosen);
   }
 
-  #change(): void {
+  /** Whether the processor's state is still what a choice was made from. */
+  #fits(choice: Choice): boolean {
+    const words = this.#words;
+    const { secondLevel } = this;
+    return (
+      words[CR3_LOW] === choice.cr3Lo &&
+      words[CR3_LOW + 1] === choice.cr3Hi &&
+      words[CR0_LOW] === choice.cr0 &&
+      words[CR4_LOW] === choice.cr4 &&
+      words[EFER_LOW] === choice.efer &&
+      this.vpid === choice.vpid &&
+      this.processor === choice.processor &&
+      secondLevel.enabled === choice.enabled &&
+      secondLevel.eptpLo === choice.eptpLo &&
+      secondLevel.eptpHi === choice.eptpHi &&
+      secondLevel.features === choice.features &&
+      ((secondLevel.features & POINTERS) === 0 || !this.#tablesChanged())
+    );
+  }
+
+  #choose(): void {
+    const next = this.#choices[this.secondLevel.enabled ? 1 : 0];
+    this.#walker.isConfigured = false;
+    // The other one is as it was left: nothing is invalidated.
+    if (this.#stale || next === this.#choice || !this.#fits(next)) this.#chooseAnew(next);
+    this.#choice = next;
+  }
+
+  /** Fills `next` from the state, and invalidates what the difference to the choice in force invalidates. */
+  #chooseAnew(next: Choice): void {
     const words = this.#words;
     const { secondLevel, vpid, processor } = this;
+    const last = this.#choice;
     const controls = { cr0: words[CR0_LOW], cr4: words[CR4_LOW], efer: words[EFER_LOW] };
     const cr3Lo = words[CR3_LOW];
     const cr3Hi = words[CR3_LOW + 1];
     const sameRoot =
-      secondLevel.enabled === this.#enabled &&
+      secondLevel.enabled === last.enabled &&
       (!secondLevel.enabled ||
-        (secondLevel.eptpLo === this.#eptpLo &&
-          secondLevel.eptpHi === this.#eptpHi &&
-          secondLevel.features === this.#features));
-    if (sameRoot && vpid === this.#vpid && processor === this.#processor && this.#flushes(controls)) {
+        (secondLevel.eptpLo === last.eptpLo &&
+          secondLevel.eptpHi === last.eptpHi &&
+          secondLevel.features === last.features));
+    if (sameRoot && vpid === last.vpid && processor === last.processor && flushes(controls, last)) {
       this.#invalidate((space) => space.vpid === vpid && this.#isOwn(space));
     }
 
@@ -384,38 +408,37 @@ export class AddressSpaces {
     }
     const pcid = (controls.cr4 & CR4.PCIDE) !== 0 && (controls.efer & EFER.LMA) !== 0 ? cr3Lo & 0xfff : 0;
     const space = this.#contexts.space(processor, vpid, ept, pcid);
-    const moved = ((cr3Lo ^ this.#cr3Lo) & ~0xfff) !== 0 || cr3Hi !== this.#cr3Hi;
-    if (space === this.#space && moved) this.#invalidate((other) => other === space);
+    const moved = ((cr3Lo ^ last.cr3Lo) & ~0xfff) !== 0 || cr3Hi !== last.cr3Hi;
+    if (space === last.space && moved) this.#invalidate((other) => other === space);
 
-    this.#space = space;
-    this.#mode = modeClass(controls);
-    this.#second.configure(
-      secondLevel.enabled,
-      secondLevel.eptpLo,
-      secondLevel.eptpHi,
-      generation,
-      secondLevel.features,
-    );
-    this.#second.setSubPageTable(secondLevel.subPageTableLo, secondLevel.subPageTableHi);
-    this.#walker.configure(controls, cr3Lo, cr3Hi);
-    this.#walker.configureHlat(
-      secondLevel.enabled && (secondLevel.features & EPT_FEATURE.HLAT) !== 0,
-      secondLevel.hlatLo,
-      secondLevel.hlatHi,
-      secondLevel.hlatPrefix,
-    );
-    this.#cr0 = controls.cr0;
-    this.#cr3Lo = cr3Lo;
-    this.#cr3Hi = cr3Hi;
-    this.#cr4 = controls.cr4;
-    this.#efer = controls.efer;
-    this.#enabled = secondLevel.enabled;
-    this.#eptpLo = secondLevel.eptpLo;
-    this.#eptpHi = secondLevel.eptpHi;
-    this.#features = secondLevel.features;
-    this.#vpid = vpid;
-    this.#processor = processor;
+    next.cr0 = controls.cr0;
+    next.cr3Lo = cr3Lo;
+    next.cr3Hi = cr3Hi;
+    next.cr4 = controls.cr4;
+    next.efer = controls.efer;
+    next.vpid = vpid;
+    next.processor = processor;
+    next.enabled = secondLevel.enabled;
+    next.eptpLo = secondLevel.eptpLo;
+    next.eptpHi = secondLevel.eptpHi;
+    next.features = secondLevel.features;
+    next.space = space;
+    next.mode = modeClass(controls);
+    next.generation = generation;
+    // What INVEPT made stale is not to be found again.
+    if (this.#stale) this.#choices[next.enabled ? 0 : 1].processor = NOBODY;
     this.#stale = false;
+  }
+
+  /** Asked for by the next walk: many VM exits are over before there is one. */
+  #configureWalkers(): void {
+    const { enabled, eptpLo, eptpHi, generation, features, cr0, cr4, efer, cr3Lo, cr3Hi } = this.#choice;
+    const { secondLevel } = this;
+    this.#second.configure(enabled, eptpLo, eptpHi, generation, features);
+    this.#second.setSubPageTable(secondLevel.subPageTableLo, secondLevel.subPageTableHi);
+    this.#walker.configure({ cr0, cr4, efer }, cr3Lo, cr3Hi);
+    const hlat = enabled && (features & EPT_FEATURE.HLAT) !== 0;
+    this.#walker.configureHlat(hlat, secondLevel.hlatLo, secondLevel.hlatHi, secondLevel.hlatPrefix);
   }
 
   #tablesChanged(): boolean {
@@ -434,22 +457,37 @@ export class AddressSpaces {
     const { subPageTableLo, subPageTableHi, hlatLo, hlatHi, hlatPrefix } = this.secondLevel;
     this.#tables.set([subPageTableLo, subPageTableHi, hlatLo, hlatHi, hlatPrefix]);
   }
+}
 
-  #flushes({
-    cr0,
-    cr4,
-    efer,
-  }: {
-    readonly cr0: number;
-    readonly cr4: number;
-    readonly efer: number;
-  }): boolean {
-    return (
-      ((cr0 ^ this.#cr0) & FLUSHING_CR0) !== 0 ||
-      ((cr4 ^ this.#cr4) & FLUSHING_CR4) !== 0 ||
-      ((efer ^ this.#efer) & FLUSHING_EFER) !== 0
-    );
-  }
+/** No processor has this number. */
+const NOBODY = -1;
+
+function noChoice(space: Space): Choice {
+  return {
+    cr0: 0,
+    cr3Lo: 0,
+    cr3Hi: 0,
+    cr4: 0,
+    efer: 0,
+    vpid: 0,
+    processor: NOBODY,
+    enabled: false,
+    eptpLo: 0,
+    eptpHi: 0,
+    features: 0,
+    space,
+    mode: 0,
+    generation: 0,
+  };
+}
+
+/** Whether going from a choice to these registers invalidates all translations of the VPID. */
+function flushes({ cr0, cr4, efer }: PagingControls, last: Choice): boolean {
+  return (
+    ((cr0 ^ last.cr0) & FLUSHING_CR0) !== 0 ||
+    ((cr4 ^ last.cr4) & FLUSHING_CR4) !== 0 ||
+    ((efer ^ last.efer) & FLUSHING_EFER) !== 0
+  );
 }
 
 /** Number of the 4-KByte page of a linear address. */

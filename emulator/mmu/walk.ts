@@ -72,6 +72,9 @@ const RESERVED_PAGE = [0, 0, 0x001f_e000, 0x3fff_e000, PS, PS];
 
 export class PageWalker {
   mode: PagingMode = PAGING.NONE;
+  /** False: {@link configureFirst} is owed before the next walk. */
+  isConfigured = true;
+  configureFirst: () => void = () => undefined;
   /** Window of {@link UNTRANSLATED.WINDOW}. */
   window: GuestPhysicalRange | undefined;
 
@@ -163,6 +166,7 @@ export class PageWalker {
   configure(controls: PagingControls, cr3Lo: number, cr3Hi: number): void {
     const { cr0, cr4, efer } = controls;
     const mode = pagingMode(controls);
+    this.isConfigured = true;
     const nxe = mode >= PAGING.PAE && (efer & EFER.NXE) !== 0;
     const beyond = ~((1 << (this.#physicalAddressBits - 32)) - 1);
     const reservedAddress = (mode === PAGING.PAE ? 0x7fff_ffff : 0xf_ffff) & beyond;
@@ -192,6 +196,7 @@ export class PageWalker {
 
   /** Whether an address is canonical; otherwise the fault says so. */
   requireCanonical(lo: number, hi: number): boolean {
+    if (!this.isConfigured) this.configureFirst();
     const sign = this.mode === PAGING.LEVEL_4 ? hi >> 15 : this.mode === PAGING.LEVEL_5 ? hi >> 24 : 0;
     if (sign === 0 || sign === -1) return true;
     this.#nonCanonical(lo, hi);
@@ -203,6 +208,7 @@ export class PageWalker {
    * host-physical address, or a code of {@link UNTRANSLATED} with the reason in the fault.
    */
   walk(lo: number, hi: number, access: number): number {
+    if (!this.isConfigured) this.configureFirst();
     const request = this.#passive ? access | RECORD : access;
     switch (this.mode) {
       case PAGING.LEVEL_4:
@@ -241,6 +247,7 @@ export class PageWalker {
 
   /** Reads at a guest-physical address for no linear address: bit 7 of an EPT violation's qualification stays 0. */
   walkGuestPhysical(lo: number, hi: number): number {
+    if (!this.isConfigured) this.configureFirst();
     const second = this.#second;
     if (!second.enabled) return address(lo & this.#entries.addressMask, hi);
     if (!second.translate(lo, hi, EPT_ACCESS.READ)) return this.#secondLevelFault(0, 0, lo, hi, 0);

@@ -177,6 +177,10 @@ const CPU_FIELD_ROWS = [
   { key: 'ACCESS_VECTOR', width: 8, count: 4, kind: 'engine' },
   // Page base that turns a page offset into RIP: linear page address minus CS.base.
   { key: 'IP_BASE', width: 8, kind: 'engine' },
+  // The controls of the current VMCS, for the next VM entry to put in force as VMX_CONTROLS.
+  { key: 'VMCS_CONTROLS', width: 8, count: 8, kind: 'engine' },
+  // A VM exit on its way to the log, see vmx/exitLog.ts.
+  { key: 'EXIT_RECORD', width: 4, count: 32, kind: 'engine' },
 ] as const satisfies readonly CpuFieldRow[];
 
 export type CpuFieldKey = (typeof CPU_FIELD_ROWS)[number]['key'];

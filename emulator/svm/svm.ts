@@ -253,6 +253,10 @@ export class Svm implements Virtualization {
     throw new EmulatorBug('a second-level fault without nested paging');
   }
 
+  mayExitBetweenInstructions(): boolean {
+    return false;
+  }
+
   pendingExit(): Outcome {
     return OUTCOME.NEXT;
   }

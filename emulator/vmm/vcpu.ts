@@ -15,7 +15,9 @@ import { AR, BLOCKING, FLAG } from '../state/registers.ts';
 import { CONTROL } from '../vmx/controls.ts';
 import { injectedEvent, interruptionInformation, isValid } from '../vmx/eventInformation.ts';
 import { SLOT } from '../vmx/vmcs.ts';
+import { VMCS_FIELD } from '../vmx/vmcsLayout.ts';
 import type { Vmx } from '../vmx/vmx.ts';
+import { CpuidAnswers } from './handlers/cpuidAnswers.ts';
 import type { ExitPolicy } from './policy.ts';
 import type { Vm } from './vm.ts';
 
@@ -43,6 +45,8 @@ export interface VcpuParts {
 /** Iterations of a repeated instruction that are completed at once. */
 const ITERATIONS = 4096;
 
+const { GUEST_RIP } = VMCS_FIELD;
+
 /** Pending debug exceptions: single step. */
 const SINGLE_STEP = 1n << 14n;
 
@@ -53,6 +57,7 @@ export class Vcpu {
   readonly state: CpuState;
   readonly parts: VcpuParts;
   readonly policy: ExitPolicy;
+  readonly cpuid: CpuidAnswers;
   /** IA32_TSC_ADJUST as the guest knows it. */
   tscAdjust = 0n;
   /** What is to be added to the processor's TSC. */
@@ -69,6 +74,7 @@ export class Vcpu {
     this.guestCpu = parts.guestCpu;
     this.state = parts.guestCpu.state;
     this.policy = parts.policy;
+    this.cpuid = new CpuidAnswers(parts.guestCpu);
   }
 
   /** Bits 31:0 of a field of the VMCS, as a signed number. */
@@ -86,18 +92,13 @@ export class Vcpu {
   skipInstruction(): void {
     const { vmx } = this;
     const next = (this.low(SLOT.GUEST_RIP) >>> 0) + this.low(SLOT.VM_EXIT_INSTRUCTION_LENGTH);
-    if (this.in64BitMode)
-      vmx.vmwritePair(
-        'GUEST_RIP',
-        next | 0,
-        (this.low(SLOT.GUEST_RIP + 1) + (next > 0xffff_ffff ? 1 : 0)) | 0,
-      );
-    else
-      vmx.vmwritePair(
-        'GUEST_RIP',
-        this.low(SLOT.GUEST_CS_ACCESS_RIGHTS) & AR.DB ? next | 0 : next & 0xffff,
-        0,
-      );
+    if (this.in64BitMode) {
+      const carry = next > 0xffff_ffff ? 1 : 0;
+      vmx.vmwritePair(GUEST_RIP, next | 0, (this.low(SLOT.GUEST_RIP + 1) + carry) | 0);
+    } else {
+      const is32Bit = (this.low(SLOT.GUEST_CS_ACCESS_RIGHTS) & AR.DB) !== 0;
+      vmx.vmwritePair(GUEST_RIP, is32Bit ? next | 0 : next & 0xffff, 0);
+    }
     const blocking = this.low(SLOT.GUEST_INTERRUPTIBILITY_STATE);
     if (blocking & (BLOCKING.STI | BLOCKING.MOV_SS)) {
       vmx.vmwrite('GUEST_INTERRUPTIBILITY_STATE', BigInt(blocking & ~(BLOCKING.STI | BLOCKING.MOV_SS)));

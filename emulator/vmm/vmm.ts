@@ -12,6 +12,7 @@ import type { BootPlan } from '../boot/bootPlan.ts';
 import { Cpu } from '../core/cpu.ts';
 import { OUTCOME } from '../core/outcome.ts';
 import { tickOfDeadline } from '../core/timeStampCounter.ts';
+import type { RootHandler } from '../engine/root.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import { VMX_OPERATION } from '../state/registers.ts';
 import { entryReportLines } from '../vmx/entryReport.ts';
@@ -44,10 +45,8 @@ export interface VmmOptions {
 
 const BASIC_REASON = 0xffff;
 
-/** Where VM exits arrive; for `Engine.vmmEntry`. */
-export const VMM_ENTRY_POINT = BigInt(VMM_PAGES.entryPoint);
-
-export class Vmm {
+export class Vmm implements RootHandler {
+  readonly entryPoint = VMM_PAGES.entryPoint;
   readonly vms: Vm[] = [];
   readonly vcpus: Vcpu[] = [];
 

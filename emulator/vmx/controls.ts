@@ -373,11 +373,10 @@ export function loadControlWords(
   readWord: (field: ControlField) => bigint,
   into: ControlWords = new Int32Array(CONTROL_SLOTS),
 ): ControlWords {
-  for (const { key, field } of CONTROL_WORDS) {
-    const value = readWord(field);
-    const slot = slotOf(key);
+  for (const { word, slot } of WORD_SLOTS) {
+    const value = readWord(word.field as ControlField);
     into[slot] = Number(BigInt.asIntN(32, value));
-    if (controlWord(key).bits === 64) into[slot + 1] = Number(BigInt.asIntN(32, value >> 32n));
+    if (word.bits === 64) into[slot + 1] = Number(BigInt.asIntN(32, value >> 32n));
   }
   for (const { word, slot } of WORD_SLOTS) {
     if (word.activatedBy !== undefined && !isSet(into, CONTROL[word.activatedBy as ControlKey])) {

@@ -25,7 +25,7 @@ import {
   VMX_OPERATION,
 } from '../state/registers.ts';
 import { switchAddressSpace } from './addressSpace.ts';
-import { CONTROL } from './controls.ts';
+import { CONTROL, type ControlBit } from './controls.ts';
 import { ENTRY_TICKS } from './costs.ts';
 import type { EntryFailure } from './entryChecks/evaluate.ts';
 import { injectedEvent, isValid } from './eventInformation.ts';
@@ -34,13 +34,10 @@ import { EXIT_REASON_NUMBER } from './exitReasons.ts';
 import { hostOfEntry, noteFailedEntry } from './failedEntry.ts';
 import { isListTooLong, loadMsrs, refusedMsr } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
-import { DEBUG_ROWS, EFER_ROWS, load, PAT_ROWS, PDPTE_ROWS, transferList } from './stateTransfer.ts';
+import { load, PDPTE_ROWS, transferList } from './stateTransfer.ts';
 import { SLOT } from './vmcs.ts';
 import { VMCS_FIELD } from './vmcsLayout.ts';
 
-const DEBUG_LIST = transferList(DEBUG_ROWS);
-const PAT_LIST = transferList(PAT_ROWS);
-const EFER_LIST = transferList(EFER_ROWS);
 const PDPTE_LIST = transferList(PDPTE_ROWS);
 const GUEST_PERF_GLOBAL_CTRL = VMCS_FIELD.GUEST_IA32_PERF_GLOBAL_CTRL.ordinal;
 
@@ -144,18 +141,15 @@ function dropPendingDebug({ state }: VmxProcessor, { kind }: GuestEvent): void {
  * @see SDM "Loading Guest State", 28.3.2
  */
 export function loadGuestState(processor: VmxProcessor): void {
-  const { state, vmcs, view, controls } = processor;
+  const { state, vmcs } = processor;
   const words = state.i32;
   const { word } = vmcs;
-  const inForce = view.controls.words;
-  for (let slot = 0; slot < inForce.length; slot++) controls[slot] = inForce[slot];
 
-  // Control registers, debug registers, MSRs.
+  // Controls, control registers, debug registers, MSRs.
   processor.transfers.loadGuest(4 * word);
   const cr0 = (vmcs.low(SLOT.GUEST_CR0) & CR0_LOADED) | (words[OFFSET.CR0 >> 2] & ~CR0_LOADED) | CR0.ET;
   words[OFFSET.CR0 >> 2] = cr0;
   if (processor.has(CONTROL.loadDebugControls)) {
-    load(DEBUG_LIST, words, word);
     const dr7 = (OFFSET.DR >> 2) + 14;
     words[dr7] = (words[dr7] & ~DR7_ZEROS) | DR7_ONES;
     words[OFFSET.IA32_DEBUGCTL >> 2] &= processor.debugctlKept;
@@ -164,9 +158,7 @@ export function loadGuestState(processor: VmxProcessor): void {
     loadPerfGlobalCtrl(processor.cpu, vmcs.read(GUEST_PERF_GLOBAL_CTRL));
   if (processor.has(CONTROL.loadLbrCtlOnEntry))
     words[OFFSET.IA32_LBR_CTL >> 2] = vmcs.low(SLOT.GUEST_IA32_LBR_CTL);
-  if (processor.has(CONTROL.loadPatOnEntry)) load(PAT_LIST, words, word);
-  if (processor.has(CONTROL.loadEferOnEntry)) load(EFER_LIST, words, word);
-  else {
+  if (!processor.has(CONTROL.loadEferOnEntry)) {
     const efer = OFFSET.IA32_EFER >> 2;
     const longMode = processor.has(CONTROL.ia32eModeGuest);
     words[efer] = longMode ? words[efer] | EFER.LMA : words[efer] & ~EFER.LMA;
@@ -213,19 +205,22 @@ export function useGuestTranslation(processor: VmxProcessor): void {
 }
 
 /** Controls that change what EPT entries mean, and where translations begin. */
-const TRANSLATION_FEATURES = [
-  [CONTROL.modeBasedExecuteControl, EPT_FEATURE.MODE_BASED_EXECUTE],
-  [CONTROL.subPageWritePermissions, EPT_FEATURE.SUB_PAGE_WRITE],
-  [CONTROL.eptPagingWriteControl, EPT_FEATURE.PAGING_WRITE],
-  [CONTROL.guestPagingVerification, EPT_FEATURE.VERIFY_GUEST_PAGING],
-  [CONTROL.enableHlat, EPT_FEATURE.HLAT],
-] as const;
+const TRANSLATION_FEATURES: readonly { readonly control: ControlBit; readonly feature: number }[] = [
+  { control: CONTROL.modeBasedExecuteControl, feature: EPT_FEATURE.MODE_BASED_EXECUTE },
+  { control: CONTROL.subPageWritePermissions, feature: EPT_FEATURE.SUB_PAGE_WRITE },
+  { control: CONTROL.eptPagingWriteControl, feature: EPT_FEATURE.PAGING_WRITE },
+  { control: CONTROL.guestPagingVerification, feature: EPT_FEATURE.VERIFY_GUEST_PAGING },
+  { control: CONTROL.enableHlat, feature: EPT_FEATURE.HLAT },
+];
 
-function setTranslationFeatures({ cpu, vmcs, controls, eptWithout }: VmxProcessor): void {
+function setTranslationFeatures(processor: VmxProcessor): void {
+  const { cpu, vmcs } = processor;
   const { secondLevel } = cpu.mmu.spaces;
-  let features = eptWithout;
-  for (const [{ slot, mask }, feature] of TRANSLATION_FEATURES)
-    if ((controls[slot] & mask) !== 0) features |= feature;
+  let features = processor.eptWithout;
+  for (let i = 0; i < TRANSLATION_FEATURES.length; i++) {
+    const { control, feature } = TRANSLATION_FEATURES[i];
+    if (processor.has(control)) features |= feature;
+  }
   secondLevel.features = features;
   if ((features & EPT_FEATURE.SUB_PAGE_WRITE) !== 0) {
     secondLevel.subPageTableLo = vmcs.low(SLOT.SUB_PAGE_PERMISSION_TABLE_POINTER);

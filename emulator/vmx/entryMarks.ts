@@ -60,11 +60,14 @@ export class VmcsMarks {
   readonly #pending = ALL.slice();
   /** Rows that have read memory when they passed. */
   readonly #everyTime = new Int32Array(SET_WORDS);
+  /** No row has to run. */
+  #quiet = false;
   /** IA32_EFER.LMA when the rows passed. */
   #ia32eMode = false;
 
   everythingChanged(): void {
     this.#pending.set(ALL);
+    this.#quiet = false;
     this.controlsChanged = true;
   }
 
@@ -78,6 +81,7 @@ export class VmcsMarks {
       this.controlsChanged = true;
     }
     const rows = high === 0 ? ROWS_OF_LOW_HALF[ordinal] : ROWS_OF_FIELD[ordinal];
+    if (rows.length > 0) this.#quiet = false;
     for (const row of rows) this.#pending[row >> 5] |= 1 << (row & 31);
   }
 
@@ -97,7 +101,8 @@ export class VmcsMarks {
     if (ia32eMode !== this.#ia32eMode) {
       this.#ia32eMode = ia32eMode;
       for (let word = 0; word < SET_WORDS; word++) pending[word] |= READS_MODE[word];
-    }
+    } else if (this.#quiet) return undefined;
+    let again = 0;
     for (let word = 0; word < SET_WORDS; word++) {
       for (let rows = pending[word] | everyTime[word]; rows !== 0; rows &= rows - 1) {
         // The lowest bit that is set.
@@ -111,7 +116,9 @@ export class VmcsMarks {
         if (row.applies?.(vmcs) ?? true) everyTime[word] |= mask;
         else everyTime[word] &= ~mask;
       }
+      again |= everyTime[word];
     }
+    this.#quiet = again === 0;
     return undefined;
   }
 }

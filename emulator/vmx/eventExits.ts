@@ -259,34 +259,41 @@ function interruptWindowIsOpen(processor: VmxProcessor): boolean {
   return (state.INTERRUPTIBILITY & (BLOCKING.STI | BLOCKING.MOV_SS)) === 0;
 }
 
-interface PendingRow {
-  readonly reason: number;
-  readonly pends: (processor: VmxProcessor) => boolean;
-}
+const WINDOWS = CONTROL.interruptWindowExiting.mask | CONTROL.nmiWindowExiting.mask;
 
-/** In the manual's order of priority. */
-const PENDING_ROWS: Readonly<Record<EventPriority, readonly PendingRow[]>> = {
-  'above-debug-traps': [{ reason: EXIT_REASON_NUMBER.monitorTrapFlag, pends: monitorTrapFlagPends }],
-  'above-nmi': [
-    { reason: EXIT_REASON_NUMBER.vmxPreemptionTimerExpired, pends: preemptionTimerExpired },
-    { reason: EXIT_REASON_NUMBER.nmiWindow, pends: nmiWindowIsOpen },
-  ],
-  'above-external-interrupts': [{ reason: EXIT_REASON_NUMBER.interruptWindow, pends: interruptWindowIsOpen }],
-};
+/** What everything that can pend needs: in most guests there is none of it, and asking it all costs more than this. */
+export function mayExitBetweenInstructions(processor: VmxProcessor): boolean {
+  const { state, controls, monitorTrapFlag, virtualApic } = processor;
+  if (!processor.inGuest) return false;
+  return (
+    (controls[CONTROL.interruptWindowExiting.slot] & WINDOWS) !== 0 ||
+    state.VMX_PREEMPTION_ARMED !== 0 ||
+    monitorTrapFlag.isSet ||
+    virtualApic.isActive
+  );
+}
 
 export function pendingExit(processor: VmxProcessor, priority: EventPriority): Outcome {
   if (!processor.inGuest) return OUTCOME.NEXT;
-  if (priority === 'above-debug-traps') {
-    const trap = processor.virtualApic.takeTrap();
-    if (trap !== undefined)
-      return vmExit(processor, trap.reason, {
-        qualification: trap.qualification,
-        flags: flagsBetweenInstructions(processor),
-      });
+  switch (priority) {
+    case 'above-debug-traps': {
+      const trap = processor.virtualApic.takeTrap();
+      if (trap !== undefined) return exitBetweenInstructions(processor, trap.reason, trap.qualification);
+      if (monitorTrapFlagPends(processor)) return exitBetweenInstructions(processor, monitorTrapFlag);
+      return OUTCOME.NEXT;
+    }
+    case 'above-nmi':
+      if (preemptionTimerExpired(processor))
+        return exitBetweenInstructions(processor, vmxPreemptionTimerExpired);
+      return nmiWindowIsOpen(processor) ? exitBetweenInstructions(processor, nmiWindow) : OUTCOME.NEXT;
+    case 'above-external-interrupts':
+      if (interruptWindowIsOpen(processor)) return exitBetweenInstructions(processor, interruptWindow);
+      return processor.stepping ? OUTCOME.NEXT : processor.virtualApic.deliver();
   }
-  for (const { pends, reason } of PENDING_ROWS[priority]) {
-    if (pends(processor)) return vmExit(processor, reason, { flags: flagsBetweenInstructions(processor) });
-  }
-  if (priority === 'above-external-interrupts' && !processor.stepping) return processor.virtualApic.deliver();
-  return OUTCOME.NEXT;
+}
+
+const { monitorTrapFlag, vmxPreemptionTimerExpired, nmiWindow, interruptWindow } = EXIT_REASON_NUMBER;
+
+function exitBetweenInstructions(processor: VmxProcessor, reason: number, qualification = 0): Outcome {
+  return vmExit(processor, reason, { qualification, flags: flagsBetweenInstructions(processor) });
 }

@@ -19,21 +19,7 @@ import { interruptionInformation } from './eventInformation.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
 import { isListTooLong, loadMsrs, storeMsrs } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
-import {
-  DEBUG_ROWS,
-  EFER_ROWS,
-  HOST_CS_ACCESS_RIGHTS,
-  HOST_DATA_ACCESS_RIGHTS,
-  HOST_EFER_ROWS,
-  HOST_PAT_ROWS,
-  HOST_SELECTORS,
-  load,
-  PAT_ROWS,
-  PDPTE_ROWS,
-  PERF_GLOBAL_CTRL_ROWS,
-  save,
-  transferList,
-} from './stateTransfer.ts';
+import { HOST_CS_ACCESS_RIGHTS, PDPTE_ROWS, save, transferList } from './stateTransfer.ts';
 import { SLOT } from './vmcs.ts';
 import { VMCS_FIELD, VMCS_HEADER } from './vmcsLayout.ts';
 import { VMX_ABORT, type VmxAbortKey } from './vmInstructionErrors.ts';
@@ -45,7 +31,7 @@ export interface ExitInformation {
   readonly instructionInformation?: number;
   readonly interruptionInformation?: number;
   readonly interruptionErrorCode?: number;
-  readonly guestLinear?: bigint;
+  readonly guestLinear?: bigint | undefined;
   readonly guestPhysical?: number;
   /** The RFLAGS image to save; RFLAGS as it is when absent. */
   readonly flags?: number;
@@ -57,14 +43,8 @@ const ENTRY_FAILURE = 1 << 31;
 const VALID_MASK = 0x7fff_ffff;
 const TWO_32 = 0x1_0000_0000;
 
-const DEBUG_LIST = transferList(DEBUG_ROWS);
-const PAT_LIST = transferList(PAT_ROWS);
-const PERF_GLOBAL_CTRL_LIST = transferList(PERF_GLOBAL_CTRL_ROWS);
 const HOST_PERF_GLOBAL_CTRL = VMCS_FIELD.HOST_IA32_PERF_GLOBAL_CTRL.ordinal;
-const EFER_LIST = transferList(EFER_ROWS);
 const PDPTE_LIST = transferList(PDPTE_ROWS);
-const HOST_PAT_LIST = transferList(HOST_PAT_ROWS);
-const HOST_EFER_LIST = transferList(HOST_EFER_ROWS);
 
 /** The VM exit of an instruction or event of the guest. */
 export function vmExit(
@@ -131,10 +111,11 @@ export function leaveStep(processor: VmxProcessor, flags: number): void {
 
 /** Ticks are charged, and the exit is recorded while the guest's general registers are loaded. */
 function logExit(processor: VmxProcessor, reason: number): void {
-  const { vmcs, state, marks, log } = processor;
+  const { vmcs, marks, log, transfers } = processor;
   const cost = exitTicks(reason);
   const level = marks?.level || 1;
-  log.add(state, vmcs.word, processor.position(), level, cost);
+  transfers.recordExit(4 * vmcs.word);
+  log.add(processor.position(), level, cost);
   processor.charge(cost);
   const entersNested = reason === EXIT_REASON_NUMBER.vmlaunch || reason === EXIT_REASON_NUMBER.vmresume;
   processor.nestingLevel = entersNested ? level : 0;
@@ -199,15 +180,7 @@ export function saveGuestState(processor: VmxProcessor, flags: number): void {
   const words = state.i32;
   const { word } = vmcs;
   processor.transfers.saveGuest(4 * word);
-  words[word + SLOT.GUEST_CR0] = words[OFFSET.CR0 >> 2];
   vmcs.setPair(SLOT.GUEST_RFLAGS, flags, 0);
-  if (processor.has(CONTROL.saveDebugControls)) save(DEBUG_LIST, words, word);
-  if (processor.has(CONTROL.savePerfGlobalCtrlOnExit)) save(PERF_GLOBAL_CTRL_LIST, words, word);
-  if (processor.has(CONTROL.savePatOnExit)) save(PAT_LIST, words, word);
-  if (processor.has(CONTROL.saveEferOnExit)) save(EFER_LIST, words, word);
-  // No control says so: the processor has "load PKRS" and "load guest IA32_LBR_CTL".
-  vmcs.setPair(SLOT.GUEST_IA32_PKRS, words[OFFSET.IA32_PKRS >> 2], 0);
-  vmcs.setPair(SLOT.GUEST_IA32_LBR_CTL, words[OFFSET.IA32_LBR_CTL >> 2], 0);
   if (processor.has(CONTROL.enableEpt) && usesPaePaging(state.cr0, state.cr4, state.efer))
     save(PDPTE_LIST, words, word);
   if (state.VMX_PREEMPTION_ARMED !== 0 && processor.has(CONTROL.saveVmxPreemptionTimerValue)) {
@@ -289,14 +262,12 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
   if (exitControls & CONTROL.loadPerfGlobalCtrlOnExit.mask)
     loadPerfGlobalCtrl(cpu, vmcs.read(HOST_PERF_GLOBAL_CTRL));
   if (exitControls & CONTROL.clearLbrCtlOnExit.mask) words[OFFSET.IA32_LBR_CTL >> 2] = 0;
-  if (exitControls & CONTROL.loadPatOnExit.mask) load(HOST_PAT_LIST, words, word);
-  if (exitControls & CONTROL.loadEferOnExit.mask) load(HOST_EFER_LIST, words, word);
-  else {
+  if ((exitControls & CONTROL.loadEferOnExit.mask) === 0) {
     const efer = words[OFFSET.IA32_EFER >> 2];
     words[OFFSET.IA32_EFER >> 2] = host64 ? efer | EFER.LMA | EFER.LME : efer & ~(EFER.LMA | EFER.LME);
   }
   if (exitControls & CONTROL.loadPkrsOnExit.mask) loadPkrs(cpu, vmcs.low(SLOT.HOST_IA32_PKRS));
-  loadHostSegments(processor, host64);
+  words[(OFFSET.SEG_ACCESS_RIGHTS >> 2) + CS] = HOST_CS_ACCESS_RIGHTS | (host64 ? AR.L : AR.DB);
   state.INTERRUPTIBILITY = nmiBlocking & BLOCKING.NMI;
   state.VMX_OPERATION = VMX_OPERATION.ROOT;
   state.MONITOR_ARMED = 0;
@@ -318,20 +289,6 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
     return abort(processor, 'loadingHostMsrs');
   }
   return true;
-}
-
-/** @see SDM "Loading Host Segment and Descriptor-Table Registers", 29.5.2 */
-function loadHostSegments({ state, vmcs }: VmxProcessor, host64: boolean): void {
-  const words = state.i32;
-  const selectors = OFFSET.SEG_SELECTOR >> 2;
-  const accessRights = OFFSET.SEG_ACCESS_RIGHTS >> 2;
-  for (let i = 0; i < HOST_SELECTORS.length; i++) {
-    const { slot, segment } = HOST_SELECTORS[i];
-    const selector = vmcs.low(slot) & 0xffff;
-    words[selectors + segment] = selector;
-    if (segment < 6) words[accessRights + segment] = selector === 0 ? AR.UNUSABLE : HOST_DATA_ACCESS_RIGHTS;
-  }
-  words[accessRights + CS] = HOST_CS_ACCESS_RIGHTS | (host64 ? AR.L : AR.DB);
 }
 
 /** @see SDM "Checking and Loading Host Page-Directory-Pointer-Table Entries", 29.5.4 */

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { guestVmcs, processorInGuest } from '../../test/support/vmxProcessor.ts';
 import { testInstruction } from '../core/testing/instruction.ts';
 import { setArithmeticFlags } from '../state/flags.ts';
+import { CPU_FIELDS } from '../state/layout.ts';
 import { RAX } from '../state/registers.ts';
 import { EXIT_RECORD, ExitLog, TEXT_KEY_WORDS, textKey } from './exitLog.ts';
 import { SLOT } from './vmcs.ts';
@@ -68,11 +69,19 @@ describe('the log of VM exits', () => {
     expect(log.fieldOf(1, 'GUEST_RIP')).toBe(test.field('GUEST_RIP'));
   });
 
+  it('has room for a record in the processor’s state', () => {
+    const { count } = CPU_FIELDS.find(({ key }) => key === 'EXIT_RECORD') ?? {};
+    expect(count).toBe(EXIT_RECORD.words);
+  });
+
   it('makes the same key of exits with the same text', () => {
-    const log = new ExitLog();
     const test = processorInGuest();
-    const { word } = test.vmx.processor.vmcs;
-    const add = () => log.add(test.state, word, 0, 1, 5);
+    const log = new ExitLog(test.state);
+    const { vmcs, transfers } = test.vmx.processor;
+    const add = () => {
+      transfers.recordExit(4 * vmcs.word);
+      log.add(0, 1, 5);
+    };
     test.vmx.intercept({ point: 'CPUID' }, testInstruction('CPUID'));
     add();
     test.vmx.vmwrite('GUEST_RIP', 0x7777n);
@@ -90,12 +99,11 @@ describe('the log of VM exits', () => {
   });
 
   it('keeps the last exits and counts all', () => {
-    const log = new ExitLog(4);
     const test = processorInGuest();
+    const log = new ExitLog(test.state, 4);
     test.vmx.interceptTripleFault();
     setArithmeticFlags(test.state, 0);
-    for (let position = 0; position < 10; position++)
-      log.add(test.state, test.vmx.processor.vmcs.word, position, 1, 5);
+    for (let position = 0; position < 10; position++) log.add(position, 1, 5);
     expect([log.total, log.first]).toEqual([10, 6]);
     expect(log.records(0, 100).map(({ number, position }) => [number, position])).toEqual([
       [6, 6],

@@ -5,6 +5,7 @@
  */
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
+import { RAX, RCX } from '../state/registers.ts';
 import { describeExit, usesRegisters } from './describeExit.ts';
 import { type ExitReasonKey, exitReasonRow } from './exitReasons.ts';
 import type { VmcsFieldKey } from './fields.ts';
@@ -51,18 +52,23 @@ const RECORDED = [
 
 type RecordedField = (typeof RECORDED)[number][0];
 
-const VMCS_SLOTS = Int32Array.from(
-  RECORDED.flatMap(([key, words]) => (words === 2 ? [SLOT[key], SLOT[key] + 1] : [SLOT[key]])),
+/** Words of the VMCS, in the order of a record. */
+export const RECORDED_SLOTS: readonly number[] = RECORDED.flatMap(([key, words]) =>
+  words === 2 ? [SLOT[key], SLOT[key] + 1] : [SLOT[key]],
+);
+/** Behind them, words of the processor: bits 31:0 of RAX and RCX. */
+export const RECORDED_STATE: readonly number[] = [RAX, RCX].map(
+  (register) => (OFFSET.GPR >> 2) + 2 * register,
 );
 /** Positions in a record. */
-const AT = Object.fromEntries(RECORDED.map(([key]) => [key, VMCS_SLOTS.indexOf(SLOT[key])])) as Readonly<
+const AT = Object.fromEntries(RECORDED.map(([key]) => [key, RECORDED_SLOTS.indexOf(SLOT[key])])) as Readonly<
   Record<RecordedField, number>
 >;
 const REASON = AT.VM_EXIT_REASON;
 const RIP = AT.GUEST_RIP;
-const RAX = VMCS_SLOTS.length;
-const RCX = RAX + 1;
-const WORDS = RAX + 2;
+const RAX_AT = RECORDED_SLOTS.length;
+const RCX_AT = RAX_AT + 1;
+const WORDS = RCX_AT + 1;
 /** The words before this one say what the text says; with RAX and RCX for some reasons. */
 const TEXT_WORDS = AT.VM_EXIT_INSTRUCTION_LENGTH;
 const INTERRUPTION = AT.VM_EXIT_INTERRUPTION_INFORMATION;
@@ -131,11 +137,15 @@ export class ExitLog {
   readonly capacity: number;
   readonly #chunks: Chunk[] = [];
   #current: Chunk | undefined;
+  readonly #record: Int32Array;
   readonly #counts = new Float64Array(COUNTED_REASONS);
   readonly #costsByReason = new Float64Array(COUNTED_REASONS);
 
-  constructor(capacity = DEFAULT_CAPACITY) {
+  /** Of the exits of a processor. */
+  constructor({ i32 }: CpuState, capacity = DEFAULT_CAPACITY) {
     this.capacity = capacity;
+    const record = OFFSET.EXIT_RECORD >> 2;
+    this.#record = i32.subarray(record, record + WORDS);
   }
 
   /** Number of the oldest exit that is kept. */
@@ -143,17 +153,14 @@ export class ExitLog {
     return Math.max(0, this.total - this.capacity);
   }
 
-  /** Takes an exit from the VMCS whose region starts at word `vmcs`; the guest's RAX and RCX are still loaded. */
-  add(state: CpuState, vmcs: number, position: number, level: number, cost: number): void {
-    const { i32 } = state;
+  /** Takes the exit that {@link StateTransfers.recordExit} has gathered. */
+  add(position: number, level: number, cost: number): void {
     const slot = this.total % this.capacity;
     const index = slot & (CHUNK - 1);
     const chunk = index === 0 || this.#current === undefined ? this.#openChunk(slot) : this.#current;
     const { words } = chunk;
     const at = index * WORDS;
-    for (let i = 0; i < VMCS_SLOTS.length; i++) words[at + i] = i32[vmcs + VMCS_SLOTS[i]];
-    words[at + RAX] = i32[OFFSET.GPR >> 2];
-    words[at + RCX] = i32[(OFFSET.GPR >> 2) + 2];
+    words.set(this.#record, at);
     chunk.positions[index] = position;
     chunk.costs[index] = cost;
     chunk.levels[index] = level;
@@ -214,8 +221,8 @@ export class ExitLog {
         interruptionErrorCode: value('VM_EXIT_INTERRUPTION_ERROR_CODE'),
         guestLinearAddress: guestLinear,
         guestPhysicalAddress: guestPhysical,
-        rax: BigInt(this.#word(number, RAX) >>> 0),
-        rcx: BigInt(this.#word(number, RCX) >>> 0),
+        rax: BigInt(this.#word(number, RAX_AT) >>> 0),
+        rcx: BigInt(this.#word(number, RCX_AT) >>> 0),
       }),
       cost: chunk.costs[index],
     };
@@ -313,8 +320,8 @@ export function exitCounts(counts: Float64Array, costs: Float64Array): ExitCount
 export function textKey(words: Int32Array, at: number, key: Int32Array): number {
   for (let i = 0; i < TEXT_WORDS; i++) key[i] = words[at + i];
   const uses = USES_REGISTERS[key[REASON] & (COUNTED_REASONS - 1)] !== 0;
-  key[TEXT_WORDS] = uses ? words[at + RAX] : 0;
-  key[TEXT_WORDS + 1] = uses ? words[at + RCX] : 0;
+  key[TEXT_WORDS] = uses ? words[at + RAX_AT] : 0;
+  key[TEXT_WORDS + 1] = uses ? words[at + RCX_AT] : 0;
   // The words that differ most; equal hashes are compared anyway.
   let hash = mix(key[REASON], key[AT.EXIT_QUALIFICATION]);
   hash = mix(hash, key[AT.GUEST_PHYSICAL_ADDRESS] ^ key[INTERRUPTION]);

@@ -303,6 +303,6 @@ function exitInformation(
     instructionLength: length,
     qualification: row.qualification?.(point, instruction as Instruction) ?? 0,
     instructionInformation: instruction === undefined ? 0 : (row.information?.(instruction, point) ?? 0),
-    guestLinear: row.guestLinear?.(point) ?? 0n,
+    guestLinear: row.guestLinear?.(point),
   };
 }

@@ -27,6 +27,11 @@ export class MonitorTrapFlag {
     this.#alarm = clock.createAlarm('monitor trap flag', () => this.#ring());
   }
 
+  /** The flag, or a VM exit that pends. */
+  get isSet(): boolean {
+    return this.#state !== STATE.OFF;
+  }
+
   /** VM entry with the control. */
   set(): void {
     this.#state = STATE.SET;

@@ -111,8 +111,9 @@ export class VmxProcessor {
     this.view = vmcsView(
       (ordinal) => (this.vmcs.isValid ? this.vmcs.read(ordinal) : 0n),
       this.#entryContext(),
+      new Int32Array(cpu.state.memory.buffer, OFFSET.VMCS_CONTROLS, CONTROL_SLOTS),
     );
-    this.log = new ExitLog(options.exitLogCapacity);
+    this.log = new ExitLog(cpu.state, options.exitLogCapacity);
     this.charge = options.charge ?? (() => undefined);
     this.position = options.position ?? (() => 0);
     this.controls = new Int32Array(cpu.state.memory.buffer, OFFSET.VMX_CONTROLS, CONTROL_SLOTS);

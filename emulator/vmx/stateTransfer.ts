@@ -8,7 +8,7 @@
 import { CC_FLAGS } from '../state/flags.ts';
 import { type CpuFieldKey, OFFSET } from '../state/layout.ts';
 import { ACTIVITY, AR, CS, FLAG, LDTR, RSP, SEGMENT_NAMES, TR } from '../state/registers.ts';
-import { CONTROL_SLOTS } from './controls.ts';
+import { CONTROL, CONTROL_SLOTS, type ControlBit } from './controls.ts';
 import type { VmcsFieldKey } from './fields.ts';
 import { SLOT } from './vmcs.ts';
 
@@ -52,6 +52,14 @@ export const GUEST_ROWS: readonly TransferRow[] = [
   { field: 'GUEST_ACTIVITY_STATE', state: 'ACTIVITY_STATE', words: 1 },
   { field: 'GUEST_INTERRUPTIBILITY_STATE', state: 'INTERRUPTIBILITY', words: 1 },
   { field: 'GUEST_PENDING_DEBUG_EXCEPTIONS', state: 'PENDING_DEBUG', words: 2 },
+];
+
+/** Guest state that VM exits save as it is and VM entries load with conditions. */
+export const SAVED_ROWS: readonly TransferRow[] = [
+  { field: 'GUEST_CR0', state: 'CR0', words: 1 },
+  // No control says so: the processor has "load PKRS" and "load guest IA32_LBR_CTL".
+  { field: 'GUEST_IA32_PKRS', state: 'IA32_PKRS', words: 2 },
+  { field: 'GUEST_IA32_LBR_CTL', state: 'IA32_LBR_CTL', words: 2 },
 ];
 
 /** With "save debug controls", "save IA32_PAT", "save IA32_EFER"; and what the entry controls load. */
@@ -124,6 +132,35 @@ export function transferList(rows: readonly TransferRow[]): TransferList {
   );
 }
 
+/** A transfer that a control asks for. */
+export interface ConditionalTransfer {
+  readonly control: ControlBit;
+  readonly list: TransferList;
+}
+
+const withControl = (control: ControlBit, rows: readonly TransferRow[]): ConditionalTransfer => ({
+  control,
+  list: transferList(rows),
+});
+
+/** By the controls in force. */
+export const SAVED_WITH: readonly ConditionalTransfer[] = [
+  withControl(CONTROL.saveDebugControls, DEBUG_ROWS),
+  withControl(CONTROL.savePatOnExit, PAT_ROWS),
+  withControl(CONTROL.saveEferOnExit, EFER_ROWS),
+  withControl(CONTROL.savePerfGlobalCtrlOnExit, PERF_GLOBAL_CTRL_ROWS),
+];
+export const LOADED_WITH: readonly ConditionalTransfer[] = [
+  withControl(CONTROL.loadDebugControls, DEBUG_ROWS),
+  withControl(CONTROL.loadPatOnEntry, PAT_ROWS),
+  withControl(CONTROL.loadEferOnEntry, EFER_ROWS),
+];
+/** By the primary VM-exit controls of the VMCS: none is in force after a VM entry that failed. */
+export const HOST_LOADED_WITH: readonly ConditionalTransfer[] = [
+  withControl(CONTROL.loadPatOnExit, HOST_PAT_ROWS),
+  withControl(CONTROL.loadEferOnExit, HOST_EFER_ROWS),
+];
+
 /** VMCS to processor. */
 export function load(list: TransferList, words: Int32Array, vmcs: number): void {
   for (let i = 0; i < list.length; i += 2) words[list[i]] = words[vmcs + list[i + 1]];
@@ -195,14 +232,17 @@ export const HOST_CONSTANTS: Int32Array = Int32Array.from(
 /** The lists that every VM entry and VM exit goes through; the processor's words are those of all its guests. */
 export const GUEST_LIST = transferList(GUEST_ROWS);
 export const GUEST_SELECTOR_LIST = transferList(GUEST_SELECTOR_ROWS);
+export const SAVED_LIST = transferList(SAVED_ROWS);
 export const HOST_LIST = transferList(HOST_ROWS);
 
-/** The same lists as code; each takes the address of the VMCS region in the machine's memory. */
+/** The same lists as code; each function takes the address of the VMCS region in the machine's memory. */
 export interface StateTransfers {
-  /** {@link GUEST_LIST} and the selectors, VMCS to processor. */
+  /** VMCS to processor: {@link GUEST_LIST}, the selectors and {@link LOADED_WITH}, after VMCS_CONTROLS is in force. */
   loadGuest(vmcs: number): void;
-  /** The same, processor to VMCS. */
+  /** Processor to VMCS: {@link GUEST_LIST}, the selectors, {@link SAVED_LIST} and {@link SAVED_WITH}. */
   saveGuest(vmcs: number): void;
-  /** {@link HOST_LIST} and {@link HOST_CONSTANTS}. */
+  /** {@link HOST_LIST}, {@link HOST_LOADED_WITH}, {@link HOST_SELECTORS} and {@link HOST_CONSTANTS}. */
   loadHost(vmcs: number): void;
+  /** What the exit log keeps, to EXIT_RECORD. */
+  recordExit(vmcs: number): void;
 }

@@ -354,6 +354,11 @@ export class VirtualApic implements ApicAccessPage {
 
   // What is due behind an instruction
 
+  /** Something is due behind the instruction, or an interrupt may be delivered. */
+  get isActive(): boolean {
+    return this.#written !== NOTHING || this.#trap !== undefined || this.#deliversInterrupts;
+  }
+
   #exitLater(reason: number, qualification: number): void {
     this.#trap = { reason, qualification };
   }

@@ -28,6 +28,7 @@ import {
   interceptInit,
   interceptStartUp,
   interceptTripleFault,
+  mayExitBetweenInstructions,
   pendingExit,
   secondLevelFault,
 } from './eventExits.ts';
@@ -46,7 +47,7 @@ import { interceptInstruction } from './intercepts.ts';
 import { NO_VMCS, type VmxOptions, VmxProcessor } from './processor.ts';
 import { IA32_SPEC_CTRL, readSpecCtrl, writeSpecCtrl } from './speculation.ts';
 import { SLOT } from './vmcs.ts';
-import { VMCS_FIELD } from './vmcsLayout.ts';
+import { VMCS_FIELD, type VmcsField } from './vmcsLayout.ts';
 import { VMX_ABORT, VMX_ABORTS } from './vmInstructionErrors.ts';
 
 const UNRESTRICTED_CR0 = BigInt.asUintN(32, BigInt(CR0.PE | CR0.PG));
@@ -99,6 +100,10 @@ export class Vmx implements Virtualization {
 
   interceptEndlessDelivery(): Outcome {
     return interceptEndlessDelivery(this.processor);
+  }
+
+  mayExitBetweenInstructions(): boolean {
+    return mayExitBetweenInstructions(this.processor);
   }
 
   pendingExit(priority: EventPriority): Outcome {
@@ -206,8 +211,8 @@ export class Vmx implements Virtualization {
   }
 
   /** Both halves of a field; `high` is 0 for what has no bits 63:32. */
-  vmwritePair(key: VmcsFieldKey, low: number, high: number): void {
-    writeFieldPair(this.processor, VMCS_FIELD[key], low, high);
+  vmwritePair(field: VmcsField, low: number, high: number): void {
+    writeFieldPair(this.processor, field, low, high);
   }
 
   /** VMLAUNCH or VMRESUME, whichever the launch state asks for: `JUMPED`, or `NEXT` after VMfail. */

@@ -14,16 +14,17 @@ const KERNEL = 0xffff_ffff_8000_0000n;
 
 /** Exits from `places` addresses with `texts` different texts; every eighth is an I/O instruction. */
 function logOf(places: number, texts: number): ExitLog {
-  const log = new ExitLog(EXITS);
   const { state, vmx } = processorInGuest();
-  const { vmcs } = vmx.processor;
+  const log = new ExitLog(state, EXITS);
+  const { vmcs, transfers } = vmx.processor;
   for (let number = 0; number < EXITS; number++) {
     const { cpuid, ioInstruction } = EXIT_REASON_NUMBER;
     vmx.vmwrite('VM_EXIT_REASON', BigInt(number % 8 === 7 ? ioInstruction : cpuid));
     vmx.vmwrite('EXIT_QUALIFICATION', 0x3f8_0000n);
     vmx.vmwrite('GUEST_RIP', KERNEL + BigInt((number * 7) % places));
     state.setGpr(RAX, BigInt((number * 31) % texts));
-    log.add(state, vmcs.word, number * 100, 1, 800);
+    transfers.recordExit(4 * vmcs.word);
+    log.add(number * 100, 1, 800);
   }
   return log;
 }

@@ -9,7 +9,7 @@ import { hostMemoryBytes } from '../../emulator/vmm/memoryMap.ts';
 import { parsePolicy } from '../../emulator/vmm/policy.ts';
 import type { VmmStop } from '../../emulator/vmm/stop.ts';
 import type { Vm } from '../../emulator/vmm/vm.ts';
-import { VMM_ENTRY_POINT, Vmm } from '../../emulator/vmm/vmm.ts';
+import { Vmm } from '../../emulator/vmm/vmm.ts';
 import { capabilitiesOf, readCapabilityMsr } from '../../emulator/vmx/model.ts';
 import { Vmx } from '../../emulator/vmx/vmx.ts';
 import { interpreterModule } from './bareProcessor.ts';
@@ -88,8 +88,7 @@ export function guestMachine(
       machine.stop();
     },
   });
-  engine.vmmEntry = VMM_ENTRY_POINT;
-  machine.root = vmm;
+  engine.root = vmm;
   const vm = vmm.createVm({
     memoryBytes,
     startTime: 0,

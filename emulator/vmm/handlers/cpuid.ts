@@ -3,7 +3,6 @@
  *
  * Intel SDM Vol. 2A, "CPUID—CPU Identification".
  */
-import { type CpuidResult, cpuid } from '../../core/cpuid.ts';
 import type { CpuModel } from '../../core/model.ts';
 import { OFFSET } from '../../state/layout.ts';
 import { CR4, RAX, RBX, RCX, RDX } from '../../state/registers.ts';
@@ -32,33 +31,6 @@ const APIC = 1 << 9;
 const SYSCALL = 1 << 11;
 const APIC_GLOBAL_ENABLE = 1n << 11n;
 
-interface Answer {
-  readonly leaf: number;
-  readonly subleaf: number;
-  readonly result: CpuidResult;
-}
-
-/** Programs ask for few leaves again and again; whatever else is in ECX must not fill the memory. */
-const KNOWN_ANSWERS = 64;
-
-/** Answers that depend on the guest's state are kept without it and completed each time. */
-const answers = new WeakMap<Vcpu, (Answer | undefined)[]>();
-
-function answer(vcpu: Vcpu, leaf: number, subleaf: number): CpuidResult {
-  let known = answers.get(vcpu);
-  if (known === undefined) {
-    known = new Array(KNOWN_ANSWERS);
-    answers.set(vcpu, known);
-  }
-  const place = (leaf ^ (leaf >>> 27) ^ (subleaf << 3)) & (KNOWN_ANSWERS - 1);
-  let found = known[place];
-  if (found?.leaf !== leaf || found.subleaf !== subleaf) {
-    found = { leaf, subleaf, result: cpuid(vcpu.guestCpu, leaf, subleaf) };
-    known[place] = found;
-  }
-  return found.result;
-}
-
 const GPR = OFFSET.GPR >> 2;
 
 function setRegister(words: Int32Array, register: number, value: number): void {
@@ -70,7 +42,7 @@ export const handleCpuid: ExitHandler = (vcpu) => {
   const words = vcpu.state.i32;
   const leaf = words[GPR + 2 * RAX] >>> 0;
   const subleaf = words[GPR + 2 * RCX] >>> 0;
-  const [eax, ebx, ecx, edx] = answer(vcpu, leaf, subleaf);
+  const [eax, ebx, ecx, edx] = vcpu.cpuid.answer(leaf, subleaf);
   setRegister(words, RAX, eax);
   setRegister(words, RBX, ebx);
   setRegister(words, RCX, leaf === 1 ? featureEcx(vcpu, ecx) : ecx);

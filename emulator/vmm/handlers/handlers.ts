@@ -1,4 +1,5 @@
 /** Who handles which VM exit. */
+import { COUNTED_REASONS } from '../../vmx/exitLog.ts';
 import { EXIT_REASON_NUMBER, type ExitReasonKey } from '../../vmx/exitReasons.ts';
 import { handleControlRegisterAccess } from './controlRegisters.ts';
 import { handleCpuid } from './cpuid.ts';
@@ -52,13 +53,9 @@ const HANDLERS: Readonly<Partial<Record<ExitReasonKey, ExitHandler>>> = {
   invvpid: handleVmxInstruction,
 };
 
-const byNumber: ReadonlyMap<number, ExitHandler> = new Map(
-  (Object.keys(HANDLERS) as ExitReasonKey[]).map((key) => [
-    EXIT_REASON_NUMBER[key],
-    HANDLERS[key] as ExitHandler,
-  ]),
-);
+const byNumber: (ExitHandler | undefined)[] = new Array(COUNTED_REASONS).fill(undefined);
+for (const key of Object.keys(HANDLERS) as ExitReasonKey[]) byNumber[EXIT_REASON_NUMBER[key]] = HANDLERS[key];
 
 export function handlerOf(basicReason: number): ExitHandler | undefined {
-  return byNumber.get(basicReason);
+  return byNumber[basicReason];
 }

@@ -12,6 +12,7 @@ import {
   type ControlField,
   type ControlKey,
   type Controls,
+  type ControlWords,
   controlsView,
   loadControlWords,
 } from '../controls.ts';
@@ -56,10 +57,10 @@ class View {
   readonly controls: Controls;
   readonly read: ReadVmcsField;
 
-  constructor(read: ReadVmcsField, context: EntryContext) {
+  constructor(read: ReadVmcsField, context: EntryContext, words?: ControlWords) {
     this.read = read;
     this.context = context;
-    this.controls = controlsView(loadControlWords((field) => this.controlWord(field)));
+    this.controls = controlsView(loadControlWords((field) => this.controlWord(field), words));
   }
 
   reload(): void {
@@ -79,8 +80,9 @@ for (const { key, ordinal } of VMCS_FIELD_LIST) {
   });
 }
 
-export function vmcsView(read: ReadVmcsField, context: EntryContext): VmcsView {
-  return new View(read, context) as unknown as VmcsView;
+/** `words` is where the effective controls are kept, if somebody else reads them there. */
+export function vmcsView(read: ReadVmcsField, context: EntryContext, words?: ControlWords): VmcsView {
+  return new View(read, context, words) as unknown as VmcsView;
 }
 
 /** What is wrong, for the panel. */
