@@ -46,46 +46,52 @@ export interface BasicBlock {
 
 /** Reads decoded code from the machine's memory. */
 export class RecordReader {
-  readonly #view: DataView;
   readonly handlers: HandlerTable;
+  readonly #u8: Uint8Array;
+  readonly #u16: Uint16Array;
+  readonly #i32: Int32Array;
+  readonly #u64: BigUint64Array;
 
-  constructor(memory: WebAssembly.Memory, handlers: HandlerTable) {
+  constructor({ buffer }: WebAssembly.Memory, handlers: HandlerTable) {
     this.handlers = handlers;
-    this.#view = new DataView(memory.buffer);
+    this.#u8 = new Uint8Array(buffer);
+    this.#u16 = new Uint16Array(buffer);
+    this.#i32 = new Int32Array(buffer);
+    this.#u64 = new BigUint64Array(buffer);
   }
 
   /** Follows GOTOs to the record that does something. */
   resolve(record: number): number {
     let at = record;
-    while (this.handler(at) === PSEUDO.GOTO) at = this.#view.getInt32(at + RECORD.TARGET, true);
+    while (this.handler(at) === PSEUDO.GOTO) at = this.#i32[(at + RECORD.TARGET) >> 2] as number;
     return at;
   }
 
   handler(record: number): number {
-    return this.#view.getUint16(record + RECORD.HANDLER, true);
+    return this.#u16[(record + RECORD.HANDLER) >> 1] as number;
   }
 
   offset(record: number): number {
-    return this.#view.getInt32(record + RECORD.OFFSET, true);
+    return this.#i32[(record + RECORD.OFFSET) >> 2] as number;
   }
 
   instruction(record: number, spec: HandlerSpec): TranslatedInstruction {
-    const view = this.#view;
-    const register = (at: number) => REGISTER_OPERANDS[view.getUint8(record + at)] as RegisterOperand;
+    const u8 = this.#u8;
+    const register = (at: number) => REGISTER_OPERANDS[u8[record + at] as number] as RegisterOperand;
     return {
       record,
       spec,
       offset: this.offset(record),
-      length: view.getUint8(record + RECORD.LENGTH),
-      flags: view.getUint8(record + RECORD.FLAGS),
+      length: u8[record + RECORD.LENGTH] as number,
+      flags: u8[record + RECORD.FLAGS] as number,
       registers: [register(RECORD.REGISTER0), register(RECORD.REGISTER1), register(RECORD.REGISTER2)],
-      base: view.getUint8(record + RECORD.BASE) >> 3,
-      index: view.getUint8(record + RECORD.INDEX) >> 3,
-      scale: view.getUint8(record + RECORD.SCALE),
-      segment: view.getUint8(record + RECORD.SEGMENT),
-      displacement: view.getInt32(record + RECORD.DISPLACEMENT, true),
-      immediate: view.getBigUint64(record + RECORD.IMMEDIATE, true),
-      target: view.getInt32(record + RECORD.TARGET, true),
+      base: (u8[record + RECORD.BASE] as number) >> 3,
+      index: (u8[record + RECORD.INDEX] as number) >> 3,
+      scale: u8[record + RECORD.SCALE] as number,
+      segment: u8[record + RECORD.SEGMENT] as number,
+      displacement: this.#i32[(record + RECORD.DISPLACEMENT) >> 2] as number,
+      immediate: this.#u64[(record + RECORD.IMMEDIATE) >> 3] as bigint,
+      target: this.#i32[(record + RECORD.TARGET) >> 2] as number,
     };
   }
 }

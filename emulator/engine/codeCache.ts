@@ -28,7 +28,7 @@ import {
 } from '../state/layout.ts';
 import { FS } from '../state/registers.ts';
 import { type Decoded, DecodedBefore } from './decodedBefore.ts';
-import { CROSSING, jumpCachePlace } from './jumpCache.ts';
+import { CROSSING, jumpCachePlace, jumpCacheWay } from './jumpCache.ts';
 
 const PAGE = 4096;
 const PAGE_SHIFT = 12;
@@ -74,6 +74,9 @@ export interface CodeCacheEvents {
   flushed(end: number): void;
 }
 
+/** Where the jump cache is full, so many entries change their places for a new one before the last is forgotten. */
+const MOST_MOVES = 8;
+
 export class CodeCache {
   readonly #state: CpuState;
   readonly #physical: PhysicalMemory;
@@ -88,6 +91,8 @@ export class CodeCache {
   readonly #firsts: number[] = [];
   readonly #owners: CodePage[] = [];
   readonly #decodedBefore: DecodedBefore;
+  /** An entry of the jump cache that is on its way to another place. */
+  readonly #moved = new Int32Array(4);
   /** Bytes of an instruction that is decoded again. */
   readonly #renewed = new Uint8Array(16);
   /** Entries of a page that was dropped, all 0: allocating them costs more than clearing. */
@@ -195,17 +200,32 @@ export class CodeCache {
   }
 
   #remember(rip: bigint, record: number, context: number): void {
-    const low = Number(rip & 0xffff_ffffn);
-    this.#rememberedPages.add(pageNumber(low, Number(rip >> 32n)));
-    const at = JUMP_CACHE + jumpCachePlace(low);
-    // What was in the first of two places goes to the second.
-    if (this.#view.getBigUint64(at, true) !== rip && this.#view.getInt32(at + 12, true) !== -1) {
-      for (const half of [0, 8])
-        this.#view.setBigUint64((at ^ 16) + half, this.#view.getBigUint64(at + half, true), true);
+    const low = Number(BigInt.asIntN(32, rip));
+    const high = Number(BigInt.asIntN(32, rip >> 32n));
+    this.#rememberedPages.add(pageNumber(low, high));
+    const { i32 } = this.#state;
+    const moved = this.#moved;
+    moved[0] = low;
+    moved[1] = high;
+    moved[2] = record;
+    moved[3] = context;
+    const at = (place: number) => (JUMP_CACHE + place) >> 2;
+    const stands = (place: number) => i32[at(place)] === low && i32[at(place) + 1] === high;
+    const isFree = (place: number) => i32[at(place) + 3] === -1;
+    let place = jumpCachePlace(low);
+    const other = place ^ jumpCacheWay(low);
+    if (!stands(place) && (stands(other) || (!isFree(place) && isFree(other)))) place = other;
+    // What stood there goes to its other place, and so on.
+    for (let moves = 0; moves < MOST_MOVES; moves++) {
+      const ends = stands(place) || isFree(place);
+      for (let i = 0; i < 4; i++) {
+        const before = i32[at(place) + i];
+        i32[at(place) + i] = moved[i] as number;
+        moved[i] = before;
+      }
+      if (ends) return;
+      place ^= jumpCacheWay(moved[0] as number);
     }
-    this.#view.setBigUint64(at, rip, true);
-    this.#view.setInt32(at + 8, record, true);
-    this.#view.setInt32(at + 12, context, true);
   }
 
   /** Points a direct branch at its target, so that it is not looked up again. `link` is the LINK record. */

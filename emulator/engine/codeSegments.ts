@@ -25,7 +25,9 @@ export class CodeSegments {
 
   /** What besides RIP decides which code runs: translation context, code size, code segment. */
   context(bits: CodeBits, base: bigint): number {
-    const limit = bits === 64 ? FLAT : this.#state.segmentLimit(CS);
+    const translation = Number(this.#state.CONTEXT & 0xfffn) | codeSizeInContext(bits);
+    if (bits === 64) return translation;
+    const limit = this.#state.segmentLimit(CS);
     const segment = `${base} ${limit}`;
     let id = this.#ids.get(segment);
     if (id === undefined) {
@@ -33,11 +35,11 @@ export class CodeSegments {
         this.#ids.clear();
         this.#exhausted();
       }
-      // 0 is for 64-bit code and flat segments.
+      // 0 is for flat segments, as for 64-bit code.
       id = base === 0n && limit === FLAT ? 0 : this.#ids.size + 1;
       this.#ids.set(segment, id);
     }
-    return (Number(this.#state.CONTEXT & 0xfffn) | codeSizeInContext(bits) | (id << 14)) >>> 0;
+    return (translation | (id << 14)) >>> 0;
   }
 
   /**

@@ -31,7 +31,7 @@ import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR } from '../state/registers.ts';
 import { branchAt } from './branches.ts';
 import { CodeCache } from './codeCache.ts';
 import { CodeSegments } from './codeSegments.ts';
-import { jumpCachePlace } from './jumpCache.ts';
+import { jumpCachePlace, jumpCacheWay } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import { advanceRip, countRepetition } from './retirement.ts';
 import { isAtRoot, type RootHandler } from './root.ts';
@@ -507,8 +507,10 @@ export class Engine {
     const { i32, u16 } = this.#state;
     if ((i32[EFER_LOW] & EFER.LMA) === 0 || (i32[CS_ACCESS_RIGHTS] & AR.L) === 0) return undefined;
     const lo = i32[RIP_LOW];
-    let at = (JUMP_CACHE + jumpCachePlace(lo)) >> 2;
-    if (i32[at] !== lo || i32[at + 1] !== i32[RIP_LOW + 1]) at ^= 4;
+    const place = jumpCachePlace(lo);
+    let at = (JUMP_CACHE + place) >> 2;
+    if (i32[at] !== lo || i32[at + 1] !== i32[RIP_LOW + 1])
+      at = (JUMP_CACHE + (place ^ jumpCacheWay(lo))) >> 2;
     const context = (i32[CONTEXT_LOW] & 0xfff) | CODE_64;
     if (i32[at] !== lo || i32[at + 1] !== i32[RIP_LOW + 1] || i32[at + 3] !== context) return undefined;
     const record = i32[at + 2];

@@ -16,17 +16,27 @@ export function jumpCachePlace(low: number): number {
   return (Math.imul(low, HASH) >>> HASH_SHIFT) & -16;
 }
 
+/** What the offsets of the two places for this RIP differ by (exclusive OR): RIPs with one place in common differ there. */
+export function jumpCacheWay(low: number): number {
+  return (Math.imul(low, HASH) & WAY_BITS) | 16;
+}
+
+const WAY_BITS = (JUMP_CACHE_ENTRIES - 1) * 16;
+
 /**
  * Pushes whether the jump cache knows the local's RIP in the present context, with the bits `kind` besides; sets `entry` to
  * the entry's offset.
  */
 export function pushJumpCacheHit(fn: FunctionBuilder, rip: number, entry: number, kind = 0): void {
   const { code } = fn;
-  code.localGet(rip).op('i32_wrap_i64').i32Const(HASH).op('i32_mul');
-  code.i32Const(HASH_SHIFT).op('i32_shr_u').i32Const(-16).op('i32_and').localSet(entry);
-  // The second of the two places for this hash, unless the first is right.
-  code.localGet(entry).localGet(entry).memory('i64_load', JUMP_CACHE).localGet(rip).op('i64_ne');
-  code.i32Const(4).op('i32_shl').op('i32_xor').localTee(entry);
+  const hash = fn.allocate('i32');
+  code.localGet(rip).op('i32_wrap_i64').i32Const(HASH).op('i32_mul').localTee(hash);
+  code.i32Const(HASH_SHIFT).op('i32_shr_u').i32Const(-16).op('i32_and').localTee(entry);
+  // The second of the two places for this RIP, unless the first is right.
+  code.localGet(hash).i32Const(WAY_BITS).op('i32_and').i32Const(16).op('i32_or').i32Const(0);
+  code.localGet(entry).memory('i64_load', JUMP_CACHE).localGet(rip).op('i64_ne');
+  code.op('select').op('i32_xor').localTee(entry);
+  fn.release('i32', hash);
   code.memory('i64_load', JUMP_CACHE).localGet(rip).op('i64_eq');
   code.localGet(entry).memory('i32_load', JUMP_CACHE + 12);
   pushField32(fn, OFFSET.CODE_CONTEXT);

@@ -16,7 +16,7 @@ import type {
   Where,
   X87Function,
 } from '../isa/ir.ts';
-import { cellOf, countUses, operandsOf, partsOf } from '../isa/ir.ts';
+import { cellOf, operandsOf, partsOf } from '../isa/ir.ts';
 import { OFFSET, TLB_ENTRIES, TLB_READ, TLB_WRITE } from '../state/layout.ts';
 import { VECTOR } from '../state/registers.ts';
 import { lowerBulk } from './bulk.ts';
@@ -72,7 +72,7 @@ export abstract class Lowering {
     this.emitter = emitter;
     this.ended = false;
     this.#number = 0;
-    countUses(emitter.root);
+    emitter.prepare();
     this.#block(emitter.root);
     for (const { type, local } of this.#temporaries) this.fn.release(type, local);
     this.#temporaries = [];

@@ -4,12 +4,13 @@
  */
 import { PSEUDO } from '../isa/record.ts';
 import { RECORD_SIZE, RECORDS, TRANSLATED, TRANSLATED_SHIFT } from '../state/layout.ts';
+import { Meanings } from './analysis.ts';
 import { type BasicBlock, blocksOf, choose, groupsOf, RecordReader, recordOf } from './blocks.ts';
 import { type CodeCache, type CodePage, lineMask } from './codeCache.ts';
 import { TRANSLATION_SLOTS } from './interpreter.ts';
 import { RecordSet } from './recordSet.ts';
 import { regionOf } from './regions.ts';
-import { translate } from './translator.ts';
+import { type TranslatedFunction, translate } from './translator.ts';
 import type { MemoryImport } from './wasm/moduleBuilder.ts';
 
 /** Where the memory of all generated code is declared the same: a module and the memory it imports must agree. */
@@ -20,8 +21,15 @@ const PAGE_INSTRUCTIONS = 1500;
 const FUNCTION_INSTRUCTIONS = 300;
 /** Live modules together have at most so many bytes; V8 needs about ten times as much for what it makes of them. */
 const MOST_BYTES = 20e6;
-/** Code is hot when so many samples have found it in a page. */
+/** Code is hot when so many samples have found it in a page … */
 const SAMPLES = 3;
+/**
+ * … or more, when much is translated already: less of it stays in the host's caches then, and another translation brings
+ * less. With modules of so many bytes to interpret code has to have cost as much as to translate it, with twice as many twice
+ * that, and so on. A sample stands for what so many instructions cost to translate.
+ */
+const CACHED_BYTES = 250e3;
+const INSTRUCTIONS_OF_SAMPLE = 40;
 /** A page whose code was dropped so often is left to the interpreter for ever longer. */
 const DROPS_TO_DOUBLE = 2;
 const MOST_DOUBLINGS = 20;
@@ -52,6 +60,7 @@ interface Profile {
 export class Translations {
   readonly #code: CodeCache;
   readonly #reader: RecordReader;
+  readonly #meanings = new Meanings();
   readonly #imports: WebAssembly.Imports;
   readonly #table: WebAssembly.Table;
   /** The slots follow the interpreter's handler functions. */
@@ -91,14 +100,19 @@ export class Translations {
     if (page?.bits !== 64) return false;
     const profile = this.#profile(page);
     const at = this.#reader.resolve(record);
+    const settled = profile.settled.has(at);
     // Translated, and interpreted all the same: there is no way in.
-    if (profile.settled.has(at) && !(begins && !profile.ways.has(at))) return false;
+    if (settled && !(begins && !profile.ways.has(at))) return false;
     (begins ? profile.ways : profile.seeds).add(at);
+    // What is interpreted there is sampled besides.
+    if (begins && !settled) return true;
     const doublings = Math.min(
       MOST_DOUBLINGS,
       profile.made + Math.floor((this.#drops.get(page.hostPage) ?? 0) / DROPS_TO_DOUBLE),
     );
-    if (++profile.samples < SAMPLES * 2 ** doublings) return true;
+    const cost = page.records.length / INSTRUCTIONS_OF_SAMPLE;
+    const samples = Math.max(SAMPLES, (cost * this.#bytes) / CACHED_BYTES);
+    if (++profile.samples < samples * 2 ** doublings) return true;
     profile.samples = 0;
     // What was translated of the page before is translated again, together with what is new.
     const blocks = blocksOf(this.#reader, page);
@@ -192,29 +206,42 @@ export class Translations {
       for (const { record } of instructions) profile.settled.add(record);
     }
     const ways = new Set([...profile.ways].map((way) => containing.get(way)));
-    for (const group of groupsOf(this.#reader, chosen, FUNCTION_INSTRUCTIONS)) {
-      const entered = [...group.keys()].filter((number) => ways.has(group[number]));
-      this.#compile(page, profile, group, entered);
-    }
+    const groups = groupsOf(this.#reader, chosen, FUNCTION_INSTRUCTIONS);
+    this.#compile(
+      page,
+      profile,
+      groups.map((group) => {
+        const entered = [...group.keys()].filter((number) => ways.has(group[number]));
+        return { blocks: group, region: regionOf(this.#reader, group, entered), slot: this.#freeSlot() };
+      }),
+    );
     profile.made++;
   }
 
-  #compile(page: CodePage, profile: Profile, blocks: readonly BasicBlock[], ways: readonly number[]): void {
+  #freeSlot(): number {
     while (this.#freeSlots.length === 0 || this.#bytes > MOST_BYTES) this.#evict();
-    const slot = this.#freeSlots.pop() as number;
-    const region = regionOf(this.#reader, blocks, ways);
-    const bytes = translate(this.#reader, blocks, region, slot, MEMORY_IMPORT);
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
-    this.#table.set(this.#firstSlot + slot, instance.exports.run as () => number);
-    const entries = region.entries.map((block) => recordOf(blocks[block] as BasicBlock));
-    for (const [i, record] of entries.entries())
-      this.#translated[(record - RECORDS) / RECORD_SIZE] =
-        (slot << TRANSLATED_SHIFT) | (region.entries[i] as number);
-    const translation: Translation = { slot, page, entries, bytes: bytes.length, lines: linesOf(blocks) };
-    profile.translations.add(translation);
-    this.#live.add(translation);
-    this.#bytes += bytes.length;
-    this.count++;
+    return this.#freeSlots.pop() as number;
+  }
+
+  /** V8 takes longer for a module than for a function: what is made at once is one. */
+  #compile(page: CodePage, profile: Profile, functions: readonly TranslatedFunction[]): void {
+    // To make room may have forgotten it.
+    this.#profiles.set(page, profile);
+    const { module, sizes } = translate(this.#reader, this.#meanings, functions, MEMORY_IMPORT);
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(module), this.#imports);
+    for (const [i, { slot, region, blocks }] of functions.entries()) {
+      this.#table.set(this.#firstSlot + slot, instance.exports[`run${i}`] as () => number);
+      const entries = region.entries.map((block) => recordOf(blocks[block] as BasicBlock));
+      for (const [j, record] of entries.entries())
+        this.#translated[(record - RECORDS) / RECORD_SIZE] =
+          (slot << TRANSLATED_SHIFT) | (region.entries[j] as number);
+      const bytes = sizes[i] as number;
+      const translation: Translation = { slot, page, entries, bytes, lines: linesOf(blocks) };
+      profile.translations.add(translation);
+      this.#live.add(translation);
+      this.#bytes += bytes;
+      this.count++;
+    }
   }
 
   /** Gives up the oldest module. Its code may become hot again. */

@@ -7,13 +7,13 @@
  * RIP that was computed.
  */
 import { assert } from '../base/errors.ts';
-import type { Emitter } from '../isa/emitter.ts';
-import type { Block, Effect, Value, VectorState, Where, X87Function } from '../isa/ir.ts';
+import type { Effect, Value, VectorState, Where, X87Function } from '../isa/ir.ts';
 import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { CC_ADD, CC_FLAGS, CC_RESULT, CC_SUB } from '../state/flags.ts';
 import { GPR_ZERO, JUMP_CACHE, OFFSET, TRANSLATED_SHIFT } from '../state/layout.ts';
 import { FLAG } from '../state/registers.ts';
-import { deadFlags, emittersOf, REGISTERS, registersOf } from './analysis.ts';
+import type { Meaning, Meanings } from './analysis.ts';
+import { deadFlags, REGISTERS, registersOf } from './analysis.ts';
 import type { BasicBlock, RecordReader, TranslatedInstruction } from './blocks.ts';
 import { recordOf } from './blocks.ts';
 import { pushKnownCondition } from './coreFunctions.ts';
@@ -158,8 +158,8 @@ class TranslatorLowering extends Lowering {
     fn.end();
   }
 
-  /** The label in front of the block is closed already. `emitters` are those of its instructions. */
-  block(number: number, block: BasicBlock, emitters: readonly Emitter[]): void {
+  /** The label in front of the block is closed already. `meanings` are those of its instructions. */
+  block(number: number, block: BasicBlock, meanings: readonly Meaning[]): void {
     const { fn } = this;
     const count = block.instructions.length;
     this.#current = number;
@@ -173,13 +173,13 @@ class TranslatorLowering extends Lowering {
     fn.code.localGet(BUDGET_LOCAL).i32Const(count).op('i32_sub').localSet(BUDGET_LOCAL);
     this.#flagSource = this.#flagSourceBefore(number);
     this.#enabled.clear();
-    const dead = deadFlags(emitters);
+    const dead = deadFlags(meanings);
     let ended = false;
     for (const [i, instruction] of block.instructions.entries()) {
       this.#instruction = instruction;
       this.#unexecuted = count - i;
       this.#deadFlags = dead[i] as boolean;
-      ended = this.lower(emitters[i] as Emitter);
+      ended = this.lower((meanings[i] as Meaning).emitter);
     }
     this.#flagSources[number] = this.#flagSource;
     if (!ended) this.#goTo(this.#reader.resolve(block.next), this.#reader.offset(block.next), true);
@@ -621,17 +621,21 @@ function itemOf(container: Container, block: number): number {
   return container.items.findIndex((item) => (typeof item === 'number' ? item : item.last) >= block);
 }
 
-/**
- * Translates blocks of one page of 64-bit code, in the order of their offsets. The module exports `run(budget, block) ->
- * LEAVE`; `slot` is the number by which TRANSLATED will know it.
- */
+/** What becomes one function: blocks of one page of 64-bit code, in the order of their offsets. */
+export interface TranslatedFunction {
+  readonly blocks: readonly BasicBlock[];
+  readonly region: Region;
+  /** The number by which TRANSLATED will know it. */
+  readonly slot: number;
+}
+
+/** The module exports `run0`, `run1` … of type (budget, block) -> LEAVE; `sizes` are those of the functions, in bytes. */
 export function translate(
   reader: RecordReader,
-  blocks: readonly BasicBlock[],
-  region: Region,
-  slot: number,
+  meanings: Meanings,
+  functions: readonly TranslatedFunction[],
   memory: MemoryImport,
-): Uint8Array<ArrayBuffer> {
+): { readonly module: Uint8Array<ArrayBuffer>; readonly sizes: readonly number[] } {
   const module = new ModuleBuilder(memory);
   const imports = Object.fromEntries(
     Object.entries(TRANSLATION_IMPORTS).map(([name, { parameters, results }]) => [
@@ -639,12 +643,28 @@ export function translate(
       module.importFunction(name, parameters, results),
     ]),
   ) as ImportIndexes;
-  const emitters = blocks.map(emittersOf);
-  for (const name of x87FunctionsOf(emitters)) {
+  const meant = functions.map(({ blocks }) =>
+    blocks.map(({ instructions }) => instructions.map((instruction) => meanings.of(instruction))),
+  );
+  for (const name of new Set(meant.flat(2).flatMap(({ x87 }) => x87))) {
     const parameters = Array.from({ length: X87_PARAMETERS[name] }, () => 'i64' as const);
     imports[name] = module.importFunction(name, parameters, ['i64']);
   }
-  const registers = registersOf(blocks, emitters);
+  const sizes = functions.map((translated, i) => {
+    const fn = translateFunction(reader, translated, imports, meant[i] as readonly Meaning[][]);
+    module.add(fn, `run${i}`);
+    return fn.code.length;
+  });
+  return { module: module.finish(), sizes };
+}
+
+function translateFunction(
+  reader: RecordReader,
+  { blocks, region, slot }: TranslatedFunction,
+  imports: ImportIndexes,
+  meanings: readonly (readonly Meaning[])[],
+): FunctionBuilder {
+  const registers = registersOf(blocks, meanings);
   const fn = new FunctionBuilder(['i32', 'i32'], ['i32']);
   const { code } = fn;
   const locals = allocateLocals(fn);
@@ -676,7 +696,7 @@ export function translate(
     },
   );
   lowering.container(region.root, (number) => {
-    lowering.block(number, blocks[number] as BasicBlock, emitters[number] as Emitter[]);
+    lowering.block(number, blocks[number] as BasicBlock, meanings[number] as Meaning[]);
   });
   fn.op('unreachable');
   fn.end();
@@ -694,23 +714,7 @@ export function translate(
   storeField64(fn, OFFSET.RIP, () => code.localGet(locals.rip));
   storeField32(fn, OFFSET.REMAINING, () => code.localGet(BUDGET_LOCAL));
   code.localGet(locals.reason);
-  module.add(fn, 'run');
-  return module.finish();
-}
-
-/** The x87 functions that some instruction calls: most code has none. */
-function x87FunctionsOf(emitters: readonly (readonly Emitter[])[]): ReadonlySet<X87Function> {
-  const found = new Set<X87Function>();
-  const visit = ({ effects }: Block) => {
-    for (const effect of effects) {
-      if (effect.kind === 'x87') found.add(effect.callee);
-      if (effect.kind !== 'if') continue;
-      visit(effect.taken);
-      if (effect.otherwise) visit(effect.otherwise);
-    }
-  };
-  for (const { root } of emitters.flat()) visit(root);
-  return found;
+  return fn;
 }
 
 function allocateLocals(fn: FunctionBuilder): Locals {

@@ -22,6 +22,7 @@ import type {
   Where,
   X87Function,
 } from './ir.ts';
+import { countUses } from './ir.ts';
 import type { SimdOperation } from './vector/simd.ts';
 
 type NewValue = Value extends infer V
@@ -38,6 +39,8 @@ export class Emitter {
   /** Leaf values that read state, in order of creation. */
   readonly leaves: Value[] = [];
   variables = 0;
+  readonly #values: Value[] = [];
+  #counted = false;
   #block: Block = this.root;
   #made = 0;
   readonly #constants = new Map<bigint, Value>();
@@ -50,6 +53,16 @@ export class Emitter {
     this.spec = spec;
     this.#immediate = immediate;
     this.bits = spec.bits as Bits;
+  }
+
+  /** Before each time that it is lowered: uses are counted, and no value is in a local. */
+  prepare(): void {
+    if (this.#counted) {
+      for (const value of this.#values) value.local = -1;
+      return;
+    }
+    countUses(this.root);
+    this.#counted = true;
   }
 
   // Operands
@@ -522,7 +535,9 @@ export class Emitter {
 
   #value(value: NewValue): Value {
     // In this order: V8 takes eight times as long to add fields behind those that it copies.
-    return { block: this.#block, order: this.#made++, uses: 0, last: -1, local: -1, ...value } as Value;
+    const made = { block: this.#block, order: this.#made++, uses: 0, last: -1, local: -1, ...value } as Value;
+    this.#values.push(made);
+    return made;
   }
 }
 

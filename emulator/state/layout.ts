@@ -228,8 +228,8 @@ export const GPR_ZERO = 16;
  *
  * - TLB_READ, TLB_WRITE: direct-mapped, {@link TLB_ENTRIES} entries of 16 bytes: i64 linear page | context id, i32
  *   that turns the low 32 bits of a linear address into a memory offset, i32 unused.
- * - JUMP_CACHE: {@link JUMP_CACHE_ENTRIES} entries of 16 bytes: i64 RIP, i32 record, i32 code context; each RIP has two
- *   places, whose offsets differ in bit 4.
+ * - JUMP_CACHE: {@link JUMP_CACHE_ENTRIES} entries of 16 bytes: i64 RIP, i32 record, i32 code context (-1: none); each RIP
+ *   has two places.
  * - RECORDS: decoded instructions, {@link RECORD_SIZE} bytes each: see isa/record.ts.
  * - TRANSLATED: for each record where a translated block begins, i32 slot << TRANSLATED_SHIFT | block; elsewhere 0, or
  *   negative: how often interpretation began there.
