@@ -16,6 +16,7 @@ import {
 } from '../emulator/vmx/vmInstructionErrors.ts';
 import { type CapabilityKey, withdrawalName } from '../emulator/vmx/withdrawn.ts';
 
+import { CAPABILITY_CASES } from '../test/support/vmxCapabilityCases.ts';
 import { CONTROL_CASES } from '../test/support/vmxControlCases.ts';
 import { EXIT_CASES } from '../test/support/vmxExitCases.ts';
 
@@ -61,6 +62,9 @@ const REASONS: readonly (ExitReasonRow & { readonly key: string })[] = EXIT_REAS
 const exitCases = (key: string): number => EXIT_CASES.filter(({ reason }) => reason === key).length;
 const controlCases = (key: string): number => CONTROL_CASES.filter(({ control }) => control === key).length;
 
+const capabilityCases = (key: string): readonly string[] =>
+  CAPABILITY_CASES.filter(({ capability }) => capability === key).map(({ what }) => what);
+
 /** Keys of what is offered and named by no test. */
 export function withoutTest(): readonly string[] {
   const files = testFiles();
@@ -70,6 +74,9 @@ export function withoutTest(): readonly string[] {
     ...controls
       .filter((row) => (row as ControlRow).supported && controlCases(row.key) === 0)
       .map(({ key }) => key),
+    ...EPT_VPID_BITS.filter(({ key, supported }) => supported && capabilityCases(key).length === 0).map(
+      ({ key }) => key,
+    ),
     ...REASONS.filter(({ key, absent }) => absent === undefined && exitCases(key) === 0).map(
       ({ key }) => key,
     ),
@@ -108,6 +115,7 @@ export function renderVmxCoverage(): string {
     String(row.bit),
     row.name,
     row.supported ? `yes: ${withdrawalName(row.key)}` : 'no: there are no shadow stacks',
+    capabilityCases(row.key).join('; '),
   ]);
   const reasons = REASONS.map(({ number, key, name, timing, absent }) => [
     String(number),
@@ -143,7 +151,9 @@ ${words.join('\n\n')}
 
 ## EPT and VPID capabilities
 
-${table(['bit', 'capability', 'offered'], ept)}
+Each that is offered is tried on a processor with it and on one without.
+
+${table(['bit', 'capability', 'offered', 'what only a processor with it does'], ept)}
 
 ## Entry checks
 

@@ -398,7 +398,7 @@ export function executeVmxInstruction(processor: VmxProcessor, instruction: Inst
   if (!(name in INSTRUCTIONS)) throw new EmulatorBug(`${name} is no VMX instruction`);
   const vmx = name as VmxInstruction;
   const mayStart = vmx === 'VMXON' ? (state.cr4 & CR4.VMXE) !== 0 : processor.inVmxOperation;
-  if (!mayStart) return cpu.raiseUd();
+  if (!mayStart || !isOffered(processor, vmx)) return cpu.raiseUd();
   if (processor.inGuest && vmx === 'VMCALL')
     return interceptInstruction(processor, { point: vmx }, instruction);
   if (inRealMode(state) || state.virtual8086 || inCompatibilityMode(processor)) return cpu.raiseUd();
@@ -410,6 +410,12 @@ export function executeVmxInstruction(processor: VmxProcessor, instruction: Inst
   }
   if (state.CPL > 0) return cpu.raiseGp();
   return INSTRUCTIONS[vmx](processor, instruction);
+}
+
+/** @see SDM "VPID and EPT Capabilities", A.10 */
+function isOffered({ capabilities }: VmxProcessor, vmx: VmxInstruction): boolean {
+  const { invept, invvpid } = capabilities.eptVpid;
+  return vmx === 'INVEPT' ? invept : vmx === 'INVVPID' ? invvpid : true;
 }
 
 const EPTP_SWITCHING = 0;

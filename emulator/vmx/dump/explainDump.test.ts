@@ -65,6 +65,26 @@ kvm_intel:    1: msr=0x00000174 value=0x0000000000000000
 kvm_intel: *** Control State ***
 kvm_intel:         reason=80000022 qualification=0000000000000002`;
 
+describe('a dump of a processor with shadow stacks', () => {
+  it('has their state of guest and host, and the shadow of IA32_SPEC_CTRL', () => {
+    const line = (first: number): string =>
+      `S_CET = 0x${first}, SSP = 0x${first + 1}, SSP TABLE = 0x${first + 2}`;
+    const [{ fields }] = parseVmcsDumps(
+      `*** Guest State ***\n${line(1)}\n*** Host State ***\n${line(5)}\n*** Control State ***\nSPEC_CTRL mask = 0x8  shadow = 0x9`,
+    );
+    expect(Object.fromEntries(fields)).toEqual({
+      GUEST_IA32_S_CET: 1n,
+      GUEST_SSP: 2n,
+      GUEST_IA32_INTERRUPT_SSP_TABLE_ADDR: 3n,
+      HOST_IA32_S_CET: 5n,
+      HOST_SSP: 6n,
+      HOST_IA32_INTERRUPT_SSP_TABLE_ADDR: 7n,
+      SPEC_CTRL_MASK: 8n,
+      SPEC_CTRL_SHADOW: 9n,
+    });
+  });
+});
+
 describe('a dump with the VM-entry MSR-load area', () => {
   it('names the MSR that could not be loaded', () => {
     const [{ rules }] = explainVmcsDumps(KVM_MSRS);

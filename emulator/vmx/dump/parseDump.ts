@@ -50,6 +50,7 @@ const LINES: readonly LineRow[] = [
   { section: 'guest', text: 'Interruptibility = # ActivityState = #', fields: ['GUEST_INTERRUPTIBILITY_STATE', 'GUEST_ACTIVITY_STATE'] },
   { section: 'guest', text: 'InterruptStatus = #', fields: ['GUEST_INTERRUPT_STATUS'] },
   { section: 'guest', text: 'S_CET = #', fields: ['GUEST_IA32_S_CET'] },
+  { section: 'guest', text: 'SSP = #', fields: ['GUEST_SSP'] },
   { section: 'guest', text: 'SSP TABLE = #', fields: ['GUEST_IA32_INTERRUPT_SSP_TABLE_ADDR'] },
 
   { section: 'host', text: 'RIP = # RSP = #', fields: ['HOST_RIP', 'HOST_RSP'] },
@@ -61,6 +62,9 @@ const LINES: readonly LineRow[] = [
   { section: 'host', text: 'EFER ?= ?#', fields: ['HOST_IA32_EFER'] },
   { section: 'host', text: 'PAT = #', fields: ['HOST_IA32_PAT'] },
   { section: 'host', text: 'PerfGlobCtl = #', fields: ['HOST_IA32_PERF_GLOBAL_CTRL'] },
+  { section: 'host', text: 'S_CET = #', fields: ['HOST_IA32_S_CET'] },
+  { section: 'host', text: 'SSP = #', fields: ['HOST_SSP'] },
+  { section: 'host', text: 'SSP TABLE = #', fields: ['HOST_IA32_INTERRUPT_SSP_TABLE_ADDR'] },
 
   { section: 'control', text: 'PinBased=#', fields: ['PIN_BASED_VM_EXECUTION_CONTROLS'] },
   { section: 'control', text: 'CPUBased=#', fields: ['PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS'] },
@@ -73,6 +77,7 @@ const LINES: readonly LineRow[] = [
   { section: 'control', text: 'VMExit: intr_info=# errcode=# ilen=#', fields: ['VM_EXIT_INTERRUPTION_INFORMATION', 'VM_EXIT_INTERRUPTION_ERROR_CODE', 'VM_EXIT_INSTRUCTION_LENGTH'] },
   { section: 'control', text: 'reason=# qualification=#', fields: ['VM_EXIT_REASON', 'EXIT_QUALIFICATION'] },
   { section: 'control', text: 'IDTVectoring: info=# errcode=#', fields: ['IDT_VECTORING_INFORMATION', 'IDT_VECTORING_ERROR_CODE'] },
+  { section: 'control', text: 'SPEC_CTRL mask = # shadow = #', fields: ['SPEC_CTRL_MASK', 'SPEC_CTRL_SHADOW'] },
   { section: 'control', text: 'TSC Offset = #', fields: ['TSC_OFFSET'] },
   { section: 'control', text: 'TSC Multiplier = #', fields: ['TSC_MULTIPLIER'] },
   { section: 'control', text: 'TPR Threshold = #', fields: ['TPR_THRESHOLD'] },
@@ -94,7 +99,7 @@ function pattern(text: string): RegExp {
   const spaced = text.replaceAll('EFER ', `EFER${REMARK} `).replaceAll(' = ', ' ?= ?');
   const source = spaced
     .replaceAll(', ', ',\\s*')
-    .replaceAll(/# (?=[A-Z#i])/g, `#${REMARK}\\s+`)
+    .replaceAll(/# (?=[A-Z#is])/g, `#${REMARK}\\s+`)
     .replaceAll(': ', ':\\s+')
     .replaceAll('#', NUMBER);
   return new RegExp(`(?:^|[\\s,(])${source}`);
