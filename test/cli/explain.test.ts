@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { explainDumps } from '../../extension/host/node/explainDumps.ts';
 import { buildIfOutdated } from '../../scripts/support/setup.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -49,13 +50,13 @@ describe('hvm explain', () => {
     expect(hvm(['explain', '-', '--undecided'], DUMP).stdout).toMatch(/ \d+ rules:\n {2}.* \(needs \w+/);
   });
 
-  it('is what the adapter does for the editor, with --explain', () => {
-    const adapter = (input: string) =>
-      spawnSync(process.execPath, [join(root, 'dist/adapter.js'), '--explain'], { input, encoding: 'utf8' });
-    expect(adapter(DUMP).stdout).toBe(hvm(['explain', '-', '--undecided'], DUMP).stdout);
-    expect(adapter('nothing').stdout).toBe(
+  it('is what the extension gets from the adapter for the editor, whatever the size of the log', async () => {
+    const adapter = join(root, 'dist/adapter.js');
+    expect(await explainDumps(adapter, DUMP)).toBe(hvm(['explain', '-', '--undecided'], DUMP).stdout);
+    expect(await explainDumps(adapter, 'a line of the log\n'.repeat(100_000))).toBe(
       'There is no VMCS dump of Linux KVM or Xen: there is no line "*** Guest State ***", "*** Host State ***" or "*** Control State ***" with fields behind it.\n',
     );
+    await expect(explainDumps(join(folder, 'nowhere.js'), DUMP)).rejects.toThrow('nowhere.js');
   });
 
   it.each([

@@ -1,9 +1,9 @@
 /** The extension on a desktop or a server, where VS Code's extension host is a Node process. */
-import { execFile } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import { startExtension } from '../../extension.ts';
 import type { ExtensionHost, TextFile } from '../extensionHost.ts';
+import { explainDumps } from './explainDumps.ts';
 
 const nodeHost: ExtensionHost = {
   // VS Code forks its own Node for the command "node", so that none has to be installed.
@@ -15,20 +15,7 @@ const nodeHost: ExtensionHost = {
     ),
 
   explainDumps: (extension, log) =>
-    new Promise((done, failed) => {
-      const adapter = vscode.Uri.joinPath(extension, 'dist', 'adapter.js').fsPath;
-      // VS Code's own program is Node when it is told so.
-      const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
-      const child = execFile(
-        process.execPath,
-        [adapter, '--explain'],
-        { env, maxBuffer: Number.POSITIVE_INFINITY },
-        (error, stdout) => (error ? failed(error) : done(stdout)),
-      );
-      // A child that has ended says so by its exit.
-      child.stdin?.on('error', () => undefined);
-      child.stdin?.end(log);
-    }),
+    explainDumps(vscode.Uri.joinPath(extension, 'dist', 'adapter.js').fsPath, log),
 
   async readBeginning(file, length) {
     // A kernel with its debug information has hundreds of megabytes; the API reads whole files only.
