@@ -56,6 +56,8 @@ export const EPT_FEATURE = {
   NO_PAGE_1G: 128,
 } as const;
 
+/** With these an access by guest paging differs from others. */
+const TELLS_PAGING = EPT_FEATURE.PAGING_WRITE | EPT_FEATURE.SUB_PAGE_WRITE | EPT_FEATURE.VERIFY_GUEST_PAGING;
 const LESS_CAPABLE = EPT_FEATURE.NO_EXECUTE_ONLY | EPT_FEATURE.NO_PAGE_2M | EPT_FEATURE.NO_PAGE_1G;
 
 /** Entries say more than cached mappings keep. */
@@ -126,9 +128,12 @@ export class SecondLevelWalker {
   modeBasedExecute = false;
   /** Whether guest paging structures may have to lie in pages with paging-write access. */
   verifiesGuestPaging = false;
-  /** The last translation was of a page that guest paging may write, or that wants its own paging verified. */
+  /** All guest paging structures of the path so far do. */
+  pathIsVerified = true;
+  /** After a failure: the page wants such a path. */
+  unverified = false;
+  /** The last translation was of a page that guest paging may write. */
   pagingWriteAccess = false;
-  verifyGuestPaging = false;
   /** The bytes that the next translation is about, for sub-page write permissions. */
   accessBytes = 1;
   #features = 0;
@@ -160,8 +165,7 @@ export class SecondLevelWalker {
     this.#generation = generation;
     this.entryAccess = this.#flags ? READ | WRITE : READ;
     this.entryNeed = this.#flags ? READ | NEED_WRITE : READ;
-    if ((features & (EPT_FEATURE.PAGING_WRITE | EPT_FEATURE.SUB_PAGE_WRITE)) !== 0)
-      this.entryAccess |= OF_PAGING;
+    if ((features & TELLS_PAGING) !== 0) this.entryAccess |= OF_PAGING;
   }
 
   /** @see SDM "Sub-Page-Permission-Table Pointer (SPPTP)", 26.6.20 */
@@ -203,6 +207,7 @@ export class SecondLevelWalker {
     let allAccessed = ACCESSED;
     this.misconfiguration = false;
     this.subPageEvent = false;
+    this.unverified = false;
     this.logFull = false;
     for (let level = this.top; ; level--) {
       this.level = level;
@@ -235,12 +240,13 @@ export class SecondLevelWalker {
       tableHi = eHi & 0xf_ffff;
       if (mapsPage) {
         this.pagingWriteAccess = (eHi & PAGING_WRITE_ACCESS) !== 0;
-        this.verifyGuestPaging = (eHi & VERIFY_GUEST_PAGING) !== 0;
         const need = access & ~OF_PAGING;
         if ((permissions & need) !== need && !this.#passive) {
           const others = this.#permissionsOfReferences(level);
           if (!this.#mayWriteAnyway(access, permissions | (others & WRITE), lo, hi, eHi, level)) return false;
         }
+        if ((access & OF_PAGING) === 0 && (eHi & VERIFY_GUEST_PAGING) !== 0 && this.#refusesPath())
+          return this.#unverifiedPath(lo, hi, access, permissions);
         const shift = level === 3 ? 30 : level === 2 ? 21 : 12;
         // The bits of a large page's address below its size come from the guest-physical address.
         const low = (1 << shift) - 1;
@@ -336,12 +342,17 @@ export class SecondLevelWalker {
     return false;
   }
 
-  /** The page wants guest paging structures with paging-write access, and the path had another one. */
-  refuseUnverified(lo: number, hi: number, access: number): void {
-    let permissions = this.#permissions;
-    for (let level = this.top; level >= this.level; level--) permissions &= this.entryLo[level];
+  /** Of a page that wants guest paging structures with paging-write access. */
+  #refusesPath(): boolean {
+    return this.verifiesGuestPaging && !this.pathIsVerified && !this.#passive;
+  }
+
+  /** @see SDM "EPT Violations", 30.3.3.2 */
+  #unverifiedPath(lo: number, hi: number, access: number, permissions: number): boolean {
     this.#violation(lo, hi, access, permissions);
     this.qualification |= DUE_TO_VERIFICATION;
+    this.unverified = true;
+    return false;
   }
 
   /** Forgets the cached mapping of one page, as an EPT violation does. */

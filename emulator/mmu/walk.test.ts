@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RAM_OFFSET } from '../state/layout.ts';
 import { CR0, CR4, EFER, FLAG } from '../state/registers.ts';
+import { EPT_FEATURE } from './ept.ts';
 import { PRIVILEGE } from './mmu.ts';
 import { ACCESS } from './rights.ts';
 import { type TestMachine, testMachine } from './testing/machine.ts';
@@ -65,17 +66,26 @@ const guestEntry4 = fc
     return large ? low | high : low | (BigInt(page) << 12n);
   });
 
-/** R, W, X; memory type 6 most of the time; A and D; PS. */
+/** R, W, X and bit 10; memory type 6 most of the time; A and D; verification, paging-write access and sub-pages. */
 const eptEntry = fc
   .tuple(
-    bits(97, 93, 93),
+    bits(97, 90, 93, 0, 0, 0, 0, 0, 0, 0, 90),
     fc.boolean(),
     fc.boolean(),
-    fc.nat(99),
+    bits(30, 70, 0, 0, 80),
     rare(3, highBits),
     rare(3, fc.constant(0x20n)),
   )
-  .map(([rights, accessed, dirty, , high, type]) => ({ rights, accessed, dirty, high, type }));
+  .map(([rights, accessed, dirty, special, high, type]) => ({
+    rights,
+    accessed,
+    dirty,
+    high: high ^ (special << 57n),
+    type,
+  }));
+/** Of an EPT violation's qualification: guest-paging verification. */
+const UNVERIFIED = 1 << 15;
+const SUB_PAGE_PAGE = FIRST_EPT_PAGE + 4;
 
 interface Scenario {
   readonly registers: ModelRegisters;
@@ -106,6 +116,7 @@ function linearOf(paging: ModelRegisters['paging'], picks: readonly number[], of
 
 function eptStructures(
   list: readonly { rights: bigint; accessed: boolean; dirty: boolean; high: bigint; type: bigint }[],
+  readOnly: boolean,
 ) {
   const entries: { address: number; value: bigint; size: 8 }[] = [];
   const page = (index: number) => (FIRST_EPT_PAGE + index) * 4096;
@@ -126,7 +137,25 @@ function eptStructures(
   put(page(2), 0, large === 2 ? 0n : BigInt(page(3)), 0n, large === 2);
   for (let guest = 0; guest < FIRST_EPT_PAGE; guest++)
     put(page(3), guest, BigInt(guest * 4096), 1n << 11n, false);
+  // Pages that may be written in parts, if at all.
+  if (readOnly) for (const entry of entries.slice(3)) entry.value &= ~2n;
   return { root: BigInt(page(0)), entries };
+}
+
+/** Four levels of tables, of which `damage` is in one entry; `vector` is that of every page of the guest. */
+function subPageStructures({ vector, damaged, damage }: { vector: bigint; damaged: number; damage: bigint }) {
+  const page = (index: number) => (SUB_PAGE_PAGE + index) * 4096;
+  const tables = [0, 1, 2].map((index) => ({
+    address: page(index),
+    value: (BigInt(page(index + 1)) | 1n) ^ (index === damaged ? damage : 0n),
+    size: 8 as const,
+  }));
+  const vectors = Array.from({ length: FIRST_EPT_PAGE }, (_, guest) => ({
+    address: page(3) + 8 * guest,
+    value: vector ^ (damaged === 3 ? damage : 0n),
+    size: 8 as const,
+  }));
+  return { root: BigInt(page(0)), entries: [...tables, ...vectors] };
 }
 
 const scenario: fc.Arbitrary<Scenario> = fc
@@ -157,7 +186,25 @@ const scenario: fc.Arbitrary<Scenario> = fc
     entries8: fc.array(guestEntry8, { minLength: GUEST_TABLES * 3, maxLength: GUEST_TABLES * 3 }),
     entries4: fc.array(guestEntry4, { minLength: GUEST_TABLES * 3, maxLength: GUEST_TABLES * 3 }),
     ept: fc.option(
-      fc.record({ list: fc.array(eptEntry, { minLength: 1, maxLength: 47 }), flags: fc.boolean() }),
+      fc.record({
+        list: fc.array(eptEntry, { minLength: 1, maxLength: 47 }),
+        flags: fc.boolean(),
+        readOnly: fc.nat(3).map((roll) => roll === 0),
+        modeBased: fc.boolean(),
+        pagingWrite: fc.boolean(),
+        verification: fc.boolean(),
+        executeOnly: fc.nat(9).map((roll) => roll > 0),
+        pages2M: fc.nat(3).map((roll) => roll > 0),
+        pages1G: fc.nat(3).map((roll) => roll > 0),
+        subPages: fc.option(
+          fc.record({
+            vector: fc.bigInt(0n, 0xffff_ffff_ffff_ffffn).map((value) => value & 0x5555_5555_5555_5555n),
+            damaged: fc.nat(5),
+            damage: fc.nat(63).map((position) => 1n << BigInt(position)),
+          }),
+          { freq: 2 },
+        ),
+      }),
       { freq: 2 },
     ),
   })
@@ -175,9 +222,11 @@ const scenario: fc.Arbitrary<Scenario> = fc
     }
     let ept: ModelRegisters['ept'];
     if (input.ept) {
-      const structures = eptStructures(input.ept.list);
+      const structures = eptStructures(input.ept.list, input.ept.readOnly);
       entries.push(...structures.entries);
-      ept = { root: structures.root, flags: input.ept.flags };
+      const subPages = input.ept.subPages && subPageStructures(input.ept.subPages);
+      if (subPages) entries.push(...subPages.entries);
+      ept = { ...input.ept, root: structures.root, subPages: subPages?.root };
     }
     return {
       registers: {
@@ -217,6 +266,17 @@ function load(machine: TestMachine, { registers, privilege }: Scenario): void {
     state.setPdpte(index, pdpte);
   });
   const { ept } = registers;
+  const { secondLevel } = mmu.spaces;
+  secondLevel.features = ept
+    ? (ept.modeBased ? EPT_FEATURE.MODE_BASED_EXECUTE : 0) |
+      (ept.pagingWrite ? EPT_FEATURE.PAGING_WRITE : 0) |
+      (ept.verification ? EPT_FEATURE.VERIFY_GUEST_PAGING : 0) |
+      (ept.subPages === undefined ? 0 : EPT_FEATURE.SUB_PAGE_WRITE) |
+      (ept.executeOnly ? 0 : EPT_FEATURE.NO_EXECUTE_ONLY) |
+      (ept.pages2M ? 0 : EPT_FEATURE.NO_PAGE_2M) |
+      (ept.pages1G ? 0 : EPT_FEATURE.NO_PAGE_1G)
+    : 0;
+  secondLevel.subPageTableLo = Number(ept?.subPages ?? 0n);
   mmu.spaces.switchTo(0, ept && ept.root | 0x1en | (ept.flags ? 0x40n : 0n));
 }
 
@@ -260,7 +320,7 @@ function translate(machine: TestMachine, { linear, access, privilege }: Scenario
   if (host === UNTRANSLATED.NON_CANONICAL) return { kind: 'non-canonical' };
   if (host === UNTRANSLATED.PAGE_FAULT) return { kind: 'page', errorCode: fault.errorCode };
   const { kind, guestPhysical, qualification } = fault.secondLevel;
-  if (kind !== 'violation' && kind !== 'misconfiguration') throw new Error(kind);
+  if (kind !== 'violation' && kind !== 'misconfiguration' && kind !== 'sub-page') throw new Error(kind);
   return { kind, guestPhysical: BigInt(guestPhysical), qualification };
 }
 
@@ -289,6 +349,9 @@ describe('the page walk', () => {
         expect(Buffer.compare(ram, model), 'memory after the walk').toBe(0);
         const key = `${input.registers.paging}${input.registers.ept ? '+EPT' : ''} ${expected.kind}`;
         outcomes.set(key, (outcomes.get(key) ?? 0) + 1);
+        if (expected.kind === 'sub-page') outcomes.set('sub-page', (outcomes.get('sub-page') ?? 0) + 1);
+        if (expected.kind === 'violation' && (expected.qualification & UNVERIFIED) !== 0)
+          outcomes.set('unverified', (outcomes.get('unverified') ?? 0) + 1);
       }),
       { seed: 20260101, numRuns: 20_000 },
     );
@@ -302,5 +365,7 @@ describe('the page walk', () => {
         expect(outcomes.get(`${paging}+EPT ${kind}`)).toBeGreaterThan(50);
       }
     }
-  }, 60_000);
+    expect(outcomes.get('sub-page')).toBeGreaterThan(5);
+    expect(outcomes.get('unverified')).toBeGreaterThan(50);
+  }, 120_000);
 });

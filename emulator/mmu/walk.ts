@@ -126,8 +126,6 @@ export class PageWalker {
   #userAddress = false;
   /** The linear address's rights as the exit qualification has them. */
   #linearRights = USER_MODE_ADDRESS | WRITABLE_PAGE;
-  /** All paging structures of the walk lie in pages with paging-write access. */
-  #verified = true;
   /** HLAT paging for addresses whose bit 63 is 1, or for all. */
   #hlat: 'none' | 'high' | 'all' = 'none';
   #hlatLo = 0;
@@ -234,7 +232,7 @@ export class PageWalker {
         this.writeNow = true;
         this.#userAddress = true;
         this.#linearRights = USER_MODE_ADDRESS | WRITABLE_PAGE;
-        this.#verified = true;
+        this.#second.pathIsVerified = true;
         return this.#finish(lo, 0, lo, 0, request);
     }
   }
@@ -250,6 +248,7 @@ export class PageWalker {
     if (!this.isConfigured) this.configureFirst();
     const second = this.#second;
     if (!second.enabled) return address(lo & this.#entries.addressMask, hi);
+    second.pathIsVerified = true;
     if (!second.translate(lo, hi, EPT_ACCESS.READ)) return this.#secondLevelFault(0, 0, lo, hi, 0);
     if (this.#isApicPage(second.hostLo, second.hostHi)) return this.#apicAccess(0, 0);
     return address((second.hostLo | (lo & 0xfff)) & this.#entries.addressMask, second.hostHi);
@@ -272,7 +271,7 @@ export class PageWalker {
     let all = -1;
     let anyHi = 0;
     let level = top;
-    this.#verified = true;
+    second.pathIsVerified = true;
     const cached = (request & RECORD) === 0 && this.#caches ? this.structures.find(lo, hi) : 0;
     if (cached !== 0) {
       // A page table by host-physical address, with the rights of the levels above.
@@ -297,7 +296,7 @@ export class PageWalker {
           if (!second.translate(guestLo, tableHi, entryAccess)) {
             return this.#entryFault(lo, hi, guestLo, tableHi, top, level);
           }
-          if (!second.pagingWriteAccess) this.#verified = false;
+          if (!second.pagingWriteAccess) second.pathIsVerified = false;
           hostLo = second.hostLo | (guestLo & 0xfff);
           hostHi = second.hostHi;
         }
@@ -403,7 +402,7 @@ export class PageWalker {
     const second = this.#second;
     let table = base;
     let all = -1;
-    this.#verified = true;
+    second.pathIsVerified = true;
     for (let level = 2; ; level--) {
       const guestLo = table | ((level === 2 ? lo >>> 22 : (lo >>> 12) & 1023) << 2);
       let hostLo = guestLo;
@@ -411,7 +410,7 @@ export class PageWalker {
       if (second.enabled) {
         if (!second.translate(guestLo, 0, second.entryAccess))
           return this.#entryFault(lo, 0, guestLo, 0, 2, level);
-        if (!second.pagingWriteAccess) this.#verified = false;
+        if (!second.pagingWriteAccess) second.pathIsVerified = false;
         hostLo = second.hostLo | (guestLo & 0xfff);
         hostHi = second.hostHi;
         if (this.#isApicPage(hostLo, hostHi)) return this.#apicAccess(2, level);
@@ -530,13 +529,9 @@ export class PageWalker {
       return address(((page << 12) | (guestLo & 0xfff)) & mask, page >>> 20);
     }
     const access = userFetch ? FETCH_USER : FINAL_ACCESS[request & 3];
-    const translated = second.translate(guestLo, guestHi, access);
-    const unverified =
-      translated && second.verifiesGuestPaging && second.verifyGuestPaging && !this.#verified;
-    if (!translated || unverified) {
+    if (!second.translate(guestLo, guestHi, access)) {
       this.writeNow = false;
-      if (unverified && !this.#passive) second.refuseUnverified(guestLo, guestHi, access);
-      if (!unverified && this.#isInWindow()) return UNTRANSLATED.WINDOW;
+      if (this.#isInWindow()) return UNTRANSLATED.WINDOW;
       return this.#secondLevelFault(lo, hi, guestLo, guestHi, this.#translatedBits());
     }
     this.writeNow = second.writeNow;
@@ -551,8 +546,8 @@ export class PageWalker {
 
   #isInWindow(): boolean {
     const { window, guestPhysical } = this;
-    const { misconfiguration, logFull, subPageEvent } = this.#second;
-    if (!window || misconfiguration || logFull || subPageEvent) return false;
+    const { misconfiguration, logFull, subPageEvent, unverified } = this.#second;
+    if (!window || misconfiguration || logFull || subPageEvent || unverified) return false;
     return guestPhysical >= window.start && guestPhysical < window.end;
   }
 

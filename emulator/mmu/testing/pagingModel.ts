@@ -23,7 +23,22 @@ export interface ModelRegisters {
   readonly ac: boolean;
   readonly maxphyaddr: number;
   /** EPT root and its accessed-and-dirty enable, when guest-physical addresses are translated. */
-  readonly ept: { readonly root: bigint; readonly flags: boolean } | undefined;
+  readonly ept: ModelEpt | undefined;
+}
+
+export interface ModelEpt {
+  readonly root: bigint;
+  readonly flags: boolean;
+  /** "Mode-based execute control for EPT", "EPT paging-write control", "guest-paging verification". */
+  readonly modeBased: boolean;
+  readonly pagingWrite: boolean;
+  readonly verification: boolean;
+  /** "Sub-page write permissions for EPT": the SPPTP. */
+  readonly subPages: bigint | undefined;
+  /** What the processor can do besides 4-KByte pages that are read. */
+  readonly executeOnly: boolean;
+  readonly pages2M: boolean;
+  readonly pages1G: boolean;
 }
 
 export type ModelAccess = 'read' | 'write' | 'fetch';
@@ -39,7 +54,7 @@ export type ModelResult =
   | { readonly kind: 'page'; readonly errorCode: number }
   | { readonly kind: 'non-canonical' }
   | {
-      readonly kind: 'violation' | 'misconfiguration';
+      readonly kind: 'violation' | 'misconfiguration' | 'sub-page';
       readonly guestPhysical: bigint;
       readonly qualification: number;
     };
@@ -236,33 +251,60 @@ class Translation {
 
   /** Bits 11:9 of an EPT violation's qualification; without paging all is permitted. */
   advanced = 0x600;
+  /** All guest paging structures of the path lie in pages with bit 58. */
+  verified = true;
 
   entryHost(guest: bigint, kind: 'read' | 'write' | 'read-modify-write'): bigint {
     return this.secondLevel(guest, kind === 'read' ? 1 : 3, 0x80);
   }
 
   final(guest: bigint): bigint {
-    return this.secondLevel(guest, { read: 1, write: 2, fetch: 4 }[this.access], 0x180 | this.advanced);
+    const userFetch =
+      this.access === 'fetch' && this.registers.ept?.modeBased === true && (this.advanced & 0x200) !== 0;
+    const rights = userFetch ? 0x400 : { read: 1, write: 2, fetch: 4 }[this.access];
+    return this.secondLevel(guest, rights, 0x180 | this.advanced);
   }
 
-  /** Translates a guest-physical address; `rights` and `extra` are bits of the exit qualification. */
+  /**
+   * Translates a guest-physical address; `rights` are bits of an EPT entry, `extra` of the exit qualification: bit 8 is 0
+   * for entries of guest paging structures.
+   */
   secondLevel(guest: bigint, rights: number, extra: number): bigint {
     const { ept, maxphyaddr } = this.registers;
     if (ept === undefined) return guest;
+    const ofPaging = (extra & 0x100) === 0;
+    const known = ept.modeBased ? 0x407 : 7;
+    const asked = rights === 0x400 ? 4 : rights;
     let table = ept.root;
-    let allowed = 7;
+    let allowed = known;
+    let above = known;
     const used: bigint[] = [];
+    const refuse = (permitted: number, reason: number): never =>
+      this.violation(
+        guest,
+        asked | ((permitted & 7) << 3) | ((permitted & 0x400) !== 0 ? 0x40 : 0) | extra | reason,
+      );
     for (const shift of [39n, 30n, 21n, 12n]) {
       const address = table + below(guest >> shift, 9n) * 8n;
       const value = this.memory.read(address, 8);
-      if ((value & 7n) === 0n) this.violation(guest, rights | extra);
+      if ((value & BigInt(known)) === 0n) refuse(0, 0);
       const isLeaf = shift === 12n || (shift !== 39n && bit(value, 7));
-      this.checkConfiguration(guest, value, shift, isLeaf, maxphyaddr);
-      allowed &= Number(value & 7n);
+      this.checkConfiguration(guest, value, shift, isLeaf, ept, maxphyaddr);
+      above = allowed;
+      allowed &= Number(value & BigInt(known));
       used.push(address);
       table = field(value, 51, 12) << 12n;
       if (!isLeaf) continue;
-      if ((allowed & rights) !== rights) this.violation(guest, rights | (allowed << 3) | extra);
+      if ((allowed & rights) !== rights) {
+        // Only bit 1 of the last entry forbids it, and the access is a write.
+        const onlyTheLast = (rights & 2) !== 0 && ((allowed | (above & 2)) & rights) === rights;
+        const byPaging = ofPaging && ept.pagingWrite && bit(value, 58);
+        const bySubPage =
+          !ofPaging && shift === 12n && bit(value, 61) && onlyTheLast && this.subPageIsWritable(guest);
+        if (!onlyTheLast || !(byPaging || bySubPage)) refuse(allowed, 0);
+      }
+      if (ofPaging && !bit(value, 58)) this.verified = false;
+      if (!ofPaging && ept.verification && bit(value, 57) && !this.verified) refuse(allowed, 0x8000);
       if (ept.flags) {
         for (const entry of used) this.memory.or(entry, 0x100n, 8);
         if (rights & 2) this.memory.or(address, 0x200n, 8);
@@ -272,8 +314,36 @@ class Translation {
     throw new Error('a walk without a leaf');
   }
 
-  checkConfiguration(guest: bigint, value: bigint, shift: bigint, isLeaf: boolean, maxphyaddr: number): void {
-    const writeOnly = !bit(value, 0) && bit(value, 1);
+  /** "Sub-Page Write Permissions", 30.3.4; without the control no sub-page may be written. */
+  subPageIsWritable(guest: bigint): boolean {
+    const { ept, maxphyaddr } = this.registers;
+    if (ept?.subPages === undefined) return false;
+    const event = (qualification: number): never => {
+      throw new Stop({ kind: 'sub-page', guestPhysical: guest, qualification });
+    };
+    let table = ept.subPages;
+    for (const shift of [39n, 30n, 21n]) {
+      const value = this.memory.read(table + below(guest >> shift, 9n) * 8n, 8);
+      if (!bit(value, 0)) event(0x800);
+      if (field(value, 11, 1) !== 0n || field(value, 63, maxphyaddr) !== 0n) event(0);
+      table = field(value, 51, 12) << 12n;
+    }
+    const vector = this.memory.read(table + below(guest >> 12n, 9n) * 8n, 8);
+    if ((vector & 0xaaaa_aaaa_aaaa_aaaan) !== 0n) event(0);
+    return bit(vector, 2n * below(guest >> 7n, 5n));
+  }
+
+  checkConfiguration(
+    guest: bigint,
+    value: bigint,
+    shift: bigint,
+    isLeaf: boolean,
+    ept: ModelEpt,
+    maxphyaddr: number,
+  ): void {
+    const writeOnly =
+      !bit(value, 0) && (bit(value, 1) || !ept.executeOnly || (isLeaf && ept.pagingWrite && bit(value, 58)));
+    const tooLarge = isLeaf && ((shift === 21n && !ept.pages2M) || (shift === 30n && !ept.pages1G));
     const address = field(value, 51, maxphyaddr) !== 0n;
     let reserved: boolean;
     if (isLeaf) {
@@ -284,7 +354,7 @@ class Translation {
         type === 7n ||
         (shift > 12n && field(value, Number(shift) - 1, 12) !== 0n);
     } else reserved = field(value, shift === 39n ? 7 : 6, 3) !== 0n;
-    if (writeOnly || address || reserved) {
+    if (writeOnly || tooLarge || address || reserved) {
       throw new Stop({ kind: 'misconfiguration', guestPhysical: guest, qualification: 0 });
     }
   }
