@@ -98,6 +98,29 @@ describe('an EPT violation', () => {
     for (const level of [4, 3, 2, 1]) expect(machine.tables.get(LINEAR, level) & PTE.A).toBe(0n);
   });
 
+  it('keeps it from a dirty flag where the upper levels are cached, too', () => {
+    const machine = guest();
+    const { mmu, tables, ept } = machine;
+    const read = () => expect(mmu.translate(Number(LINEAR) + 8, 0, ACCESS.READ, 0)).toBeGreaterThan(0);
+    // The first sets the accessed flags, the second is cached.
+    read();
+    read();
+    expect(mmu.translate(Number(LINEAR) + 8, 0, ACCESS.WRITE, 0)).toBeGreaterThan(0);
+    expect(tables.get(LINEAR, 1) & PTE.D).toBe(PTE.D);
+
+    tables.set(LINEAR, 0x2_0000n | PWU | PTE.A);
+    const pte = tables.entryAddress(LINEAR);
+    ept.set(pte & ~0xfffn, (GUEST + (pte & ~0xfffn)) | EPT.R | EPT.WB);
+    mmu.spaces.invalidateEpt();
+    read();
+    expect(fail(machine, ACCESS.WRITE)).toMatchObject({
+      kind: 'violation',
+      guestPhysical: Number(pte),
+      qualification: 0x83 | 0x08,
+    });
+    expect(tables.get(LINEAR, 1) & PTE.D).toBe(0n);
+  });
+
   it('while loading the PDPTEs has no linear address, and the load is a read', () => {
     const machine = guest({ flags: true });
     machine.ept.set(0x3000n, (GUEST + 0x3000n) | EPT.R | EPT.WB);
