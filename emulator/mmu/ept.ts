@@ -6,6 +6,7 @@
  */
 import { EPT_ACCESS } from './fault.ts';
 import type { HostEntries } from './hostEntries.ts';
+import { SUB_PAGE_PERMISSION, subPagePermission } from './subPages.ts';
 
 const { READ, WRITE, FETCH } = EPT_ACCESS;
 const PERMISSIONS = READ | WRITE | FETCH;
@@ -70,8 +71,6 @@ const CACHE_WORDS = 4;
 /** Memory types 2, 3 and 7 are reserved. @see SDM "EPT Misconfigurations", 30.3.3.1 */
 const RESERVED_TYPES = (1 << 2) | (1 << 3) | (1 << 7);
 
-/** Bits of half an entry of a last-level sub-page-permission table: only even ones say something. */
-const SUB_PAGE_RESERVED = 0xaaaa_aaaa | 0;
 /** Qualification of an SPP-related event: a miss; without, a misconfiguration. */
 const SUB_PAGE_MISS = 1 << 11;
 
@@ -308,36 +307,19 @@ export class SecondLevelWalker {
 
   /** @see SDM "Sub-Page Write Permissions", 30.3.4 */
   #isSubPageWritable(lo: number, hi: number): boolean {
-    const entries = this.#entries;
-    let tableLo = this.#subPageTableLo;
-    let tableHi = this.#subPageTableHi;
-    for (let level = 4; level >= 1; level--) {
-      const index =
-        level === 4 ? hi >>> 7 : level === 3 ? (lo >>> 30) | (hi << 2) : lo >>> (level === 2 ? 21 : 12);
-      const eLo = entries.read(tableLo | ((index & 511) << 3), tableHi);
-      const eHi = entries.high;
-      if (level === 1) {
-        if (((eLo | eHi) & SUB_PAGE_RESERVED) !== 0) return this.#subPageFailure(0, lo, hi);
-        const first = (lo & 0xfff) >>> 7;
-        const last = Math.min(0xfff, (lo & 0xfff) + this.accessBytes - 1) >>> 7;
-        for (let part = first; part <= last; part++) {
-          const bits = part < 16 ? eLo : eHi;
-          if (((bits >>> (2 * (part & 15))) & 1) === 0) return false;
-        }
-        return true;
-      }
-      if ((eLo & 1) === 0) return this.#subPageFailure(SUB_PAGE_MISS, lo, hi);
-      if ((eLo & 0xffe) !== 0 || (eHi & (this.#reservedHi | 0xfff0_0000)) !== 0)
-        return this.#subPageFailure(0, lo, hi);
-      tableLo = eLo & ~0xfff;
-      tableHi = eHi & 0xf_ffff;
-    }
-    return false;
-  }
-
-  #subPageFailure(qualification: number, lo: number, hi: number): boolean {
+    const permission = subPagePermission(
+      this.#entries,
+      this.#subPageTableLo,
+      this.#subPageTableHi,
+      lo,
+      hi,
+      this.accessBytes,
+      this.#reservedHi,
+    );
+    if (permission === SUB_PAGE_PERMISSION.WRITABLE) return true;
+    if (permission === SUB_PAGE_PERMISSION.FORBIDDEN) return false;
     this.subPageEvent = true;
-    this.qualification = qualification;
+    this.qualification = permission === SUB_PAGE_PERMISSION.MISS ? SUB_PAGE_MISS : 0;
     this.forget(lo, hi);
     return false;
   }
