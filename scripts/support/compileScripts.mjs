@@ -46,7 +46,7 @@ async function run() {
 }
 
 function missing(scripts) {
-  const written = readdirSync(FOLDER);
+  const written = readdirSync(FOLDER).filter((name) => !name.endsWith('.part'));
   return scripts.filter((script) => !written.some((name) => name.startsWith(`${script}-`)));
 }
 

@@ -35,6 +35,7 @@ describe('compiled scripts', () => {
       const script = `${name}.script.js`;
       const compiled = readdirSync(join(dist, 'compiled')).filter((file) => file.startsWith(script));
       expect(compiled).toHaveLength(1);
+      expect(compiled[0]).toMatch(new RegExp(`-${process.versions.v8}$`));
       const text = readFileSync(join(dist, script), 'latin1');
       const cachedData = readFileSync(join(dist, 'compiled', compiled[0]));
       const { cachedDataRejected } = new Script(text, { cachedData });

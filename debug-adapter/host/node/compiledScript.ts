@@ -48,7 +48,7 @@ function writeLater(compiled: Script, script: string, file: string): void {
       const others = readdirSync(folder).filter((name) => name.startsWith(`${script}-`));
       for (const name of others) rmSync(join(folder, name));
       // Whoever reads it at this moment sees all of it or nothing.
-      const part = `${file}.${process.pid}`;
+      const part = `${file}.${process.pid}.part`;
       writeFileSync(part, compiled.createCachedData());
       renameSync(part, file);
     } catch {
