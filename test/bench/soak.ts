@@ -54,7 +54,7 @@ function soak(minutes: number): readonly BenchResult[] {
 export const bench: Bench = {
   title: 'Soak',
   about:
-    'A kernel that writes, runs and rewrites code in ever new pages and maps them elsewhere, so that the translator evicts all the time, in one process; looked at 20 times after a tenth of the time, when garbage was collected: how much more memory there is in the last quarter of the looks than in the first, medians of both. What V8 keeps of modules comes from malloc, which gives back little of what was in use when most dropped modules waited for a collection: it levels off later than the rest. `npm run bench soak -- --minutes 60`: an hour.',
+    'A kernel that writes, runs and rewrites code in ever new pages and maps them elsewhere, so that the translator evicts all the time, in one process; looked at 20 times after a tenth of the time, when garbage was collected: how much more memory there is in the last quarter of the looks than in the first, medians of both. What V8 keeps of modules comes from malloc, which gives back little of what was in use when most dropped modules waited for a collection. `npm run bench soak -- --minutes 60`: an hour.',
   onRequest: true,
   run: ({ minutes }) => soak(minutes),
 };
