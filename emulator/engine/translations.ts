@@ -26,9 +26,10 @@ const SAMPLES = 3;
 /**
  * … or more, when much is translated already: less of it stays in the host's caches then, and another translation brings
  * less. With modules of so many bytes to interpret code has to have cost as much as to translate it, with twice as many twice
- * that, and so on. A sample stands for what so many instructions cost to translate.
+ * that, up to so many times. A sample stands for what so many instructions cost to translate.
  */
 const CACHED_BYTES = 250e3;
+const MOST_TIMES = 4;
 const INSTRUCTIONS_OF_SAMPLE = 40;
 /** A page whose code was dropped so often is left to the interpreter for ever longer. */
 const DROPS_TO_DOUBLE = 2;
@@ -111,7 +112,7 @@ export class Translations {
       profile.made + Math.floor((this.#drops.get(page.hostPage) ?? 0) / DROPS_TO_DOUBLE),
     );
     const cost = page.records.length / INSTRUCTIONS_OF_SAMPLE;
-    const samples = Math.max(SAMPLES, (cost * this.#bytes) / CACHED_BYTES);
+    const samples = Math.max(SAMPLES, cost * Math.min(this.#bytes / CACHED_BYTES, MOST_TIMES));
     if (++profile.samples < samples * 2 ** doublings) return true;
     profile.samples = 0;
     // What was translated of the page before is translated again, together with what is new.

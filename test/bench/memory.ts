@@ -4,8 +4,8 @@ import { type Bench, round } from './support/bench.ts';
 import { type MeasuredRun, measureHvm } from './support/hvm.ts';
 import { observe } from './support/observed.ts';
 
-/** Each page of code executes 550,000 instructions: what makes it hot, found by samples that are chance. */
-const ROUNDS = 50;
+/** Each page of code executes 11 million instructions: what makes it hot, found by samples that are chance. */
+const ROUNDS = 1000;
 const TARGET = 250;
 
 async function measure(image: string, engine: string): Promise<{ mostMemory: number; run: MeasuredRun }> {
