@@ -81,6 +81,8 @@ export class Cpu {
   readonly performance: PerformanceMonitoring;
   /** Set by the composition root when the processor offers VT-x or AMD-V. */
   virtualization: Virtualization = NO_VIRTUALIZATION;
+  /** From now on {@link Virtualization.expectBusLock} has to be told. Set by the engine. */
+  watchBusLocks: () => void = () => undefined;
   /** Set by the composition root when the board has connected them. */
   coprocessorError: CoprocessorErrorPins = UNCONNECTED;
 

@@ -43,11 +43,13 @@ export function checkEvents(cpu: Cpu): Outcome {
 
   // 0. INIT and start-up IPIs.
   if ((state.INIT_PENDING | state.STARTUP_PENDING) !== 0) {
+    const above = virtualization.pendingExit('above-signals');
+    if (above !== OUTCOME.NEXT) return above;
     const signalled = takeSignal(cpu);
     if (signalled !== OUTCOME.NEXT) return signalled;
   }
 
-  // 1. Monitor trap flag and TPR threshold.
+  // 1. Bus locks, monitor trap flag and TPR threshold.
   const mayExit = virtualization.mayExitBetweenInstructions();
   if (mayExit) {
     const outcome = virtualization.pendingExit('above-debug-traps');

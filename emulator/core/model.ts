@@ -119,6 +119,7 @@ export const CPU_MODELS = [
     lacksVmx: [
       'vmx-user-wait-and-pause',
       'vmx-sub-page-write-permissions',
+      'vmx-vmm-bus-lock-detection',
       'vmx-instruction-timeout',
       'vmx-activate-tertiary-controls',
       'vmx-ept-walk-length-5',

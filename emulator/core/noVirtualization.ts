@@ -6,6 +6,7 @@ import type { Virtualization } from './virtualization.ts';
 export const NO_VIRTUALIZATION: Virtualization = Object.freeze<Virtualization>({
   inGuest: false,
   mayInterceptInvlpg: false,
+  detectsBusLocks: false,
   intercept: () => OUTCOME.NEXT,
   interceptEvent: () => OUTCOME.NEXT,
   interceptExternalInterrupt: () => OUTCOME.NEXT,
@@ -16,6 +17,7 @@ export const NO_VIRTUALIZATION: Virtualization = Object.freeze<Virtualization>({
   interceptStartUp: () => OUTCOME.NEXT,
   interceptTripleFault: () => OUTCOME.NEXT,
   interceptEndlessDelivery: () => OUTCOME.NEXT,
+  expectBusLock: () => undefined,
   mayExitBetweenInstructions: () => false,
   pendingExit: () => OUTCOME.NEXT,
   nmiControl: () => 'normal',

@@ -116,7 +116,9 @@ export interface SecondLevelFault {
 
 /** Where among the concurrent events of an instruction boundary virtualization is asked for a VM exit of its own. */
 export type EventPriority =
-  /** Above debug traps: MTF, TPR below threshold. */
+  /** Above INIT and start-up IPIs: bus locks. Asked only when one of these is signalled. */
+  | 'above-signals'
+  /** Above debug traps: bus locks, MTF, TPR below threshold. */
   | 'above-debug-traps'
   /** Below debug traps, above NMIs: the VMX-preemption timer, then the NMI window. */
   | 'above-nmi'
@@ -131,6 +133,8 @@ export interface Virtualization {
   readonly inGuest: boolean;
   /** Whether INVLPG has to ask {@link intercept}. */
   readonly mayInterceptInvlpg: boolean;
+  /** Whether {@link expectBusLock} has to be told. */
+  readonly detectsBusLocks: boolean;
   /**
    * `OUTCOME.NEXT` when the point is not intercepted, `OUTCOME.VM_EXIT` after a VM exit, or a fault. Only a task gate in
    * the IDT has no instruction.
@@ -156,10 +160,12 @@ export interface Virtualization {
   interceptTripleFault(): Outcome;
   /** The delivery of an event never comes to an end: `cpu.deliveringEvent`. `NEXT`: the processor is stuck. */
   interceptEndlessDelivery(): Outcome;
+  /** The instruction at RIP asserts a bus lock if it completes. */
+  expectBusLock(): void;
   /** Whether {@link pendingExit} can have anything but `NEXT` at this event check, at any level of priority. */
   mayExitBetweenInstructions(): boolean;
   /**
-   * Asked three times at an event check, once for each level of priority: a VM exit that pends at that level.
+   * Asked at an event check, once for each level of priority: a VM exit that pends at that level.
    *
    * @see SDM "Prioritization of Concurrent Events", 7.9; "Monitor Trap Flag", "VMX-Preemption Timer"
    */

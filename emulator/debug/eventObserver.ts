@@ -28,6 +28,10 @@ export class EventObserver implements Virtualization {
     return this.#observed.mayInterceptInvlpg;
   }
 
+  get detectsBusLocks(): boolean {
+    return this.#observed.detectsBusLocks;
+  }
+
   interceptEvent(event: GuestEvent): Outcome {
     const outcome = this.#observed.interceptEvent(event);
     if (outcome === OUTCOME.NEXT) this.#delivered(event);
@@ -60,6 +64,10 @@ export class EventObserver implements Virtualization {
 
   interceptEndlessDelivery(): Outcome {
     return this.#observed.interceptEndlessDelivery();
+  }
+
+  expectBusLock(): void {
+    this.#observed.expectBusLock();
   }
 
   mayExitBetweenInstructions(): boolean {

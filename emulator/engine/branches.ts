@@ -3,13 +3,13 @@
  * last-branch records and single-stepping on branches.
  */
 import type { BranchKind } from '../core/branchRecords.ts';
-import { LONGEST_INSTRUCTION } from '../core/instruction.ts';
 import { instructionPointerMask } from '../core/memory.ts';
 import type { CodeBits } from '../isa/decode.ts';
-import { Code, DecoderError, FlowControl, IcedDecoder, type IcedInstruction, Mnemonic } from '../isa/iced.ts';
+import { Code, FlowControl, type IcedInstruction, Mnemonic } from '../isa/iced.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { readRflags } from '../state/flags.ts';
 import { FLAG, RCX } from '../state/registers.ts';
+import { type ReadByte, withInstructionAt } from './instructionAt.ts';
 
 export interface Branch {
   /** Undefined: an event or a VM transition, which records itself or nothing. */
@@ -18,41 +18,14 @@ export interface Branch {
   readonly taken: () => boolean;
 }
 
-/**
- * Decodes the instruction at RIP, whose linear address is `linear`; undefined for what is no branch. `readByte` gives -1
- * where nothing can be fetched.
- */
+/** Decodes the instruction at RIP, whose linear address is `linear`; undefined for what is no branch. */
 export function branchAt(
   state: CpuState,
   bits: CodeBits,
   linear: bigint,
-  readByte: (linear: bigint) => number,
+  readByte: ReadByte,
 ): Branch | undefined {
-  const bytes: number[] = [];
-  const inPage = Math.min(LONGEST_INSTRUCTION, 0x1000 - Number(linear & 0xfffn));
-  for (let i = 0; i < LONGEST_INSTRUCTION; i++) {
-    // What follows in the next page is looked at only when the instruction goes on there.
-    if (i === inPage && isWhole(bits, bytes)) break;
-    const byte = readByte(linear + BigInt(i));
-    if (byte < 0) break;
-    bytes.push(byte);
-  }
-  const decoder = new IcedDecoder(bits, Uint8Array.from(bytes), 0);
-  decoder.ip = state.RIP;
-  const decoded = decoder.decode();
-  const branch = branchIn(state, decoded);
-  decoded.free();
-  decoder.free();
-  return branch;
-}
-
-/** Whether the bytes are an instruction, or none whatever follows. */
-function isWhole(bits: CodeBits, bytes: readonly number[]): boolean {
-  const decoder = new IcedDecoder(bits, Uint8Array.from(bytes), 0);
-  decoder.decode().free();
-  const whole = decoder.lastError !== DecoderError.NoMoreBytes;
-  decoder.free();
-  return whole;
+  return withInstructionAt(bits, linear, state.RIP, readByte, (decoded) => branchIn(state, decoded));
 }
 
 function branchIn(state: CpuState, decoded: IcedInstruction): Branch | undefined {

@@ -15,7 +15,7 @@ import { IcedDecoder } from '../isa/iced.ts';
 import { isSystemRecord, PSEUDO, RECORD, RECORD_FLAG, SPOILED } from '../isa/record.ts';
 import { portOperation } from '../isa/system/io.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
-import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
+import { decodeSystemInstruction, isLocked } from '../isa/systemInstruction.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import {
@@ -105,6 +105,8 @@ export class CodeCache {
   breakpoints: ReadonlySet<bigint> = new Set();
   /** Linear addresses where the run loop has something to look at: see {@link stopBefore}. */
   #stops = new Set<bigint>();
+  /** So it does before all instructions that lock memory. */
+  #stopsBeforeLocked = false;
   /** Grows with every invalidation, for whoever keeps things derived from records. */
   generation = 0;
 
@@ -299,6 +301,14 @@ export class CodeCache {
     }
   }
 
+  /** Generated code stops before all instructions that lock memory as well, from now on. */
+  stopBeforeLocked(): void {
+    if (this.#stopsBeforeLocked) return;
+    this.#stopsBeforeLocked = true;
+    this.#decodedBefore.forget();
+    for (const page of [...this.#pages.values()]) this.#drop(page);
+  }
+
   /** Drops the code of every page that a breakpoint set or removed may be in. */
   invalidateLinearPage(linearPage: bigint): void {
     for (const page of [...this.#pages.values()]) {
@@ -452,7 +462,10 @@ export class CodeCache {
     const decoder = new IcedDecoder(page.bits, bytes, 0);
     decoder.ip = BigInt(offset);
     const instruction = decoder.decode();
-    const fits = decoder.lastError === 0 && instruction.length === length;
+    const fits =
+      decoder.lastError === 0 &&
+      instruction.length === length &&
+      !(this.#stopsBeforeLocked && isLocked(instruction));
     const result = fits ? this.#write(page, record, instruction, offset) : undefined;
     instruction.free();
     decoder.free();
@@ -518,8 +531,11 @@ export class CodeCache {
       const instruction = decoder.decode();
       // What the decoder cannot finish here may be whole with the next page's bytes.
       const crosses = decoder.lastError === 2;
+      // So may this be a locked instruction.
+      const isStop = this.#stopsBeforeLocked && (crosses || isLocked(instruction));
       page.entries[offset] = this.#next;
-      if (breakpoints.has(offset)) this.#writePseudo(page, this.#allocate(page), PSEUDO.BREAK, offset);
+      if (isStop || breakpoints.has(offset))
+        this.#writePseudo(page, this.#allocate(page), PSEUDO.BREAK, offset);
       if (crosses) {
         const cross = this.#allocate(page);
         this.#writePseudo(page, cross, PSEUDO.CROSS, offset);
@@ -534,7 +550,7 @@ export class CodeCache {
       const record = this.#allocate(page);
       const result = this.#write(page, record, instruction, offset);
       const length = Math.max(instruction.length, 1);
-      if (watched && !isSystemRecord(this.#view.getUint16(record + RECORD.HANDLER, true))) {
+      if (watched && !isStop && !isSystemRecord(this.#view.getUint16(record + RECORD.HANDLER, true))) {
         const at = offset - start;
         this.#decodedBefore.remember(key, offset, bytes.subarray(at, at + length), record, result);
       }

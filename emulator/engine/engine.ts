@@ -16,11 +16,9 @@ import type { CodeBits } from '../isa/decode.ts';
 import { codeBits, codeSizeInContext } from '../isa/decode.ts';
 import type { SystemRow } from '../isa/forms.ts';
 import { HandlerTable } from '../isa/handlers.ts';
-import { IcedDecoder } from '../isa/iced.ts';
-import { isSystemRecord, PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
+import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { accessPort, PORT_TICKS } from '../isa/system/io.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
-import { decodeSystemInstruction } from '../isa/systemInstruction.ts';
 import { findSystemRow } from '../isa/systemRows.ts';
 import { SLOW, type Slow } from '../mmu/mmu.ts';
 import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
@@ -29,12 +27,14 @@ import type { CpuState } from '../state/cpuState.ts';
 import { JUMP_CACHE, OFFSET, RECORD_SIZE } from '../state/layout.ts';
 import { ACTIVITY, AR, CS, EFER, FS, SS, VECTOR } from '../state/registers.ts';
 import { branchAt } from './branches.ts';
+import { assertsBusLock } from './busLocks.ts';
 import { CodeCache } from './codeCache.ts';
 import { CodeSegments } from './codeSegments.ts';
 import { jumpCachePlace, jumpCacheWay } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import { advanceRip, countRepetition } from './retirement.ts';
 import { isAtRoot, type RootHandler } from './root.ts';
+import { SystemInstructions } from './systemInstructions.ts';
 import { Translations } from './translations.ts';
 import { VectorAccess } from './vectorFunctions.ts';
 
@@ -102,9 +102,7 @@ export class Engine {
   readonly #translations: Translations | undefined;
   readonly #breakpoints: HardwareBreakpoints;
   #attention = false;
-  /** Instructions that handlers handed over, by record. */
-  readonly #handedOver = new Map<number, SystemInstruction>();
-  #handedOverGeneration = 0;
+  readonly #systemInstructions: SystemInstructions;
   /** An access of the running activation asked for its end; CUT alone does not tell when no budget was left. */
   #cut = false;
   /** Instructions given to the running activation, from the last of its settlements; 0 outside. */
@@ -135,6 +133,10 @@ export class Engine {
       contextsReused: () => this.code.forgetJumps(),
     };
     this.code.flush();
+    cpu.watchBusLocks = () => this.code.stopBeforeLocked();
+    this.#systemInstructions = new SystemInstructions(cpu.state, this.code, (linear) =>
+      this.#fetchByte(linear),
+    );
     this.#segments = new CodeSegments(cpu.state, () => this.code.flush());
     this.#breakpoints = new HardwareBreakpoints(cpu);
     const vectors = new VectorAccess(cpu);
@@ -361,6 +363,8 @@ export class Engine {
           this.#passing = undefined;
           record = state.RECORD + RECORD_SIZE;
           if (this.#breakpoints.faultsAt(this.linearRip) || this.#exceedsLimit(record)) return this.#fault();
+          // The VM exit pends behind the instruction.
+          if (this.#expectBusLock(record)) budget = 1;
           // A translation that refuses the instruction would come back to this breakpoint.
           interpretOne = true;
           continue;
@@ -477,6 +481,15 @@ export class Engine {
   #noteCut(slow: Slow): Slow {
     if (slow === SLOW.OK_CUT) this.#cut = true;
     return slow;
+  }
+
+  /** Tells a guest's hypervisor beforehand that the instruction at `record` asserts a bus lock. */
+  #expectBusLock(record: number): boolean {
+    const { virtualization } = this.cpu;
+    if (!virtualization.detectsBusLocks) return false;
+    if (!assertsBusLock(this.#state, this.#systemInstruction(record))) return false;
+    virtualization.expectBusLock();
+    return true;
   }
 
   #isBreakpoint(): boolean {
@@ -677,27 +690,7 @@ export class Engine {
     return row;
   }
 
-  /** A SYSTEM record has its instruction; what a handler hands over is decoded again, and kept as long as the code is. */
   #systemInstruction(record: number): SystemInstruction {
-    const state = this.#state;
-    if (isSystemRecord(state.u16[record >> 1] as number)) return this.code.systemInstruction(record);
-    if (this.#handedOverGeneration !== this.code.generation) {
-      this.#handedOver.clear();
-      this.#handedOverGeneration = this.code.generation;
-    }
-    const known = this.#handedOver.get(record);
-    if (known !== undefined) return known;
-    const linear = this.linearRip;
-    const length = state.u8[record + RECORD.LENGTH] as number;
-    const bytes = Uint8Array.from({ length }, (_, i) => this.#fetchByte(linear + BigInt(i)));
-    const bits = this.#bits;
-    const decoder = new IcedDecoder(bits, bytes, 0);
-    decoder.ip = linear & 0xfffn;
-    const decoded = decoder.decode();
-    const instruction = decodeSystemInstruction(state, decoded, bits);
-    decoded.free();
-    decoder.free();
-    this.#handedOver.set(record, instruction);
-    return instruction;
+    return this.#systemInstructions.of(record, this.linearRip, this.#bits);
   }
 }

@@ -7,7 +7,7 @@ import type { MemoryOperand, RegisterOperand } from './decode.ts';
 import { codeNameOf, isOffered, memoryOperandOf, mnemonicOf, REGISTERS, segmentOf } from './decode.ts';
 import type { SystemRow } from './forms.ts';
 import type { IcedInstruction } from './iced.ts';
-import { IcedEncoder, MemorySizeExt, OpKind } from './iced.ts';
+import { IcedEncoder, MemorySizeExt, Mnemonic, OpKind } from './iced.ts';
 
 const GPRS = OFFSET.GPR >> 2;
 const TWO_32 = 0x1_0000_0000;
@@ -49,6 +49,8 @@ export class SystemInstruction implements Instruction {
   readonly operandSize: 16 | 32 | 64;
   readonly addressSize: 16 | 32 | 64;
   readonly repeat: 'none' | 'rep' | 'repne';
+  /** It locks its memory operand. */
+  readonly locked: boolean;
   readonly immediate: bigint;
   readonly farSelector: number;
   readonly segment: number;
@@ -68,6 +70,7 @@ export class SystemInstruction implements Instruction {
     this.operandSize = parts.operandSize;
     this.addressSize = parts.memory.addressBits;
     this.repeat = parts.repeat;
+    this.locked = parts.locked;
     this.immediate = parts.immediate;
     this.farSelector = parts.farSelector;
     this.segment = parts.memory.segment;
@@ -179,6 +182,7 @@ interface SystemInstructionParts {
   readonly length: number;
   readonly operandSize: 16 | 32 | 64;
   readonly repeat: 'none' | 'rep' | 'repne';
+  readonly locked: boolean;
   readonly immediate: bigint;
   readonly farSelector: number;
   readonly operands: readonly Operand[];
@@ -227,6 +231,7 @@ export function decodeSystemInstruction(
     name: systemName(instruction, operands),
     length: instruction.length,
     operandSize: operandSize(instruction, codeBits, operands),
+    locked: isLocked(instruction),
     repeat: instruction.hasRepnePrefix ? 'repne' : instruction.hasRepPrefix ? 'rep' : 'none',
     immediate,
     farSelector,
@@ -234,6 +239,12 @@ export function decodeSystemInstruction(
     memory,
     x87Opcode: x87Opcode(instruction, codeBits),
   });
+}
+
+/** LOCK, and XCHG with memory, which needs no prefix. @see SDM "Software Controlled Bus Locking", 10.1.2.2 */
+export function isLocked(instruction: IcedInstruction): boolean {
+  if (instruction.hasLockPrefix) return !instruction.isInvalid;
+  return instruction.mnemonic === Mnemonic.Xchg && instruction.op0Kind === OpKind.Memory;
 }
 
 /** Bits 10:0 are the low three bits of the opcode byte, D8 to DF, and the ModR/M byte. */

@@ -69,6 +69,10 @@ export class Svm implements Virtualization {
     return this.inGuest;
   }
 
+  get detectsBusLocks(): boolean {
+    return false;
+  }
+
   // Instructions
 
   execute(instruction: Instruction): Outcome {
@@ -251,6 +255,10 @@ export class Svm implements Virtualization {
 
   secondLevelFault(): Outcome {
     throw new EmulatorBug('a second-level fault without nested paging');
+  }
+
+  expectBusLock(): void {
+    throw new EmulatorBug('AMD-V detects no bus locks');
   }
 
   mayExitBetweenInstructions(): boolean {

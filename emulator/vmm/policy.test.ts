@@ -26,6 +26,7 @@ describe('what exits besides what the VMM needs', () => {
     ['cr3', ['cr3LoadExiting', 'cr3StoreExiting']],
     ['dr', ['movDrExiting']],
     ['descriptor-tables', ['descriptorTableExiting']],
+    ['bus-lock', ['vmmBusLockDetection']],
     ['cpuid', []],
     ['cr8', []],
     ['external-interrupts', []],

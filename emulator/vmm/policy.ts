@@ -39,6 +39,7 @@ const SIMPLE: Readonly<Record<string, readonly ControlKey[]>> = {
   cr3: ['cr3LoadExiting', 'cr3StoreExiting'],
   dr: ['movDrExiting'],
   'descriptor-tables': ['descriptorTableExiting'],
+  'bus-lock': ['vmmBusLockDetection'],
 };
 
 const DEFAULT_PREEMPTION_TICKS = 1_000_000;

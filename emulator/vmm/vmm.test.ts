@@ -367,6 +367,7 @@ describe('exits that the policy asks for', () => {
     ['dr', 'movDr', 'mov $0x1234, %rax; mov %rax, %dr0; xor %eax, %eax; mov %dr0, %rax', 0x1234],
     ['cr3', 'controlRegisterAccess', 'mov %cr3, %rax; mov %rax, %cr3; mov %cr3, %rax', 0x1000],
     ['descriptor-tables', 'gdtrIdtrAccess', 'sidt 0x300000; movzwl 0x300000, %eax', 0xfff],
+    ['bus-lock', 'busLock', 'movq $7, 0x30003d; lock incl 0x30003d; mov 0x30003d, %eax', 8],
     ['msr:0xc0000102', 'wrmsr', 'mov $0xc0000102, %ecx; mov $3, %eax; xor %edx, %edx; wrmsr; rdmsr', 3],
     ['msr:0x10', 'rdmsr', 'mov $0x10, %ecx; rdmsr; xor %eax, %eax', 0],
   ] as const)('%s', (policy, key, code, rax) => {

@@ -123,7 +123,6 @@ const NO_SGX = 'there is no SGX';
 const NO_PT = 'there is no Intel Processor Trace';
 const NO_PASID = 'there are no ENQCMD and ENQCMDS';
 const NO_PCONFIG = 'there is no PCONFIG';
-const NO_BUS_LOCKS = 'locked accesses are not told from others, and memory types have no effect';
 const NO_KEY_LOCKER = 'Sapphire Rapids has no Key Locker';
 const NO_TDX = 'there is no TDX';
 const NO_MPX = 'Sapphire Rapids has no MPX';
@@ -198,7 +197,7 @@ export const CONTROLS = [
   { word: 'secondaryProcessorBased', bit: 26, key: 'enableUserWaitAndPause', name: 'Enable user wait and pause', supported: YES, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 27, key: 'enablePconfig', name: 'Enable PCONFIG', supported: NO, absent: NO_PCONFIG, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 28, key: 'enableEnclvExiting', name: 'Enable ENCLV exiting', supported: NO, absent: NO_SGX, ref: PROCESSOR },
-  { word: 'secondaryProcessorBased', bit: 30, key: 'vmmBusLockDetection', name: 'VMM bus-lock detection', supported: NO, absent: NO_BUS_LOCKS, ref: PROCESSOR },
+  { word: 'secondaryProcessorBased', bit: 30, key: 'vmmBusLockDetection', name: 'VMM bus-lock detection', supported: YES, ref: PROCESSOR },
   { word: 'secondaryProcessorBased', bit: 31, key: 'instructionTimeout', name: 'Instruction timeout', supported: YES, ref: PROCESSOR },
 
   { word: 'tertiaryProcessorBased', bit: 0, key: 'loadiwkeyExiting', name: 'LOADIWKEY exiting', supported: NO, absent: NO_KEY_LOCKER, ref: PROCESSOR },

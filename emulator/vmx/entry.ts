@@ -108,6 +108,7 @@ export function vmEnter(processor: VmxProcessor, launch: boolean): EntryResult {
   processor.pauseLoop.first = -1;
   processor.pauseLoop.last = -1;
   processor.virtualApic.entered();
+  if (processor.has(CONTROL.vmmBusLockDetection)) processor.cpu.watchBusLocks();
   processor.charge(ENTRY_TICKS);
   processor.log.addEntryCost(ENTRY_TICKS);
 

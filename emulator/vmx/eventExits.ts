@@ -263,12 +263,13 @@ const WINDOWS = CONTROL.interruptWindowExiting.mask | CONTROL.nmiWindowExiting.m
 
 /** What everything that can pend needs: in most guests there is none of it, and asking it all costs more than this. */
 export function mayExitBetweenInstructions(processor: VmxProcessor): boolean {
-  const { state, controls, monitorTrapFlag, virtualApic } = processor;
+  const { state, controls, monitorTrapFlag, busLocks, virtualApic } = processor;
   if (!processor.inGuest) return false;
   return (
     (controls[CONTROL.interruptWindowExiting.slot] & WINDOWS) !== 0 ||
     state.VMX_PREEMPTION_ARMED !== 0 ||
     monitorTrapFlag.isSet ||
+    busLocks.isSet ||
     virtualApic.isActive
   );
 }
@@ -276,7 +277,11 @@ export function mayExitBetweenInstructions(processor: VmxProcessor): boolean {
 export function pendingExit(processor: VmxProcessor, priority: EventPriority): Outcome {
   if (!processor.inGuest) return OUTCOME.NEXT;
   switch (priority) {
+    case 'above-signals':
+      return processor.busLocks.pends() ? exitBetweenInstructions(processor, busLock) : OUTCOME.NEXT;
     case 'above-debug-traps': {
+      // A locked access in two cache lines is never one that the virtual APIC completes.
+      if (processor.busLocks.pends()) return exitBetweenInstructions(processor, busLock);
       const trap = processor.virtualApic.takeTrap();
       if (trap !== undefined) return exitBetweenInstructions(processor, trap.reason, trap.qualification);
       if (monitorTrapFlagPends(processor)) return exitBetweenInstructions(processor, monitorTrapFlag);
@@ -292,7 +297,8 @@ export function pendingExit(processor: VmxProcessor, priority: EventPriority): O
   }
 }
 
-const { monitorTrapFlag, vmxPreemptionTimerExpired, nmiWindow, interruptWindow } = EXIT_REASON_NUMBER;
+const { busLock, monitorTrapFlag, vmxPreemptionTimerExpired, nmiWindow, interruptWindow } =
+  EXIT_REASON_NUMBER;
 
 function exitBetweenInstructions(processor: VmxProcessor, reason: number, qualification = 0): Outcome {
   return vmExit(processor, reason, { qualification, flags: flagsBetweenInstructions(processor) });

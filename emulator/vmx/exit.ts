@@ -19,6 +19,7 @@ import { interruptionInformation } from './eventInformation.ts';
 import { EXIT_REASON_NUMBER } from './exitReasons.ts';
 import { isListTooLong, loadMsrs, storeMsrs } from './msrAreas.ts';
 import type { VmxProcessor } from './processor.ts';
+import { EXIT_REASON } from './registerBits.ts';
 import { HOST_CS_ACCESS_RIGHTS, PDPTE_ROWS, save, transferList } from './stateTransfer.ts';
 import { SLOT } from './vmcs.ts';
 import { VMCS_FIELD, VMCS_HEADER } from './vmcsLayout.ts';
@@ -40,6 +41,7 @@ export interface ExitInformation {
 const NOTHING: ExitInformation = Object.freeze({});
 
 const ENTRY_FAILURE = 1 << 31;
+const AFTER_BUS_LOCK = Number(EXIT_REASON.BUS_LOCK);
 const VALID_MASK = 0x7fff_ffff;
 const TWO_32 = 0x1_0000_0000;
 
@@ -137,7 +139,7 @@ function prepareIndirectExit({ cpu, state }: VmxProcessor): void {
 /** @see SDM "Recording VM-Exit Information and Updating VM-Entry Control Fields", 29.2 */
 function recordInformation(processor: VmxProcessor, reason: number, information: ExitInformation): void {
   const { vmcs, cpu, state } = processor;
-  vmcs.setLow(SLOT.VM_EXIT_REASON, reason);
+  vmcs.setLow(SLOT.VM_EXIT_REASON, processor.busLocks.isAsserted ? reason | AFTER_BUS_LOCK : reason);
   setNatural(processor, SLOT.EXIT_QUALIFICATION, information.qualification ?? 0);
   setNatural(processor, SLOT.GUEST_LINEAR_ADDRESS, information.guestLinear ?? 0);
   const guestPhysical = information.guestPhysical ?? 0;
@@ -272,6 +274,7 @@ function leaveGuest(processor: VmxProcessor, nmiBlocking: number): boolean {
   state.VMX_OPERATION = VMX_OPERATION.ROOT;
   state.MONITOR_ARMED = 0;
   processor.monitorTrapFlag.clear();
+  processor.busLocks.clear();
   if (processor.preemptionAlarm.deadline !== Number.POSITIVE_INFINITY) processor.preemptionAlarm.disarm();
   cpu.mmu.pageModificationLog = undefined;
   processor.virtualApic.left();
@@ -312,6 +315,7 @@ function abort(processor: VmxProcessor, key: VmxAbortKey): false {
   physical.write(vmcs.address + VMCS_HEADER.abortIndicator, 4, VMX_ABORT[key], 0);
   processor.aborted = key;
   processor.monitorTrapFlag.clear();
+  processor.busLocks.clear();
   processor.virtualApic.left();
   processor.controls.fill(0);
   preemptionAlarm.disarm();

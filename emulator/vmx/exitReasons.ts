@@ -113,7 +113,7 @@ export const EXIT_REASONS = [
   { number: 70, key: 'enclv', name: 'ENCLV', timing: 'faultLike', absent: NO_SGX, ref: APPENDIX },
   { number: 72, key: 'enqcmdPasidTranslation', name: 'ENQCMD PASID translation failure', timing: 'faultLike', absent: NO_PASID, ref: APPENDIX },
   { number: 73, key: 'enqcmdsPasidTranslation', name: 'ENQCMDS PASID translation failure', timing: 'faultLike', absent: NO_PASID, ref: APPENDIX },
-  { number: 74, key: 'busLock', name: 'Bus lock', timing: 'trapLike', absent: 'there are no bus locks to find', ref: APPENDIX },
+  { number: 74, key: 'busLock', name: 'Bus lock', timing: 'trapLike', ref: APPENDIX },
   { number: 75, key: 'instructionTimeout', name: 'Instruction timeout', timing: 'event', qualification: 'instructionTimeout', ref: APPENDIX },
   { number: 76, key: 'seamcall', name: 'SEAMCALL', timing: 'faultLike', absent: NO_TDX, ref: APPENDIX },
   { number: 77, key: 'tdcall', name: 'TDCALL', timing: 'faultLike', absent: NO_TDX, ref: APPENDIX },

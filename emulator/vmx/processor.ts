@@ -13,6 +13,7 @@ import type { PhysicalMemory } from '../mmu/physicalMemory.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import { OFFSET } from '../state/layout.ts';
 import { EFER, VMX_OPERATION } from '../state/registers.ts';
+import { BusLockDetection } from './busLockDetection.ts';
 import type { VmxCapabilities } from './capabilities.ts';
 import { CONTROL_SLOTS, type ControlBit, type ControlWords } from './controls.ts';
 import { type EntryContext, type VmcsView, vmcsView } from './entryChecks/check.ts';
@@ -62,6 +63,7 @@ export class VmxProcessor {
   /** Forces an event check at the tick at which the VMX-preemption timer reaches 0. */
   readonly preemptionAlarm: Alarm;
   readonly monitorTrapFlag: MonitorTrapFlag;
+  readonly busLocks: BusLockDetection;
   readonly pageModificationLog: PageModificationLog;
   readonly virtualApic: VirtualApic;
 
@@ -124,6 +126,7 @@ export class VmxProcessor {
       (page2M ? 0 : EPT_FEATURE.NO_PAGE_2M) |
       (page1G ? 0 : EPT_FEATURE.NO_PAGE_1G);
     this.monitorTrapFlag = new MonitorTrapFlag(cpu.clock, this.position);
+    this.busLocks = new BusLockDetection(this.position);
     this.virtualApic = new VirtualApic(this);
     this.preemptionAlarm = cpu.clock.createAlarm('VMX-preemption timer', () => undefined);
   }

@@ -68,6 +68,15 @@ export class Vmx implements Virtualization {
     return processor.inGuest && processor.has(CONTROL.invlpgExiting);
   }
 
+  get detectsBusLocks(): boolean {
+    const { processor } = this;
+    return processor.inGuest && !processor.stepping && processor.has(CONTROL.vmmBusLockDetection);
+  }
+
+  expectBusLock(): void {
+    if (this.detectsBusLocks) this.processor.busLocks.expect();
+  }
+
   // Intercepts: core/virtualization.ts has what they mean.
 
   intercept(point: InterceptPoint, instruction: Instruction | undefined): Outcome {
@@ -250,6 +259,7 @@ export class Vmx implements Virtualization {
     return {
       nestingLevel,
       monitorTrapFlag: monitorTrapFlag.save(),
+      busLock: this.processor.busLocks.save(),
       levels: regions.saveLevels(),
       firstPause: pauseLoop.first,
       lastPause: pauseLoop.last,
@@ -263,6 +273,8 @@ export class Vmx implements Virtualization {
     const { processor } = this;
     const saved = new SavedState('vmx', record);
     processor.monitorTrapFlag.restore(saved.rawRecord('monitorTrapFlag'));
+    processor.busLocks.restore(saved.number('busLock'));
+    if (this.detectsBusLocks) processor.cpu.watchBusLocks();
     processor.nestingLevel = saved.number('nestingLevel');
     processor.pauseLoop.first = saved.number('firstPause');
     processor.pauseLoop.last = saved.number('lastPause');
@@ -288,6 +300,7 @@ export class Vmx implements Virtualization {
     processor.state.VMXON_POINTER = NO_VMCS;
     processor.deselect();
     processor.monitorTrapFlag.clear();
+    processor.busLocks.clear();
     processor.nestingLevel = 0;
     processor.stepping = false;
     processor.aborted = undefined;

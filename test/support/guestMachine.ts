@@ -4,7 +4,7 @@ import type { BootPlan } from '../../emulator/boot/bootPlan.ts';
 import { loadPlan } from '../../emulator/boot/loadPlan.ts';
 import { createModel } from '../../emulator/core/model.ts';
 import { stateTransfers } from '../../emulator/engine/stateTransfers.ts';
-import { Machine } from '../../emulator/machine/machine.ts';
+import { Machine, type MachineOptions } from '../../emulator/machine/machine.ts';
 import { hostMemoryBytes } from '../../emulator/vmm/memoryMap.ts';
 import { parsePolicy } from '../../emulator/vmm/policy.ts';
 import type { VmmStop } from '../../emulator/vmm/stop.ts';
@@ -19,6 +19,9 @@ export const MIB = 0x10_0000;
 const TABLES = 0x1000;
 const GDT = 0x8000;
 const STACK = 0x9000;
+
+/** Who executes: the interpreter where nothing is said. */
+type EngineTier = Partial<Pick<MachineOptions, 'forceTranslation' | 'sampleEvery'>>;
 
 export interface TestGuest {
   readonly machine: Machine;
@@ -70,10 +73,14 @@ export function flatPlan(code: Uint8Array, entry: number): BootPlan {
 export function guestMachine(
   code: Uint8Array,
   entry: number,
-  options: { readonly exiting?: readonly string[]; readonly memoryBytes?: number } = {},
+  options: {
+    readonly exiting?: readonly string[];
+    readonly memoryBytes?: number;
+    readonly tier?: EngineTier;
+  } = {},
 ): TestGuest {
   const memoryBytes = options.memoryBytes ?? 16 * MIB;
-  const { machine, vmx } = machineWithVmx(hostMemoryBytes([memoryBytes]));
+  const { machine, vmx } = machineWithVmx(hostMemoryBytes([memoryBytes]), options.tier);
   const { cpu, physical, engine } = machine;
   const serial: number[] = [];
   const stops: VmmStop[] = [];
@@ -143,7 +150,10 @@ export function bareMetalMachine(code: Uint8Array, entry: number): TestHyperviso
   return { machine, vmx, codes, exitValue: () => exitValue };
 }
 
-function machineWithVmx(ramBytes: number): { readonly machine: Machine; readonly vmx: Vmx } {
+function machineWithVmx(
+  ramBytes: number,
+  tier: EngineTier = {},
+): { readonly machine: Machine; readonly vmx: Vmx } {
   const model = createModel('sapphire-rapids', {
     virtualization: 'vt-x',
     vmxCapability: (msr) => readCapabilityMsr(capabilitiesOf(model), msr),
@@ -152,7 +162,8 @@ function machineWithVmx(ramBytes: number): { readonly machine: Machine; readonly
     ramBytes,
     model,
     interpreter: interpreterModule(),
-    forceTranslation: false,
+    forceTranslation: tier.forceTranslation ?? false,
+    sampleEvery: tier.sampleEvery ?? 0,
     legacyVgaHole: false,
   });
   const { cpu, physical, clock, engine } = machine;

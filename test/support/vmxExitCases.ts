@@ -35,6 +35,8 @@ export interface ExitCase {
   /** Prepares memory, before VM entry. */
   readonly before?: (test: TestVmx) => void;
   readonly cause: (test: TestVmx) => unknown;
+  /** Bits of the exit reason above the basic one. */
+  readonly reasonBits?: bigint;
   readonly qualification?: bigint;
   readonly information?: bigint;
   readonly length?: bigint;
@@ -176,6 +178,7 @@ export const EXIT_CASES: readonly ExitCase[] = [
   { reason: 'sppRelatedEvent', control: 'subPageWritePermissions', set: { SUB_PAGE_PERMISSION_TABLE_POINTER: BigInt(SUB_PAGE_TABLE) },
     before: (test) => { test.physical.write64(AT.EPT + 0x2000, BigInt(AT.EPT + 0x3000) | 7n); test.physical.write64(AT.EPT + 0x3028, 0x5035n | (1n << 61n)); },
     cause: write(0x5000), qualification: 1n << 11n },
+  { reason: 'busLock', control: 'vmmBusLockDetection', cause: (test) => { test.vmx.expectBusLock(); test.retired.count++; events(test); }, reasonBits: 1n << 26n },
   { reason: 'umwait', control: 'rdtscExiting', with: ['enableUserWaitAndPause'], ...at('UMWAIT', [reg(3, 32)]), information: (3n << 3n) | (1n << 11n) },
   { reason: 'tpause', control: 'rdtscExiting', with: ['enableUserWaitAndPause'], ...at('TPAUSE', [reg(3, 32)]), information: (3n << 3n) | (1n << 11n) },
 ];

@@ -11,3 +11,6 @@ export const complete: ExitHandler = (vcpu) => {
   vcpu.completeInstruction();
   return undefined;
 };
+
+/** The instruction is complete already. */
+export const resume: ExitHandler = () => undefined;

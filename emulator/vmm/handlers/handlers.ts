@@ -4,7 +4,7 @@ import { EXIT_REASON_NUMBER, type ExitReasonKey } from '../../vmx/exitReasons.ts
 import { handleControlRegisterAccess } from './controlRegisters.ts';
 import { handleCpuid } from './cpuid.ts';
 import { handleException, handlePreemptionTimer, handleTripleFault, handleWindow } from './events.ts';
-import { complete, type ExitHandler } from './handler.ts';
+import { complete, type ExitHandler, resume } from './handler.ts';
 import { handleIo } from './io.ts';
 import { handleEptMisconfiguration, handleEptViolation } from './memory.ts';
 import { handleRdmsr, handleRdpmc, handleWrmsr } from './msr.ts';
@@ -39,6 +39,7 @@ const HANDLERS: Readonly<Partial<Record<ExitReasonKey, ExitHandler>>> = {
   xsetbv: complete,
   gdtrIdtrAccess: complete,
   ldtrTrAccess: complete,
+  busLock: resume,
   vmcall: handleVmcall,
   vmxon: handleVmxInstruction,
   vmxoff: handleVmxInstruction,
