@@ -57,7 +57,12 @@ export class Views {
 
   async expand(title: string, name: string): Promise<void> {
     const row = this.row(title, name);
-    if ((await row.getAttribute('aria-expanded')) === 'false') await row.click();
+    const isClosed = async (): Promise<boolean> => (await row.getAttribute('aria-expanded')) === 'false';
+    // A tree that is filled anew at that moment has another row where the click goes.
+    await until(`${name} in ${title} opened`, async () => {
+      if (await isClosed()) await row.click();
+      return !(await isClosed()) || undefined;
+    });
   }
 
   /** Brings a row of a long tree into view, which holds no others. */
