@@ -132,7 +132,15 @@ export class Views {
   }
 
   async typeIntoTerminal(text: string): Promise<void> {
-    await this.#workbench.page.locator('.terminal-wrapper.active .xterm').click();
-    await this.#workbench.page.keyboard.type(text);
+    const { page } = this.#workbench;
+    const terminal = page.locator('.terminal-wrapper.active .xterm');
+    const input = terminal.locator('.xterm-helper-textarea');
+    // The palette gives the focus back to what had it before, at a moment of its own.
+    await until('the focus in the terminal', async () => {
+      if (await input.evaluate((element) => element === element.ownerDocument.activeElement)) return true;
+      await terminal.click();
+      return undefined;
+    });
+    await page.keyboard.type(text);
   }
 }
