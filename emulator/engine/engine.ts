@@ -16,7 +16,7 @@ import type { CodeBits } from '../isa/decode.ts';
 import { codeBits, codeSizeInContext } from '../isa/decode.ts';
 import type { SystemRow } from '../isa/forms.ts';
 import { HandlerTable } from '../isa/handlers.ts';
-import { PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
+import { isSystemRecord, PSEUDO, RECORD, RECORD_FLAG } from '../isa/record.ts';
 import { accessPort, PORT_TICKS } from '../isa/system/io.ts';
 import type { SystemInstruction } from '../isa/systemInstruction.ts';
 import { findSystemRow } from '../isa/systemRows.ts';
@@ -30,11 +30,11 @@ import { branchAt } from './branches.ts';
 import { assertsBusLock } from './busLocks.ts';
 import { CodeCache } from './codeCache.ts';
 import { CodeSegments } from './codeSegments.ts';
+import { DecodedInstructions } from './decodedInstructions.ts';
 import { jumpCachePlace, jumpCacheWay } from './jumpCache.ts';
 import { LEAVE } from './leave.ts';
 import { advanceRip, countRepetition } from './retirement.ts';
 import { isAtRoot, type RootHandler } from './root.ts';
-import { SystemInstructions } from './systemInstructions.ts';
 import { Translations } from './translations.ts';
 import { VectorAccess } from './vectorFunctions.ts';
 
@@ -102,7 +102,7 @@ export class Engine {
   readonly #translations: Translations | undefined;
   readonly #breakpoints: HardwareBreakpoints;
   #attention = false;
-  readonly #systemInstructions: SystemInstructions;
+  readonly #decodedInstructions: DecodedInstructions;
   /** An access of the running activation asked for its end; CUT alone does not tell when no budget was left. */
   #cut = false;
   /** Instructions given to the running activation, from the last of its settlements; 0 outside. */
@@ -134,7 +134,7 @@ export class Engine {
     };
     this.code.flush();
     cpu.watchBusLocks = () => this.code.stopBeforeLocked();
-    this.#systemInstructions = new SystemInstructions(cpu.state, this.code, (linear) =>
+    this.#decodedInstructions = new DecodedInstructions(cpu.state, this.code, (linear) =>
       this.#fetchByte(linear),
     );
     this.#segments = new CodeSegments(cpu.state, () => this.code.flush());
@@ -691,6 +691,8 @@ export class Engine {
   }
 
   #systemInstruction(record: number): SystemInstruction {
-    return this.#systemInstructions.of(record, this.linearRip, this.#bits);
+    // Most of them, and hypervisors execute many: no linear address is computed for these.
+    if (isSystemRecord(this.#state.u16[record >> 1] as number)) return this.code.systemInstruction(record);
+    return this.#decodedInstructions.of(record, this.linearRip, this.#bits);
   }
 }

@@ -1,15 +1,15 @@
 /**
- * Instructions as TypeScript functions see them, by record. A SYSTEM record has its own; any other is decoded again, and
- * kept as long as the code is.
+ * Instructions as TypeScript functions see them, of records that do not keep them: decoded again, and kept as long as the
+ * code is.
  */
 import type { CodeBits } from '../isa/decode.ts';
-import { isSystemRecord, PSEUDO } from '../isa/record.ts';
+import { PSEUDO } from '../isa/record.ts';
 import { decodeSystemInstruction, type SystemInstruction } from '../isa/systemInstruction.ts';
 import type { CpuState } from '../state/cpuState.ts';
 import type { CodeCache } from './codeCache.ts';
 import { type ReadByte, withInstructionAt } from './instructionAt.ts';
 
-export class SystemInstructions {
+export class DecodedInstructions {
   readonly #state: CpuState;
   readonly #code: CodeCache;
   readonly #readByte: ReadByte;
@@ -25,7 +25,6 @@ export class SystemInstructions {
   /** The instruction of `record`, which lies at `linear`; the record may be a CROSS record. */
   of(record: number, linear: bigint, bits: CodeBits): SystemInstruction {
     const handler = this.#state.u16[record >> 1] as number;
-    if (isSystemRecord(handler)) return this.#code.systemInstruction(record);
     // What lies in the second page may be another one the next time.
     if (handler === PSEUDO.CROSS) return this.#decode(linear, bits);
     if (this.#generation !== this.#code.generation) {
